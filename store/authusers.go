@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// AuthUser is what Supabase Auth says of a user.
+type AuthUser struct {
+	ID          uuid.UUID
+	Exists      bool
+	BannedUntil time.Time // zero when never banned; it may have passed
+	DeletedAt   time.Time // of a soft delete; zero when there was none
+}
+
+// Text instead of uuid[]: without a prepared statement pgx cannot know the type.
+// A ban for ever ends with the calendar, so that it is not mistaken for none.
+const authUsersSQL = `
+select id, present,
+       least(banned_until, timestamptz '9999-12-31') as banned_until,
+       least(deleted_at, timestamptz '9999-12-31')   as deleted_at
+  from coderhook.auth_users_state($1::text[]::uuid[])`
+
+type authUserRow struct {
+	ID                     uuid.UUID
+	Present                bool
+	BannedUntil, DeletedAt pgtype.Timestamptz
+}
+
+// AuthUsers returns the state of each user in ids, in no order. Where the
+// database does not let us see, the error says what to grant.
+func (s *Store) AuthUsers(ctx context.Context, ids []uuid.UUID) ([]AuthUser, error) {
+	var users []AuthUser
+	err := s.again(ctx, func() error {
+		rows, err := s.pool.Query(ctx, authUsersSQL, uuid.UUIDs(ids).Strings())
+		if err != nil {
+			return err
+		}
+		users, err = pgx.CollectRows(rows, scanAuthUser)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read auth users: %w", authUsersFault(err))
+	}
+	return users, nil
+}
+
+func scanAuthUser(row pgx.CollectableRow) (AuthUser, error) {
+	r, err := pgx.RowToStructByName[authUserRow](row)
+	return AuthUser{
+		ID:          r.ID,
+		Exists:      r.Present,
+		BannedUntil: r.BannedUntil.Time,
+		DeletedAt:   r.DeletedAt.Time,
+	}, err
+}
+
+// authUsersFault adds what to grant: the function knows what its owner lacks,
+// and otherwise it is we who may not call it.
+func authUsersFault(err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pg.Code != insufficientRights {
+		return explain(err)
+	}
+	hint := pg.Hint
+	if hint == "" {
+		hint = "grant usage on schema coderhook, and execute on function coderhook.auth_users_state(uuid[]), to the role of the database URL"
+	}
+	return fmt.Errorf("%w: %s", err, hint)
+}

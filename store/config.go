@@ -1,0 +1,79 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Config says where the database is and how the product names its table.
+type Config struct {
+	// URL is a postgres:// URL. Required. pgbouncer=true among its parameters,
+	// or port 6543, says that a transaction-mode pooler is in between;
+	// default_query_exec_mode overrides both.
+	URL string
+
+	ProfilesTable     string // "table" or "schema.table", without quotes; default public.profiles
+	ProfilesIDColumn  string // the user's uuid; default id
+	ProfilesKeyColumn string // default api_key
+
+	MaxConns int32 // 0 leaves it to pool_max_conns in the URL, or to pgx
+}
+
+// profiles names the product's table; nothing in it is quoted.
+type profiles struct {
+	schema, table, id, key string
+}
+
+// profiles applies the defaults and checks the names.
+func (c Config) profiles() (profiles, error) {
+	name := cmp.Or(c.ProfilesTable, "public.profiles")
+	schema, table, found := strings.Cut(name, ".")
+	if !found {
+		schema, table = "public", name
+	}
+	p := profiles{
+		schema: schema,
+		table:  table,
+		id:     cmp.Or(c.ProfilesIDColumn, "id"),
+		key:    cmp.Or(c.ProfilesKeyColumn, "api_key"),
+	}
+	err := errors.Join(
+		checkName("profiles schema", p.schema),
+		checkName("profiles table", p.table),
+		checkName("profiles id column", p.id),
+		checkName("profiles key column", p.key),
+	)
+	if err == nil && p.id == p.key {
+		err = fmt.Errorf("profiles id and key column are both %q", p.id)
+	}
+	return p, err
+}
+
+// checkName refuses what Postgres would refuse, or silently cut short. A dot is
+// refused too: it separates schema and table, and no quoting is undone.
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%s is empty", what)
+	case len(name) > 63:
+		return fmt.Errorf("%s %q is longer than 63 bytes", what, name)
+	case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl), strings.Contains(name, "."):
+		return fmt.Errorf("%s %q is not a plain name", what, name)
+	}
+	return nil
+}
+
+// in fills {table}, {id} and {key} in sql with quoted identifiers.
+func (p profiles) in(sql string) string {
+	return strings.NewReplacer(
+		"{table}", pgx.Identifier{p.schema, p.table}.Sanitize(),
+		"{id}", pgx.Identifier{p.id}.Sanitize(),
+		"{key}", pgx.Identifier{p.key}.Sanitize(),
+	).Replace(sql)
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Key is a Coder API key.
+type Key struct {
+	Secret    string // the whole key
+	ID        string // its public part
+	ExpiresAt time.Time
+}
+
+// String leaves the secret out, so that a key can be logged.
+func (k Key) String() string { return "key " + k.ID }
+
+// GoString is String, for %#v.
+func (k Key) GoString() string { return k.String() }
+
+// Local to the transaction, as a pooler demands. A sign-in may hold the row for
+// seconds: better to come back than to queue behind it, where others would
+// queue behind us.
+const lockTimeoutSQL = `select set_config('lock_timeout', '500ms', true)`
+
+const updateProfileSQL = `update {table} set {key} = $2 where {id} = $1`
+
+const insertProfileSQL = `insert into {table} ({id}, {key}) values ($1, $2)`
+
+// StoreKey makes key the user's: in the ledger and in the profile, or in
+// neither. It takes one transaction of about six round trips and is not for the
+// time before a sign-in is answered.
+//
+// It returns [ErrLeaseLost]; [ErrBusy] while the profile is locked or its row is
+// being made; [ErrNoUser] when the profile's foreign key finds no user; and
+// [ErrProfile] when another rule of the product's table is violated.
+func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
+	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
+	if errors.Is(err, errNewProfile) {
+		// The row came to be between our update and our insert.
+		err = s.storeKey(ctx, l, key)
+	}
+	if err != nil {
+		return fmt.Errorf("store key: %w", explain(err))
+	}
+	return nil
+}
+
+func (s *Store) storeKey(ctx context.Context, l Lease, key Key) error {
+	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, lockTimeoutSQL); err != nil {
+			return err
+		}
+		// First, because its row lock keeps the lease ours until the commit.
+		tag, err := tx.Exec(ctx, recordKeySQL, l.UserID, l.Owner, key.ID, timeOrNull(key.ExpiresAt))
+		if err != nil {
+			return err
+		}
+		if tag.RowsAffected() == 0 {
+			return ErrLeaseLost
+		}
+		return s.writeProfile(ctx, tx, l.UserID, key.Secret)
+	})
+}
+
+// writeProfile updates the profile's key, or else inserts a profile. It does not
+// use "on conflict", which needs a unique constraint that a custom table may lack.
+func (s *Store) writeProfile(ctx context.Context, tx pgx.Tx, userID uuid.UUID, secret string) error {
+	tag, err := tx.Exec(ctx, s.sql.updateProfile, userID, secret)
+	if err != nil {
+		return profileFault(err)
+	}
+	if tag.RowsAffected() > 0 {
+		return nil
+	}
+	_, err = tx.Exec(ctx, s.sql.insertProfile, userID, secret)
+	switch sqlState(err) {
+	case foreignKeyViolation:
+		return ErrNoUser
+	case uniqueViolation:
+		return fmt.Errorf("%w: %w", errNewProfile, profileFault(err))
+	}
+	return profileFault(err)
+}

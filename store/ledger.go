@@ -1,0 +1,98 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A key is of one Coder user: with another user, it is forgotten.
+const recordUserSQL = `
+update coderhook.accounts
+   set coder_user_id  = $3,
+       coder_username = $4,
+       key_id         = case when coder_user_id = $3 then key_id end,
+       key_expires_at = case when coder_user_id = $3 then key_expires_at end,
+       status         = case when coder_user_id = $3 and key_id is not null then 'active' else 'pending' end,
+       last_error     = null,
+       updated_at     = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// RecordUser writes down which Coder user is the account's, and ends a conflict.
+// It returns [ErrTaken] when that Coder user is another account's, and
+// [ErrLeaseLost].
+func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, username string) error {
+	err := s.fenced(ctx, "record coder user", recordUserSQL, l, coderUserID, username)
+	if sqlState(err) == uniqueViolation {
+		return fmt.Errorf("record coder user: %w", ErrTaken)
+	}
+	return err
+}
+
+const forgetUserSQL = `
+update coderhook.accounts
+   set coder_user_id = null, coder_username = null, key_id = null, key_expires_at = null,
+       status = 'pending', updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// ForgetUser clears the Coder user, who was deleted there, and the key in the
+// ledger. The profile keeps its dead key until [Store.StoreKey] replaces it.
+func (s *Store) ForgetUser(ctx context.Context, l Lease) error {
+	return s.fenced(ctx, "forget coder user", forgetUserSQL, l)
+}
+
+const recordFailureSQL = `
+update coderhook.accounts
+   set status = $3, last_error = $4, updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// RecordFailure sets the status and why, cut to 500 characters. The caller
+// keeps secrets out of the text.
+func (s *Store) RecordFailure(ctx context.Context, l Lease, status Status, lastError string) error {
+	return s.fenced(ctx, "record failure", recordFailureSQL, l, string(status), capped(lastError, 500))
+}
+
+// capped returns at most limit characters of text, without what Postgres refuses.
+func capped(text string, limit int) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	runes := 0
+	for i := range text {
+		if runes == limit {
+			return text[:i]
+		}
+		runes++
+	}
+	return text
+}
+
+const recordKeySQL = `
+update coderhook.accounts
+   set key_id = $3, key_expires_at = $4, status = 'active', last_error = null, updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// RecordKey writes down what Coder says about the key that the profile already
+// holds. A zero expiresAt means that it is not known.
+func (s *Store) RecordKey(ctx context.Context, l Lease, keyID string, expiresAt time.Time) error {
+	return s.fenced(ctx, "record key", recordKeySQL, l, keyID, timeOrNull(expiresAt))
+}
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+const orphanSQL = `
+update coderhook.accounts
+   set status = 'orphaned', key_id = null, key_expires_at = null, updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// Orphan marks the account of a user who never came to exist. The Coder user
+// stays known, for reconciling to take care of.
+func (s *Store) Orphan(ctx context.Context, l Lease) error {
+	return s.fenced(ctx, "mark orphaned", orphanSQL, l)
+}

@@ -1,0 +1,85 @@
+// Package store keeps what coderhook knows in Postgres: the product's profiles
+// table, which holds the keys, and coderhook's own ledger of accounts.
+//
+// Every method is one round trip unless it says otherwise, works through a
+// transaction-mode pooler, and returns errors without logging them. Time is the
+// database's clock, so that replicas need not agree on theirs.
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Store reads and writes accounts. It is safe for concurrent use.
+type Store struct {
+	pool *pgxpool.Pool
+	sql  statements
+}
+
+// statements are the queries that name the product's table.
+type statements struct {
+	lookup, updateProfile, insertProfile string
+}
+
+// Open checks cfg and returns a Store. It does not wait for the database, which
+// may be down: use [Store.Ping] for that. The caller closes the Store.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	profiles, err := cfg.profiles()
+	if err != nil {
+		return nil, err
+	}
+	poolConfig, err := cfg.pool()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
+	}
+	return &Store{pool: pool, sql: statements{
+		lookup:        profiles.in(lookupSQL),
+		updateProfile: profiles.in(updateProfileSQL),
+		insertProfile: profiles.in(insertProfileSQL),
+	}}, nil
+}
+
+// Close waits for the queries under way and closes all connections.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	err := s.again(ctx, func() error { return s.pool.Ping(ctx) })
+	if err != nil {
+		return fmt.Errorf("ping database: %w", err)
+	}
+	return nil
+}
+
+// one runs a query that gives exactly one row, scanned by column name.
+func one[T any](ctx context.Context, s *Store, sql string, args ...any) (T, error) {
+	var row T
+	err := s.again(ctx, func() error {
+		rows, err := s.pool.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+		return err
+	})
+	return row, explain(err)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (s *Store) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	var changed int64
+	err := s.again(ctx, func() error {
+		tag, err := s.pool.Exec(ctx, sql, args...)
+		changed = tag.RowsAffected()
+		return err
+	})
+	return changed, explain(err)
+}

@@ -1,0 +1,12 @@
+package pgserver
+
+import "syscall"
+
+const hasSockets = false
+
+// account is whom a server runs as: here always ourselves.
+type account struct{}
+
+func newAccount(string) (account, error)         { return account{}, nil }
+func (account) attributes() *syscall.SysProcAttr { return nil }
+func (account) own(string) error                 { return nil }

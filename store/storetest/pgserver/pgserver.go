@@ -1,0 +1,172 @@
+// Package pgserver runs throwaway PostgreSQL servers for tests and for the local
+// stack: from installed binaries or downloaded ones, also as root, which
+// PostgreSQL itself refuses. A server's data does not outlive it.
+package pgserver
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const superuser = "postgres"
+
+// Options say how to run a server. The zero value is good for tests.
+type Options struct {
+	Dir string    // parent of the server's own directory; default the system's for temporary files
+	Log io.Writer // PostgreSQL's log; nil drops it
+	TCP bool      // listen on a free loopback port, instead of a Unix socket; always so on Windows
+
+	BinDir        string // with initdb and postgres; default: looked for, else downloaded
+	CacheDir      string // of downloads; default in the user's, or as root the system's cache
+	RepositoryURL string // Maven repository of downloads; default embedded-postgres's own
+}
+
+// Server is a running PostgreSQL. Its superuser is "postgres".
+type Server struct {
+	dir, bin string
+	port     int
+	tcp      bool
+	password string // for TCP; whoever gets to the socket is trusted
+	process  *process
+	stop     sync.Once
+}
+
+// Start runs a new server and waits until it takes connections, half a second
+// with installed binaries. The caller stops it. On Linux it also ends with this
+// program, however that ends.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	bin, err := binDir(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := makeDir(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("make server directory: %w", err)
+	}
+	s := &Server{dir: dir, bin: bin, port: 5432, tcp: o.TCP || !hasSockets, password: rand.Text()}
+	if err := s.run(ctx, cmp.Or[io.Writer](o.Log, io.Discard)); err != nil {
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL of %s: %w", bin, err), s.Stop())
+	}
+	return s, nil
+}
+
+// URL is how the superuser connects to a database.
+func (s *Server) URL(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database}
+	if s.tcp {
+		u.User = url.UserPassword(superuser, s.password)
+		u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+		u.RawQuery = "sslmode=disable"
+	} else {
+		u.RawQuery = url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}}.Encode()
+	}
+	return u.String()
+}
+
+// Stop ends the server and removes its data. Further calls do nothing.
+func (s *Server) Stop() (err error) {
+	s.stop.Do(func() {
+		if s.process != nil {
+			s.process.stop(s.shutdown)
+		}
+		err = os.RemoveAll(s.dir)
+	})
+	return err
+}
+
+func (s *Server) run(ctx context.Context, log io.Writer) error {
+	who, err := newAccount(filepath.Join(s.bin, "postgres"))
+	if err != nil {
+		return err
+	}
+	if err := s.initdb(ctx, who); err != nil {
+		return err
+	}
+	args := []string{
+		"-D", s.data(), "-c", "fsync=off", "-c", "full_page_writes=off",
+		"-c", "synchronous_commit=off", "-c", "max_connections=200",
+	}
+	if s.tcp {
+		if s.port, err = freePort(); err != nil {
+			return err
+		}
+		args = append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-c", "unix_socket_directories=")
+	} else {
+		args = append(args, "-h", "", "-k", s.dir)
+	}
+	if s.process, err = start(who, log, s.dir, filepath.Join(s.bin, "postgres"), args...); err != nil {
+		return err
+	}
+	return s.process.ready(ctx, func(ctx context.Context) error {
+		conn, err := pgx.Connect(ctx, s.URL("postgres"))
+		if err != nil {
+			return err
+		}
+		return conn.Close(ctx)
+	})
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// initdb makes the data directory. Durability is for others: nothing is synced.
+func (s *Server) initdb(ctx context.Context, who account) error {
+	passwordFile := filepath.Join(s.dir, "password")
+	if err := os.WriteFile(passwordFile, []byte(s.password), 0o600); err != nil {
+		return err
+	}
+	if err := errors.Join(who.own(s.dir), who.own(passwordFile)); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"),
+		"-D", s.data(), "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync",
+		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile="+passwordFile)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir, environment(), who.attributes()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, lastLines(out))
+	}
+	return os.Remove(passwordFile)
+}
+
+// shutdown asks the postmaster to disconnect everybody and end.
+func (s *Server) shutdown() error {
+	if hasSockets {
+		return s.process.interrupt()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return exec.CommandContext(ctx, filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast").Run()
+}
+
+// makeDir makes a private directory whose path leaves room for a socket's name:
+// the limit is 104 bytes on macOS, and its TMPDIR takes half of that.
+func makeDir(parent string) (string, error) {
+	dir, err := os.MkdirTemp(parent, "coderhook-pg-")
+	if err != nil || len(dir) < 80 || !hasSockets {
+		return dir, err
+	}
+	return os.MkdirTemp("/tmp", "coderhook-pg-")
+}
+
+// freePort returns a loopback port that nobody listens on at the moment.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
