@@ -1,0 +1,111 @@
+package codertest
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const bypassHeader = "X-Coder-Bypass-Ratelimit"
+
+// bucket counts the requests of this minute and of the one before.
+type bucket struct {
+	minute        time.Time
+	now, previous int
+}
+
+// limited lets next answer if the caller has requests left for this path. Only routes of the API are limited.
+func (e *exchange) limited(next func() reply) reply {
+	if !strings.HasPrefix(e.r.URL.Path, apiPrefix) {
+		return next()
+	}
+	who, bypass, no := e.limitIdentity()
+	switch {
+	case no != nil:
+		return *no
+	case e.settings.RateLimit == 0 || bypass:
+		return next()
+	}
+	b := e.bucket(who + " " + e.limitPath())
+	header := http.Header{
+		"X-Ratelimit-Limit": {strconv.Itoa(e.settings.RateLimit)},
+		"X-Ratelimit-Reset": {strconv.FormatInt(b.minute.Add(time.Minute).Unix(), 10)},
+	}
+	rep, left := e.tooMany(), e.settings.RateLimit-b.weight(e.time())
+	if left > 0 {
+		b.now++
+		left--
+		rep = next()
+	}
+	header.Set("X-Ratelimit-Remaining", strconv.Itoa(left))
+	return rep.with(header)
+}
+
+func (rep reply) with(header http.Header) reply {
+	for name, values := range rep.header {
+		header[name] = values
+	}
+	rep.header = header
+	return rep
+}
+
+func (e *exchange) tooMany() reply {
+	rep := refusal(http.StatusTooManyRequests,
+		fmt.Sprintf("You've been rate limited for sending more than %d requests in 1m0s.", e.settings.RateLimit), "")
+	rep.header.Set("Retry-After", "60")
+	return rep
+}
+
+// limitIdentity is the IP address, and since 2.32 the user of a valid key; there an owner may bypass the limit, and
+// anybody else who tries is refused.
+func (e *exchange) limitIdentity() (who string, bypass bool, no *reply) {
+	ip, _, _ := net.SplitHostPort(e.r.RemoteAddr)
+	if e.version < v2x36 {
+		return ip, false, nil
+	}
+	k, bad := e.identify(e.credential())
+	if bad != nil {
+		return ip, false, nil
+	}
+	wants, _ := strconv.ParseBool(e.r.Header.Get(bypassHeader))
+	user := e.accountByID(k.user)
+	if wants && !user.is("owner") {
+		rep := textReply(http.StatusPreconditionRequired, fmt.Sprintf("%q provided but user is not owner\n", bypassHeader))
+		return "", false, &rep
+	}
+	return user.id.String(), wants, nil
+}
+
+// limitPath: older versions take a path with a slash at its end for another one.
+func (e *exchange) limitPath() string {
+	if e.version < v2x36 {
+		return e.r.URL.Path
+	}
+	return path.Clean(e.r.URL.Path)
+}
+
+func (e *exchange) bucket(name string) *bucket {
+	minute := e.time().Truncate(time.Minute)
+	b := e.limits[name]
+	switch {
+	case b == nil:
+		b = &bucket{minute: minute}
+		e.limits[name] = b
+	case b.minute.Equal(minute):
+	case b.minute.Add(time.Minute).Equal(minute):
+		*b = bucket{minute: minute, previous: b.now}
+	default:
+		*b = bucket{minute: minute}
+	}
+	return b
+}
+
+// weight slides: what is left of the minute weighs the requests of the one before.
+func (b *bucket) weight(now time.Time) int {
+	rest := time.Minute - now.Sub(b.minute)
+	return b.now + int(float64(b.previous)*rest.Minutes())
+}
