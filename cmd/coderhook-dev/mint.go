@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"coderhook/store/storetest/pgserver"
+
+	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// recording is the request of a real Supabase Auth that is replayed.
+const recording = "testdata/hook/02-password.json"
+
+// mint is one token mint: what was asked and what came back.
+type mint struct {
+	before, after json.RawMessage // claims
+	status        int
+	took          time.Duration
+	calls         []call
+	log           logLine
+}
+
+// showMints mints twice for one user: the first makes user and key, the second finds the key.
+func (s *stack) showMints(ctx context.Context) error {
+	user, email, err := pgserver.SampleUser(ctx, s.adminURL)
+	if err != nil {
+		return err
+	}
+	if s.event, err = s.sampleEvent(user, email); err != nil {
+		return err
+	}
+	first, err := s.mint(ctx)
+	if err != nil {
+		return err
+	}
+	s.out.firstMint(email, first)
+	if first.key() == "" {
+		return fmt.Errorf("the sample mint gave no key; the server's log:\n%s", s.server.log())
+	}
+	if len(first.calls) > 0 {
+		if _, err := s.server.waitFor(ctx, func(l logLine) bool { return l.Message == "key stored" }); err != nil {
+			return err
+		}
+		s.out.line("\n  After the answer, the key was written to public.profiles.")
+	}
+	second, err := s.mint(ctx)
+	if err != nil {
+		return err
+	}
+	s.out.secondMint(second)
+	if second.key() != first.key() {
+		return errors.New("the second mint gave another key than the first")
+	}
+	return nil
+}
+
+// sampleEvent is the recorded body with another user and a life from now on.
+func (s *stack) sampleEvent(user uuid.UUID, email string) ([]byte, error) {
+	content, err := os.ReadFile(filepath.Join(s.root, recording))
+	if err != nil {
+		return nil, err
+	}
+	var recorded struct {
+		Request struct {
+			Body string `json:"body"`
+		} `json:"request"`
+	}
+	if err := json.Unmarshal(content, &recorded); err != nil {
+		return nil, fmt.Errorf("%s: %w", recording, err)
+	}
+	var old struct {
+		UserID string `json:"user_id"`
+		Claims struct {
+			Email string `json:"email"`
+			Exp   int64  `json:"exp"`
+			Iat   int64  `json:"iat"`
+		} `json:"claims"`
+	}
+	if err := json.Unmarshal([]byte(recorded.Request.Body), &old); err != nil {
+		return nil, fmt.Errorf("%s: %w", recording, err)
+	}
+	now := time.Now().Unix()
+	return []byte(strings.NewReplacer(
+		old.UserID, user.String(),
+		old.Claims.Email, email,
+		strconv.FormatInt(old.Claims.Exp, 10), strconv.FormatInt(now+3600, 10),
+		strconv.FormatInt(old.Claims.Iat, 10), strconv.FormatInt(now, 10),
+	).Replace(recorded.Request.Body)), nil
+}
+
+// signed is a request as Supabase Auth would send it now.
+func (s *stack) signed(ctx context.Context, body []byte) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://"+s.server.address()+"/hooks/custom-access-token", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	secret, _, _ := strings.Cut(s.secret, "|")
+	webhook, err := standardwebhooks.NewWebhook(strings.TrimPrefix(secret, "v1,"))
+	if err != nil {
+		return nil, fmt.Errorf("CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: %w", err)
+	}
+	id, now := uuid.NewString(), time.Now()
+	signature, err := webhook.Sign(id, now, body)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("webhook-id", id)
+	r.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
+	r.Header.Set("webhook-signature", signature)
+	return r, nil
+}
+
+func (s *stack) mint(ctx context.Context) (mint, error) {
+	r, err := s.signed(ctx, s.event)
+	if err != nil {
+		return mint{}, err
+	}
+	s.server.forget()
+	s.proxy.take()
+	started := time.Now()
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return mint{}, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	m := mint{status: response.StatusCode, took: time.Since(started), calls: s.proxy.take()}
+	if err != nil {
+		return m, err
+	}
+	if m.before, err = claimsOf(s.event); err != nil {
+		return m, err
+	}
+	if m.after, err = claimsOf(answer); err != nil {
+		return m, fmt.Errorf("status %d: %s", m.status, answer)
+	}
+	m.log, err = s.server.waitFor(ctx, func(l logLine) bool { return l.Message == "token mint" })
+	return m, err
+}
+
+func claimsOf(body []byte) (json.RawMessage, error) {
+	var message struct {
+		Claims json.RawMessage `json:"claims"`
+	}
+	err := json.Unmarshal(body, &message)
+	if err == nil && message.Claims == nil {
+		err = errors.New("no claims")
+	}
+	return message.Claims, err
+}
+
+// key is the Coder key in the claims that came back, or "".
+func (m mint) key() string {
+	var claims struct {
+		Metadata struct {
+			Key string `json:"api_key"`
+		} `json:"app_metadata"`
+	}
+	_ = json.Unmarshal(m.after, &claims) // no key then
+	return claims.Metadata.Key
+}

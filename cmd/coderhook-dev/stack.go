@@ -1,0 +1,173 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"coderhook/coderclient/codertest"
+	"coderhook/store"
+	"coderhook/store/storetest/pgserver"
+)
+
+// stack is all that runs on this machine.
+type stack struct {
+	getenv func(string) string
+	out    *report
+	root   string // of the module: the program is built from it
+
+	adminURL    string // of the database
+	databaseURL string // the same database, with the rights of the server only
+	coderToken  string
+	proxy       *coderProxy
+	secret      string // of the hook
+	server      *server
+	event       []byte // the sample request's body
+	closers     []func() error
+}
+
+func newStack(ctx context.Context, getenv func(string) string, out io.Writer) (*stack, error) {
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil || filepath.Base(strings.TrimSpace(string(mod))) != "go.mod" {
+		return nil, errors.New("run this from the folder of coderhook's source: go run ./cmd/coderhook-dev")
+	}
+	s := &stack{getenv: getenv, out: &report{w: out}, root: filepath.Dir(strings.TrimSpace(string(mod)))}
+	s.secret = getenv("CUSTOM_ACCESS_TOKEN_HOOK_SECRETS")
+	if s.secret == "" {
+		s.secret, err = rememberedSecret()
+	}
+	return s, err
+}
+
+func (s *stack) start(ctx context.Context) error {
+	s.out.title("coderhook, with everything around it on this machine")
+	for _, step := range []func(context.Context) error{s.startDatabase, s.migrate, s.startCoder, s.startServer} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends what was started, the last first.
+func (s *stack) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if err := s.closers[i](); err != nil {
+			fmt.Fprintf(os.Stderr, "coderhook-dev: %v\n", err)
+		}
+	}
+}
+
+func (s *stack) startDatabase(ctx context.Context) error {
+	done := s.out.step("PostgreSQL")
+	if s.adminURL = s.getenv("DATABASE_URL"); s.adminURL != "" {
+		done(hostOf(s.adminURL) + " (DATABASE_URL)")
+		return nil
+	}
+	postgres, err := pgserver.Start(ctx, pgserver.Options{})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, postgres.Stop)
+	s.adminURL = postgres.URL("postgres")
+	if err := pgserver.PrepareSupabase(ctx, s.adminURL); err != nil {
+		return err
+	}
+	done("throwaway, with Supabase's roles and auth.users")
+	return nil
+}
+
+func (s *stack) migrate(ctx context.Context) error {
+	done := s.out.step("migrations")
+	result, err := store.Migrate(ctx, store.Config{URL: s.adminURL})
+	if err != nil {
+		return err
+	}
+	s.databaseURL = s.adminURL
+	if s.getenv("DATABASE_URL") == "" {
+		if s.databaseURL, err = pgserver.LetIn(ctx, s.adminURL, "coderhook"); err != nil {
+			return err
+		}
+	}
+	done(fmt.Sprintf("%d files applied", len(result.Files)))
+	return nil
+}
+
+func (s *stack) startCoder(context.Context) error {
+	done := s.out.step("Coder")
+	address, what := s.getenv("CODER_URL"), "real (CODER_URL)"
+	s.coderToken = s.getenv("CODER_OWNER_TOKEN")
+	if address == "" {
+		fake := codertest.Start(codertest.ProfileV231)
+		s.closers = append(s.closers, func() error { fake.Close(); return nil })
+		address, s.coderToken, what = fake.URL, fake.OwnerToken, "fake, like version 2.31"
+	}
+	target, err := url.Parse(address)
+	if err != nil || target.Host == "" {
+		return errors.New("CODER_URL: is not a URL like https://coder.example.com")
+	}
+	if s.proxy, err = startProxy(target); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.proxy.close)
+	done(address + "  " + what)
+	return nil
+}
+
+func (s *stack) startServer(ctx context.Context) error {
+	done := s.out.step("coderhook")
+	binary := filepath.Join(os.TempDir(), "coderhook-dev-"+rand.Text()[:8])
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/coderhook")
+	build.Dir, build.Stderr = s.root, os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build coderhook: %w", err)
+	}
+	s.closers = append(s.closers, func() error { return os.Remove(binary) })
+	var err error
+	s.server, err = startProcess(binary, append(os.Environ(),
+		"LISTEN_ADDR="+cmp.Or(s.getenv("LISTEN_ADDR"), ":8787"),
+		"DATABASE_URL="+s.databaseURL,
+		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS="+s.secret,
+		"CODER_URL="+s.proxy.url,
+		"CODER_OWNER_TOKEN="+s.coderToken,
+		"LOG_FORMAT=json",
+		"DRAIN_DELAY="+cmp.Or(s.getenv("DRAIN_DELAY"), "0s"),
+	))
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.server.stop)
+	if err := s.server.waitUntilListening(ctx); err != nil {
+		return err
+	}
+	done("http://" + s.server.address() + "  built and started")
+	return nil
+}
+
+// wait serves on, with the server's log on the terminal.
+func (s *stack) wait(ctx context.Context) error {
+	s.server.showLog(s.out.w)
+	select {
+	case <-ctx.Done():
+		s.out.line("\nstopping")
+		return nil
+	case <-s.server.ended:
+		return errors.New("coderhook ended by itself; its log is above")
+	}
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "of DATABASE_URL"
+	}
+	return u.Host + u.Path
+}

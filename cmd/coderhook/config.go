@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook"
+	"coderhook/store"
+)
+
+// config is what the variables say. README lists them.
+type config struct {
+	listen     string
+	drainDelay time.Duration
+	logging    logging
+	database   store.Config
+	coder      coderclient.Config
+	verifier   *hook.Verifier
+	policy     hook.Policy
+	options    hook.Options
+	deadline   time.Duration
+	reject     bool
+}
+
+type logging struct{ level, format string }
+
+// readConfig reports all faults at once.
+func readConfig(get func(string) string) (config, error) {
+	v := &variables{get: get}
+	c := config{
+		listen:     v.text("LISTEN_ADDR", ":8787"),
+		drainDelay: v.duration("DRAIN_DELAY", time.Second, 0),
+		logging:    readLogging(v),
+		database:   readDatabase(v),
+		coder:      readCoder(v),
+		verifier:   readSecrets(v),
+		policy:     readPolicy(v),
+		options:    readProvisioning(v),
+		deadline:   v.duration("HOOK_DEADLINE", 2500*time.Millisecond, 100*time.Millisecond),
+		reject:     v.oneOf("ON_ERROR", "omit", "reject") == "reject",
+	}
+	if c.deadline >= 5*time.Second {
+		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set 4s or less", c.deadline)
+	}
+	return c, v.err()
+}
+
+func readLogging(v *variables) logging {
+	return logging{
+		level:  v.oneOf("LOG_LEVEL", "info", "trace", "debug", "warn", "error"),
+		format: v.oneOf("LOG_FORMAT", "auto", "json", "console"),
+	}
+}
+
+func readDatabase(v *variables) store.Config {
+	dsn := v.required("DATABASE_URL", "set it to the project's Postgres, like postgres://coderhook:PASSWORD@HOST:5432/postgres")
+	return store.Config{
+		URL:               v.address("DATABASE_URL", dsn, "postgres", "postgresql"),
+		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
+		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
+		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
+	}
+}
+
+func readCoder(v *variables) coderclient.Config {
+	base := v.text("CODER_URL", "")
+	if base == "" {
+		v.fault("CODER_URL", "is missing; set it to Coder's address, like https://coder.example.com")
+	}
+	token := v.required("CODER_OWNER_TOKEN", "make one as an owner with: coder tokens create --lifetime 168h")
+	if token != "" && coderclient.KeyID(token) == "" {
+		v.fault("CODER_OWNER_TOKEN", "is not a Coder token: it has 10 characters, a hyphen and 22 more")
+	}
+	return coderclient.Config{
+		URL:         v.address("CODER_URL", base, "https", "http"),
+		Token:       func() string { return token },
+		LoginType:   v.oneOf("CODER_LOGIN_TYPE", "auto", "none", "password", "oidc", "github"),
+		Scope:       v.text("CODER_TOKEN_SCOPE", "all"),
+		CallTimeout: 5 * time.Second,
+	}
+}
+
+func readSecrets(v *variables) *hook.Verifier {
+	const name = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
+	secrets := v.required(name, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
+	if secrets == "" {
+		return nil
+	}
+	verifier, err := hook.NewVerifier(secrets, time.Now)
+	if err != nil {
+		v.fault(name, "%w", err)
+	}
+	return verifier
+}
+
+func readPolicy(v *variables) hook.Policy {
+	return hook.Policy{
+		RequireAAL:     v.oneOf("REQUIRE_AAL", "aal1", "aal2", "aal3"),
+		AllowedClients: v.list("ALLOWED_CLIENT_IDS"),
+	}
+}
+
+func readProvisioning(v *variables) hook.Options {
+	o := hook.DefaultOptions()
+	o.Organization = v.text("CODER_ORGANIZATION", "")
+	o.TokenLifetime = v.duration("CODER_TOKEN_LIFETIME", 0, 0)
+	o.Concurrency = v.count("PROVISION_CONCURRENCY", o.Concurrency, 1000)
+	return o
+}
+
+// configError puts the faults below one line that says what they are.
+func configError(err error) error {
+	return fmt.Errorf("the configuration has faults:\n%w", err)
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	goodSecret = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	goodToken  = "AbCdEfGhIj-0123456789012345678901"
+)
+
+func goodVariables() map[string]string {
+	return map[string]string{
+		"DATABASE_URL":                     "postgres://coderhook:pa%20ss@127.0.0.1:5432/postgres",
+		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": goodSecret,
+		"CODER_URL":                        "https://coder.example.com",
+		"CODER_OWNER_TOKEN":                goodToken,
+	}
+}
+
+func read(variables map[string]string) (config, error) {
+	return readConfig(func(name string) string { return variables[name] })
+}
+
+func TestConfigDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := read(goodVariables())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.listen != ":8787" || c.deadline != 2500*time.Millisecond || c.options.Concurrency != 8 ||
+		c.drainDelay != time.Second || c.reject || c.policy.RequireAAL != "aal1" || c.coder.Scope != "all" ||
+		c.database.ProfilesTable != "public.profiles" {
+		t.Errorf("not the defaults of the README: %+v", c)
+	}
+}
+
+func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ set, value, want string }{
+		"missing database":  {"DATABASE_URL", "", "DATABASE_URL: is missing; set it to the project's Postgres"},
+		"missing secrets":   {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: is missing; copy it"},
+		"missing coder":     {"CODER_URL", "", "CODER_URL: is missing; set it"},
+		"missing token":     {"CODER_OWNER_TOKEN", "", "CODER_OWNER_TOKEN: is missing; make one"},
+		"database URL":      {"DATABASE_URL", "localhost:5432", "DATABASE_URL: is not a URL with postgres://"},
+		"database password": {"DATABASE_URL", "postgres://u:p%ss@h/db", "DATABASE_URL: is not a URL; write it with postgres://"},
+		"coder URL":         {"CODER_URL", "coder.example.com", "CODER_URL: is not a URL with https://"},
+		"coder scheme":      {"CODER_URL", "ftp://coder.example.com", "CODER_URL: is not a URL with https://"},
+		"token shape":       {"CODER_OWNER_TOKEN", "hunter2", "CODER_OWNER_TOKEN: is not a Coder token"},
+		"secret form":       {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "whsec_abc", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: secret 1: must look like v1,whsec_<base64>"},
+		"asymmetric secret": {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "v1a,whpk_abc", "asymmetric"},
+		"empty secret":      {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "v1,whsec_", "too weak"},
+		"both":              {"CODER_OWNER_TOKEN_FILE", empty, "CODER_OWNER_TOKEN: set together with CODER_OWNER_TOKEN_FILE; set only one"},
+		"duration":          {"HOOK_DEADLINE", "fast", `HOOK_DEADLINE: "fast" is not a duration; write it like 2.5s`},
+		"duration too long": {"HOOK_DEADLINE", "6s", "HOOK_DEADLINE: 6s is too long"},
+		"negative duration": {"CODER_TOKEN_LIFETIME", "-1h", "CODER_TOKEN_LIFETIME: -1h0m0s is too short"},
+		"unknown value":     {"ON_ERROR", "panic", `ON_ERROR: "panic" is not known; set one of omit, reject`},
+		"number":            {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
+		"assurance level":   {"REQUIRE_AAL", "2", `REQUIRE_AAL: "2" is not known`},
+		"login type":        {"CODER_LOGIN_TYPE", "saml", "CODER_LOGIN_TYPE: "},
+		"log level":         {"LOG_LEVEL", "loud", "LOG_LEVEL: "},
+	} {
+		variables := goodVariables()
+		variables[test.set] = test.value
+		if _, err := read(variables); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		} else if len(strings.Split(err.Error(), "\n")) != 1 {
+			t.Errorf("%s: one fault, but reported: %v", name, err)
+		}
+	}
+}
+
+func TestConfigReportsAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := read(map[string]string{"HOOK_DEADLINE": "x", "CODER_URL": "x", "CODER_OWNER_TOKEN_FILE": "/does/not/exist"})
+	for _, name := range []string{"HOOK_DEADLINE", "CODER_URL", "CODER_OWNER_TOKEN_FILE", "DATABASE_URL", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"} {
+		if err == nil || !strings.Contains(err.Error(), name+": ") {
+			t.Errorf("%s is not among the faults: %v", name, err)
+		}
+	}
+}
+
+func TestConfigReadsSecretsFromFiles(t *testing.T) {
+	t.Parallel()
+	variables := goodVariables()
+	for _, name := range []string{"DATABASE_URL", "CODER_OWNER_TOKEN", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"} {
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(variables[name]+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		delete(variables, name)
+		variables[name+"_FILE"] = file
+	}
+	c, err := read(variables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.coder.Token() != goodToken {
+		t.Error("the owner's token is not what the file holds")
+	}
+}
+
+// What is wrong with a secret is said without the secret.
+func TestConfigFaultsShowNoSecret(t *testing.T) {
+	t.Parallel()
+	_, err := read(map[string]string{
+		"DATABASE_URL":                     "postgres://u:hunter2@ho st:x/db",
+		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": "v1,whsec_hunter2",
+		"CODER_OWNER_TOKEN":                "hunter2",
+		"CODER_URL":                        "https://coder.example.com",
+	})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}

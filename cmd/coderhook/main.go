@@ -1,0 +1,58 @@
+// Command coderhook is the server behind Supabase Auth's Custom Access Token hook: it puts
+// each user's Coder API key into the claims of their access token.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// program is the command line. All settings are variables: README lists them.
+type program struct {
+	Serve   serveCmd   `cmd:"" help:"Answer Supabase Auth's hook."`
+	Migrate migrateCmd `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// environment is what a command works with; tests give their own.
+type environment struct {
+	ctx            context.Context
+	getenv         func(string) string
+	stdout, stderr io.Writer
+}
+
+// run parses the command line and does what it says.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	exited := false
+	parser, err := kong.New(&program{},
+		kong.Name("coderhook"),
+		kong.Description("The server behind Supabase Auth's Custom Access Token hook for products with Coder workspaces."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { exited = true }))
+	if err != nil {
+		return err
+	}
+	command, err := parser.Parse(args)
+	if exited { // --help was printed
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w; see coderhook --help", err)
+	}
+	return command.Run(&environment{ctx, getenv, stdout, stderr})
+}

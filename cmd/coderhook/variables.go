@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// variables reads the environment and collects what is wrong with them, so that all faults
+// are reported at once. Each names its variable and the cure; none shows a secret.
+type variables struct {
+	get    func(string) string
+	faults []error
+}
+
+func (v *variables) fault(name, format string, args ...any) {
+	v.faults = append(v.faults, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
+}
+
+// text is a variable or its default.
+func (v *variables) text(name, fallback string) string {
+	if value := strings.TrimSpace(v.get(name)); value != "" {
+		return value
+	}
+	return fallback
+}
+
+// oneOf is a variable that has only these values, the first being the default.
+func (v *variables) oneOf(name string, values ...string) string {
+	value := v.text(name, values[0])
+	for _, known := range values {
+		if value == known {
+			return value
+		}
+	}
+	v.fault(name, "%q is not known; set one of %s", value, strings.Join(values, ", "))
+	return values[0]
+}
+
+// secret is a variable, or what the file holds that NAME_FILE names.
+func (v *variables) secret(name string) string {
+	value, file := strings.TrimSpace(v.get(name)), v.get(name+"_FILE")
+	switch {
+	case value != "" && file != "":
+		v.fault(name, "set together with %s_FILE; set only one of them", name)
+		return ""
+	case file == "":
+		return value
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		v.fault(name+"_FILE", "can't be read: %w", err)
+		return ""
+	}
+	value = strings.TrimSpace(string(content))
+	if value == "" {
+		v.fault(name+"_FILE", "%s is empty; write the secret into it", file)
+	}
+	return value
+}
+
+// required is a secret without which nothing works.
+func (v *variables) required(name, cure string) string {
+	known := len(v.faults)
+	value := v.secret(name)
+	if value == "" && len(v.faults) == known {
+		v.fault(name, "is missing; %s (or set %s_FILE)", cure, name)
+	}
+	return value
+}
+
+// duration must be at least the given minimum; zero is only taken where the minimum is zero.
+func (v *variables) duration(name string, fallback, minimum time.Duration) time.Duration {
+	text := v.text(name, fallback.String())
+	value, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		v.fault(name, "%q is not a duration; write it like 2.5s, 10m or 720h", text)
+	case value < minimum:
+		v.fault(name, "%s is too short; set at least %s", value, minimum)
+	default:
+		return value
+	}
+	return fallback
+}
+
+func (v *variables) count(name string, fallback, highest int) int {
+	text := v.text(name, strconv.Itoa(fallback))
+	value, err := strconv.Atoi(text)
+	if err != nil || value < 1 || value > highest {
+		v.fault(name, "%q is not a number from 1 to %d", text, highest)
+		return fallback
+	}
+	return value
+}
+
+// address checks a URL that has one of the given schemes.
+func (v *variables) address(name, value string, schemes ...string) string {
+	if value == "" {
+		return ""
+	}
+	want := strings.Join(schemes, ":// or ") + "://"
+	u, err := url.Parse(value)
+	if err != nil { // its text would hold the whole URL, with its password
+		v.fault(name, "is not a URL; write it with %s, and %%-escape special characters in a password", want)
+		return ""
+	}
+	for _, scheme := range schemes {
+		if u.Scheme == scheme && (u.Host != "" || u.Query().Get("host") != "") {
+			return value
+		}
+	}
+	v.fault(name, "is not a URL with %s and a host", want)
+	return ""
+}
+
+// list is a variable of several values, separated by commas or blanks.
+func (v *variables) list(name string) []string {
+	return strings.FieldsFunc(v.get(name), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func (v *variables) err() error { return errors.Join(v.faults...) }

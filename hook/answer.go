@@ -1,0 +1,45 @@
+package hook
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+)
+
+// echoed is the answer that changes nothing. It has to hold the claims all the same:
+// to Supabase Auth no claims are no token.
+func echoed(claims []byte) []byte {
+	return slices.Concat([]byte(`{"claims":`), claims, []byte(`}`))
+}
+
+// with is the answer with one member of app_metadata set.
+func (ev *event) with(name, value string) []byte {
+	body := make([]byte, 0, len(ev.Claims)+len(name)+len(value)+64)
+	body = append(body, `{"claims":`...)
+	return append(ev.slot.set(body, ev.Claims, name, value), '}')
+}
+
+// rejection makes Supabase Auth refuse the sign-in with this status and text.
+// The 200 around it is what makes it pass the text on.
+func rejection(why status) []byte {
+	body, _ := json.Marshal(errorBody{errorDetail{ // two plain fields: it cannot fail
+		Code:    http.StatusServiceUnavailable,
+		Message: "Your development environment can't be reached (" + string(why) + "). Please try again in a moment.",
+	}})
+	return body
+}
+
+// answer sends a body and sees it on its way, so that what comes after the answer does.
+func answer(c echo.Context, body []byte) error {
+	w := c.Response()
+	w.Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	w.Header().Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if _, err := w.Write(body); err != nil {
+		return err
+	}
+	return http.NewResponseController(w.Writer).Flush()
+}

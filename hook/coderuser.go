@@ -1,0 +1,175 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// usernameDigits are the lengths that are tried for a name made of the user's uuid: 8 is its
+// first group. Never 32: Coder takes 32 hex digits in a path for an id, not for a name.
+var usernameDigits = [...]int{8, 12, 16, 20, 24, 28}
+
+func usernames(user uuid.UUID) []string {
+	digits := strings.ReplaceAll(user.String(), "-", "")
+	names := make([]string, len(usernameDigits))
+	for i, n := range usernameDigits {
+		names[i] = digits[:n]
+	}
+	return names
+}
+
+// coderUser is the Coder account of one Supabase user.
+type coderUser struct {
+	coderclient.User
+	created bool // just now, by this job
+}
+
+// coderUser returns the user's Coder account: the one in the ledger, or a new one.
+func (p *Provisioner) coderUser(ctx context.Context, j *job) (coderUser, error) {
+	if j.known.CoderUserID == uuid.Nil {
+		return p.newCoderUser(ctx, j)
+	}
+	user, err := p.Coder.User(ctx, j.known.CoderUserID.String())
+	if errors.Is(err, coderclient.ErrNotFound) {
+		return p.replaceCoderUser(ctx, j)
+	}
+	if err != nil {
+		return coderUser{}, fmt.Errorf("read Coder user: %w", err)
+	}
+	return coderUser{User: user}, refuseSuspended(user)
+}
+
+// replaceCoderUser forgets an account that is gone in Coder and makes a new one.
+func (p *Provisioner) replaceCoderUser(ctx context.Context, j *job) (coderUser, error) {
+	if err := p.Ledger.ForgetUser(ctx, j.lease); err != nil {
+		return coderUser{}, fmt.Errorf("forget deleted Coder user: %w", err)
+	}
+	j.known.CoderUserID = uuid.Nil
+	return p.newCoderUser(ctx, j)
+}
+
+func (p *Provisioner) newCoderUser(ctx context.Context, j *job) (coderUser, error) {
+	user, err := p.createOrAdopt(ctx, j)
+	if err != nil {
+		return coderUser{}, err
+	}
+	// At once, so that a crash from here on finds the account again by its id.
+	err = p.Ledger.RecordUser(ctx, j.lease, user.ID, user.Username)
+	if errors.Is(err, store.ErrTaken) {
+		return coderUser{}, fmt.Errorf("%w: Coder user %s belongs to another Supabase user", errConflict, user.Username)
+	}
+	if err != nil {
+		return coderUser{}, fmt.Errorf("record Coder user: %w", err)
+	}
+	j.known.CoderUserID = user.ID
+	return user, refuseSuspended(user.User)
+}
+
+// createOrAdopt goes down the ladder of usernames. Coder answers a taken name and a taken e-mail
+// alike, so who has the name is read: our own account of an earlier crash, a stranger's, or
+// nobody's, and then it is the e-mail that belongs to an account which is not ours to take.
+func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, error) {
+	org, err := p.organization(ctx)
+	if err != nil {
+		return coderUser{}, err
+	}
+	email := strings.ToLower(j.email)
+	for _, name := range usernames(j.user) {
+		user, err := p.Coder.CreateUser(ctx, coderclient.NewUser{Email: email, Username: name, Organization: org})
+		if err == nil {
+			return coderUser{User: user, created: true}, nil
+		}
+		if !errors.Is(err, coderclient.ErrExists) {
+			return coderUser{}, p.createFailed(err)
+		}
+		user, err = p.Coder.User(ctx, name)
+		switch {
+		case errors.Is(err, coderclient.ErrNotFound):
+			return coderUser{}, fmt.Errorf("%w: a Coder account with this e-mail exists that was not made for this user", errConflict)
+		case err != nil:
+			return coderUser{}, fmt.Errorf("read Coder user of that name: %w", err)
+		}
+		if ours, err := p.ours(ctx, j, user, email); err != nil || ours {
+			return coderUser{User: user}, err
+		}
+	}
+	return coderUser{}, fmt.Errorf("%w: all usernames for this user are taken in Coder", errConflict)
+}
+
+// ours tells an account that we made for this user before a crash from anybody else's.
+// The e-mail alone proves nothing: the name is made of this user's uuid, too.
+func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, email string) (bool, error) {
+	if strings.ToLower(user.Email) != email || len(user.Roles) > 0 {
+		return false, nil
+	}
+	owner, err := p.Ledger.OwnerOf(ctx, user.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("who owns Coder user: %w", err)
+	}
+	return owner == j.user, nil
+}
+
+// createFailed tells what an operator has to look at from what heals by itself.
+func (p *Provisioner) createFailed(err error) error {
+	if errors.Is(err, coderclient.ErrNotFound) {
+		p.org.forget() // the organization was deleted or replaced
+	}
+	if errors.Is(err, coderclient.ErrRefused) {
+		return fmt.Errorf("%w: create Coder user: %w", errConflict, err)
+	}
+	return fmt.Errorf("create Coder user: %w", err)
+}
+
+func refuseSuspended(user coderclient.User) error {
+	if user.Suspended() {
+		return fmt.Errorf("%w: %w", errConflict, errSuspended)
+	}
+	return nil
+}
+
+// organizationCache remembers where new users go: it is asked once.
+type organizationCache struct {
+	mu sync.Mutex
+	id uuid.UUID
+}
+
+func (o *organizationCache) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.id = uuid.Nil
+}
+
+func (p *Provisioner) organization(ctx context.Context) (uuid.UUID, error) {
+	p.org.mu.Lock()
+	defer p.org.mu.Unlock()
+	if p.org.id != uuid.Nil {
+		return p.org.id, nil
+	}
+	org, err := p.readOrganization(ctx)
+	if errors.Is(err, coderclient.ErrNotFound) {
+		return uuid.Nil, fmt.Errorf("%w: Coder has no organization %q", errConflict, p.Organization)
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("read organization: %w", err)
+	}
+	p.org.id = org.ID
+	return org.ID, nil
+}
+
+func (p *Provisioner) readOrganization(ctx context.Context) (coderclient.Organization, error) {
+	if p.Organization == "" {
+		return p.Coder.DefaultOrganization(ctx)
+	}
+	return p.Coder.Organization(ctx, p.Organization)
+}

@@ -1,0 +1,133 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// request asks for a key that lives at least until the token that will carry it.
+type request struct {
+	user  uuid.UUID
+	email string
+	until time.Time
+	known store.Account // as it was looked up
+}
+
+// job is the work for one user in this process; every mint of that user waits for the same one.
+type job struct {
+	request
+	lease    store.Lease
+	done     chan struct{} // closed when key or err is set
+	key      string
+	err      error
+	finished bool // of use to the job's own goroutine only
+	once     sync.Once
+	answered chan struct{} // closed when the answer to one that waited is out
+}
+
+// release lets the key be written: an answer is out.
+func (j *job) release() { j.once.Do(func() { close(j.answered) }) }
+
+// finish gives the result to all who wait. Only the first call counts.
+func (j *job) finish(key string, err error) {
+	if j.finished {
+		return
+	}
+	j.key, j.err, j.finished = key, err, true
+	close(j.done)
+}
+
+// work does a job from the lease to the stored key.
+func (p *Provisioner) work(j *job) {
+	defer p.leave(j)
+	key, err := p.acquire(j)
+	if err != nil || key != "" {
+		j.finish(key, err)
+		return
+	}
+	ctx, stop := p.holdLease(j.lease)
+	defer stop()
+	made, err := p.makeKey(ctx, j)
+	j.finish(made.key.Secret, err)
+	if err != nil {
+		p.fail(ctx, j, err)
+		return
+	}
+	p.persist(ctx, j, made)
+}
+
+// leave ends a job, however it ended. A panic must not take the server down, nor leave anybody waiting.
+func (p *Provisioner) leave(j *job) {
+	if fault := recover(); fault != nil {
+		p.Log.Error().Stringer("user_id", j.user).Interface("panic", fault).Bytes("stack", debug.Stack()).Msg("provisioning panicked")
+		j.finish("", errors.New("provision: internal error"))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.jobs, j.user)
+}
+
+// acquire takes the user's lease and one of the slots, which makeKey gives back. Where another
+// replica has the lease, it waits, holding no slot, for the key that is being made there,
+// or for the lease of a killed holder to run out.
+func (p *Provisioner) acquire(j *job) (key string, err error) {
+	ctx, cancel := context.WithTimeout(p.base, p.Timeout)
+	defer cancel()
+	for {
+		if err := p.takeSlot(ctx); err != nil {
+			return "", err
+		}
+		claimed := p.Ledger.Claim(ctx, j.lease, p.LeaseTTL)
+		if claimed != nil && !errors.Is(claimed, store.ErrLeased) {
+			p.freeSlot()
+			return "", fmt.Errorf("provision: %w", claimed)
+		}
+		// Whoever held the lease before may have finished since we looked.
+		key, err := p.lookAgain(ctx, j)
+		if claimed == nil && err == nil && key == "" {
+			return "", nil
+		}
+		p.freeSlot()
+		if claimed == nil {
+			p.releaseLease(j.lease)
+		}
+		if err != nil || key != "" {
+			return key, err
+		}
+		if err := sleep(ctx, p.Poll); err != nil {
+			return "", fmt.Errorf("wait for the lease: %w", err)
+		}
+	}
+}
+
+func (p *Provisioner) takeSlot(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a slot: %w", ctx.Err())
+	}
+}
+
+func (p *Provisioner) freeSlot() { <-p.slots }
+
+// lookAgain returns the key that somebody else may have stored since the job began, or "".
+func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
+	account, err := p.Ledger.Lookup(ctx, j.user)
+	if err != nil {
+		return "", fmt.Errorf("provision: %w", err)
+	}
+	j.known = account
+	if judge(account, j.until, p.Now()) == keyGood {
+		return account.APIKey, nil
+	}
+	return "", nil
+}

@@ -1,0 +1,91 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"coderhook/store"
+)
+
+// errSuspended: an operator took the user's access away in Coder, and we do not give it back.
+var errSuspended = errors.New("the user is suspended in Coder")
+
+// persist writes the key to ledger and profile, after the answer and for as long as the
+// sign-in's own transaction keeps the user uncommitted or the profile locked.
+func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
+	select {
+	case <-j.answered:
+	case <-ctx.Done():
+	}
+	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
+	started := time.Now()
+	for wait := p.Poll; ; wait = min(2*wait, time.Second) {
+		err := p.Ledger.StoreKey(ctx, j.lease, m.key)
+		waited := time.Since(started)
+		switch {
+		case err == nil:
+			log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
+			return
+		case errors.Is(err, store.ErrNoUser) && waited > p.PersistPatience:
+			log.Warn().Msg("the sign-up was rolled back: its Coder token is deleted")
+			p.undo(ctx, j, m)
+			return
+		case errors.Is(err, store.ErrLeaseLost):
+			log.Warn().Msg("another replica took over: our Coder token is deleted")
+			p.discard(j, m.user.User, m.key.ID)
+			return
+		case errors.Is(err, store.ErrProfile):
+			log.Error().Err(err).Msg("the profile does not take the key: see coderhook doctor")
+			p.discard(j, m.user.User, m.key.ID)
+			p.record(ctx, j, store.Conflict, err)
+			return
+		case waited > p.LockPatience:
+			log.Error().Err(err).Msg("key not stored: the next token mint makes another")
+			return
+		}
+		log.Debug().Err(err).Msg("key not stored yet")
+		if sleep(ctx, wait) != nil {
+			log.Error().Err(err).Msg("key not stored before the end: the next token mint makes another")
+			return
+		}
+	}
+}
+
+// undo takes back what was made for a user who never came to exist. The account is deleted only
+// if this very job made it: it has no workspaces, and it would keep its e-mail from the
+// person's next try.
+func (p *Provisioner) undo(ctx context.Context, j *job, m made) {
+	p.discard(j, m.user.User, m.key.ID)
+	if m.user.created {
+		if err := p.Coder.DeleteUser(ctx, m.user.ID); err != nil {
+			p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("Coder user of a rolled-back sign-up not deleted")
+		}
+	}
+	if err := p.Ledger.Orphan(ctx, j.lease); err != nil {
+		p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("account not marked as orphaned")
+	}
+}
+
+// fail records why there is no key, for the next mint and for the operator.
+func (p *Provisioner) fail(ctx context.Context, j *job, err error) {
+	status := store.Pending
+	switch {
+	case errors.Is(err, errSuspended):
+		status = store.Suspended
+	case errors.Is(err, errConflict):
+		status = store.Conflict
+	}
+	level := p.Log.Warn()
+	if errors.Is(err, errConflict) {
+		level = p.Log.Error()
+	}
+	level.Err(err).Stringer("user_id", j.user).Str("status", string(status)).Msg("no key")
+	p.record(ctx, j, status, err)
+}
+
+func (p *Provisioner) record(ctx context.Context, j *job, status store.Status, reason error) {
+	if err := p.Ledger.RecordFailure(ctx, j.lease, status, reason.Error()); err != nil {
+		p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("reason not recorded")
+	}
+}

@@ -1,0 +1,169 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// Ledger is what provisioning needs of the database. Everything that writes is fenced by the
+// lease: who lost it to somebody else writes nothing any more.
+type Ledger interface {
+	Accounts
+	Claim(ctx context.Context, lease store.Lease, ttl time.Duration) error
+	Extend(ctx context.Context, lease store.Lease, ttl time.Duration) error
+	Release(ctx context.Context, lease store.Lease) error
+	RecordUser(ctx context.Context, lease store.Lease, coderUser uuid.UUID, username string) error
+	ForgetUser(ctx context.Context, lease store.Lease) error
+	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
+	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
+	Orphan(ctx context.Context, lease store.Lease) error
+	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
+}
+
+// Coder is what provisioning needs of Coder.
+type Coder interface {
+	Available() bool
+	DefaultOrganization(ctx context.Context) (coderclient.Organization, error)
+	Organization(ctx context.Context, nameOrID string) (coderclient.Organization, error)
+	CreateUser(ctx context.Context, user coderclient.NewUser) (coderclient.User, error)
+	User(ctx context.Context, idOrName string) (coderclient.User, error)
+	CreateToken(ctx context.Context, user uuid.UUID, token coderclient.NewToken) (string, error)
+	Key(ctx context.Context, user uuid.UUID, keyID string) (coderclient.Key, error)
+	DeleteKey(ctx context.Context, user uuid.UUID, keyID string) error
+	DeleteUser(ctx context.Context, user uuid.UUID) error
+}
+
+// Provisioner makes Coder users and keys: for one user at a time by one caller,
+// in this process by its jobs and across replicas by the lease in the ledger.
+type Provisioner struct {
+	Options
+	Ledger Ledger
+	Coder  Coder
+	Log    zerolog.Logger
+
+	mu       sync.Mutex
+	jobs     map[uuid.UUID]*job
+	stopping bool
+	running  sync.WaitGroup
+	slots    chan struct{}
+	base     context.Context // of the work that outlives the request that asked for it
+	cancel   context.CancelFunc
+	org      organizationCache
+}
+
+// Options are the times and limits of provisioning. DefaultOptions has what the design says.
+type Options struct {
+	Instance        string        // names this process in leases; unique among replicas and restarts
+	Organization    string        // name or id; empty for Coder's default organization
+	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
+	Concurrency     int           // how many users are provisioned at a time
+	LeaseTTL        time.Duration // how long a killed holder blocks its user
+	Timeout         time.Duration // for one user's work in Coder, from lease to key
+	Poll            time.Duration // between looks at what another replica is doing
+	RetryConflict   time.Duration // how long a conflict is answered from the ledger before Coder is asked again
+	PersistPatience time.Duration // how long a user may stay uncommitted before the sign-up counts as rolled back
+	LockPatience    time.Duration // how long a locked or unreachable profile is tried again
+	Now             func() time.Time
+}
+
+// DefaultOptions returns the values of the design.
+func DefaultOptions() Options {
+	return Options{
+		Instance:        uuid.NewString(),
+		Concurrency:     8,
+		LeaseTTL:        5 * time.Second,
+		Timeout:         30 * time.Second,
+		Poll:            25 * time.Millisecond,
+		RetryConflict:   time.Minute,
+		PersistPatience: 30 * time.Second,
+		LockPatience:    5 * time.Minute,
+		Now:             time.Now,
+	}
+}
+
+// NewProvisioner returns a Provisioner that is ready to work; Stop ends it.
+func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *Provisioner {
+	base, cancel := context.WithCancel(context.Background())
+	return &Provisioner{
+		Options: o, Ledger: ledger, Coder: coder, Log: log,
+		jobs:  make(map[uuid.UUID]*job),
+		slots: make(chan struct{}, o.Concurrency),
+		base:  base, cancel: cancel,
+	}
+}
+
+// Provision returns the user's key, made now if need be. When ctx ends first, the work goes on
+// without the caller. resolution.answered must be called once the answer is out: the key is
+// written to the profile only then, as the sign-in's own transaction may hold that row locked.
+func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
+	if err := p.refuse(r); err != nil {
+		return resolution{err: err, answered: func() {}}
+	}
+	j, err := p.join(r)
+	if err != nil {
+		return resolution{err: err, answered: func() {}}
+	}
+	select {
+	case <-j.done:
+		return resolution{key: j.key, err: j.err, answered: j.release}
+	case <-ctx.Done():
+		return resolution{err: errPending, answered: j.release}
+	}
+}
+
+// refuse says at once what would fail anyway: no sign-in waits for a Coder that is known to be
+// down, and a conflict is not asked again at every mint.
+func (p *Provisioner) refuse(r request) error {
+	if !p.Coder.Available() {
+		return fmt.Errorf("provision: %w", coderclient.ErrUnavailable)
+	}
+	conflict := r.known.Status == store.Conflict || r.known.Status == store.Suspended
+	if conflict && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
+		return fmt.Errorf("provision: %w: %s", errConflict, r.known.LastError)
+	}
+	return nil
+}
+
+// join returns the job that works for the user, a new one if there is none.
+func (p *Provisioner) join(r request) (*job, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if j, ok := p.jobs[r.user]; ok {
+		return j, nil
+	}
+	if p.stopping {
+		return nil, errStopping
+	}
+	j := &job{
+		request: r, done: make(chan struct{}), answered: make(chan struct{}),
+		lease: store.Lease{UserID: r.user, Owner: p.Instance + "/" + uuid.NewString()[:8]},
+	}
+	p.jobs[r.user] = j
+	p.running.Go(func() { p.work(j) })
+	return j, nil
+}
+
+// Stop lets running work end, and what is made be written, until ctx ends.
+func (p *Provisioner) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	p.stopping = true
+	p.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { p.running.Wait(); close(ended) }()
+	defer p.cancel()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return errors.New("stop: gave up on keys that are not stored yet")
+	}
+}

@@ -1,0 +1,74 @@
+// Package hook is the HTTP server behind Supabase Auth's Custom Access Token hook.
+//
+// A request goes through token.go from top to bottom: verify (verify.go), parse (event.go),
+// decide (policy.go), look up and judge the key (key.go), provision where there is none
+// (provision.go, coderuser.go, mint.go), answer (splice.go), and only then persist (persist.go).
+package hook
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/rs/zerolog"
+)
+
+// MaxBody is how many bytes of a request are read at most.
+const MaxBody = 1 << 20
+
+// Server answers Supabase Auth and the load balancer. All fields but Checks are required.
+type Server struct {
+	Verifier      *Verifier
+	Policy        Policy
+	Accounts      Accounts
+	Provisioner   *Provisioner
+	Deadline      time.Duration // from the request's arrival to the answer
+	RejectOnError bool          // refuse the sign-in of a user who gets no key, instead of leaving the key out
+	Now           func() time.Time
+	Log           zerolog.Logger
+	Checks        map[string]Check // dependencies shown by /readyz, by name
+
+	draining atomic.Bool
+}
+
+// Check reports whether a dependency can be used. A required one that fails makes the server
+// unready; without any other it can do part of its work.
+type Check struct {
+	Required bool
+	Run      func(context.Context) error
+}
+
+// Handler returns the routes.
+func (s *Server) Handler() http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For can be written by anybody
+	e.HTTPErrorHandler = s.handleError
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.closeWhenDraining)
+	e.POST("/hooks/custom-access-token", s.customAccessToken)
+	e.GET("/healthz", healthz)
+	e.GET("/readyz", s.ready)
+	return e
+}
+
+// Drain makes the server unready and asks every client to close its connection. A kept-alive
+// connection that we close under a request would cost its user the two seconds that
+// Supabase Auth waits after a broken one.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+func (s *Server) closeWhenDraining(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if s.draining.Load() {
+			c.Response().Header().Set("Connection", "close")
+		}
+		return next(c)
+	}
+}
+
+func (s *Server) logPanic(c echo.Context, err error, stack []byte) error {
+	s.Log.Error().Err(err).Str("path", c.Path()).Bytes("stack", stack).Msg("panic")
+	return err
+}

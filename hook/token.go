@@ -1,0 +1,112 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+)
+
+// Accounts is what a mint reads.
+type Accounts interface {
+	// Lookup tells what profile and ledger know of a user, in one round trip.
+	Lookup(context.Context, uuid.UUID) (store.Account, error)
+}
+
+// customAccessToken answers one token mint.
+func (s *Server) customAccessToken(c echo.Context) error {
+	started := time.Now()
+	line := s.Log.Info()
+	defer func() { line.Dur("duration_ms", time.Since(started)).Msg("token mint") }()
+	// A twentieth is kept for the way back.
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline-s.Deadline/20)
+	defer cancel()
+
+	ev, err := s.receive(c)
+	if err != nil {
+		line.Str("outcome", "refused").AnErr("reason", err)
+		return err
+	}
+	line.Stringer("user_id", ev.user).Str("method", ev.Method).Str("call_id", ev.callID()).
+		Str("webhook_id", c.Request().Header.Get("webhook-id"))
+	if reason := s.Policy.skip(ev.claims); reason != "" {
+		line.Str("outcome", "skipped").Str("reason", reason)
+		return answer(c, echoed(ev.Claims))
+	}
+	found := s.resolve(ctx, ev, line)
+	defer found.answered() // even after a panic: what waits for the answer must not wait for ever
+	return s.deliver(c, ev, found, line)
+}
+
+// receive reads and verifies the request, and only then decodes it.
+func (s *Server) receive(c echo.Context) (*event, error) {
+	r := c.Request()
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, MaxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, echo.NewHTTPError(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
+	}
+	if err != nil {
+		return nil, echo.NewHTTPError(http.StatusBadRequest, "the body could not be read")
+	}
+	if err := s.Verifier.Verify(body, r.Header); err != nil {
+		return nil, echo.NewHTTPError(http.StatusUnauthorized, "signature not accepted: "+err.Error())
+	}
+	ev, err := parseEvent(body)
+	if err != nil {
+		return nil, echo.NewHTTPError(http.StatusBadRequest, err.Error())
+	}
+	return ev, nil
+}
+
+// resolution is the key for a token, or why there is none.
+type resolution struct {
+	key      string
+	err      error
+	answered func() // to be called once the answer is out
+}
+
+// resolve finds the user's key, and has one made where there is none that outlives the token.
+func (s *Server) resolve(ctx context.Context, ev *event, line *zerolog.Event) resolution {
+	started := time.Now()
+	account, err := s.Accounts.Lookup(ctx, ev.user)
+	line.Dur("lookup_ms", time.Since(started))
+	if err != nil {
+		return resolution{err: err, answered: func() {}}
+	}
+	state := judge(account, ev.claims.expiresAt(), s.Now())
+	if state == keyGood {
+		line.Str("reason", "key found")
+		return resolution{key: account.APIKey, answered: func() {}}
+	}
+	found := s.Provisioner.Provision(ctx, request{
+		user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account,
+	})
+	line.Dur("provision_ms", time.Since(started))
+	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {
+		// Coder can't be reached for a longer one. A key that works for now is better than none.
+		line.AnErr("renewal", found.err)
+		found.key, found.err = account.APIKey, nil
+	}
+	return found
+}
+
+// deliver sends the claims with the key, or with the reason why it is missing.
+func (s *Server) deliver(c echo.Context, ev *event, found resolution, line *zerolog.Event) error {
+	if found.err == nil {
+		line.Str("outcome", "injected")
+		return answer(c, ev.with(keyMember, found.key))
+	}
+	status := statusOf(found.err)
+	line.Str("outcome", string(status)).AnErr("reason", found.err)
+	if s.RejectOnError {
+		return answer(c, rejection(status))
+	}
+	return answer(c, ev.with(statusMember, string(status)))
+}

@@ -1,0 +1,95 @@
+package hook
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// tolerance is how far a request's timestamp may be from our clock, either way:
+// the Standard Webhooks libraries' own five minutes.
+const tolerance = 5 * time.Minute
+
+// minSecretBytes is what Supabase Auth itself demands (32 characters of base64).
+// The webhook library takes an empty key, with which anybody can sign.
+const minSecretBytes = 24
+
+// Verifier tells requests that were signed with one of its secrets from all others.
+type Verifier struct {
+	webhooks []*standardwebhooks.Webhook
+	now      func() time.Time
+}
+
+// NewVerifier reads hook secrets as Supabase shows them: "v1,whsec_<base64>", several
+// separated by "|" so that a secret can be rotated without a failed sign-in.
+// The error names every fault and never holds a secret.
+func NewVerifier(secrets string, now func() time.Time) (*Verifier, error) {
+	v := &Verifier{now: now}
+	var faults []error
+	for i, secret := range strings.Split(secrets, "|") {
+		webhook, err := parseSecret(strings.TrimSpace(secret))
+		if err != nil {
+			faults = append(faults, fmt.Errorf("secret %d: %w", i+1, err))
+			continue
+		}
+		v.webhooks = append(v.webhooks, webhook)
+	}
+	return v, errors.Join(faults...)
+}
+
+func parseSecret(secret string) (*standardwebhooks.Webhook, error) {
+	if strings.HasPrefix(secret, "v1a,") {
+		return nil, errors.New("v1a is an asymmetric secret, with which Supabase Auth cannot sign; use v1,whsec_<base64>")
+	}
+	encoded, ok := strings.CutPrefix(secret, "v1,whsec_")
+	if !ok {
+		return nil, errors.New("must look like v1,whsec_<base64>, as the Supabase dashboard shows it")
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("what follows v1,whsec_ is not base64 (standard alphabet, padded)")
+	}
+	if len(key) < minSecretBytes || len(bytes.Trim(key, "\x00")) == 0 {
+		return nil, fmt.Errorf("is too weak: it has %d bytes, at least %d random ones are needed; make one with: openssl rand -base64 32",
+			len(key), minSecretBytes)
+	}
+	return standardwebhooks.NewWebhookRaw(key)
+}
+
+// Verify reports why a request with this body and header is not to be believed, or nil.
+// It looks at the raw bytes: nothing is decoded before the signature is known to be good.
+func (v *Verifier) Verify(body []byte, header http.Header) error {
+	if err := v.signed(body, header); err != nil {
+		return err
+	}
+	// After the signature, so that the clock's verdict is only given to who knows a secret.
+	seconds, err := strconv.ParseInt(header.Get(standardwebhooks.HeaderWebhookTimestamp), 10, 64)
+	if err != nil {
+		return standardwebhooks.ErrInvalidHeaders
+	}
+	now := v.now().Unix()
+	switch limit := int64(tolerance / time.Second); {
+	case seconds < now-limit:
+		return standardwebhooks.ErrMessageTooOld
+	case seconds > now+limit:
+		return standardwebhooks.ErrMessageTooNew
+	}
+	return nil
+}
+
+func (v *Verifier) signed(body []byte, header http.Header) error {
+	err := standardwebhooks.ErrNoMatchingSignature
+	for _, webhook := range v.webhooks {
+		if err = webhook.VerifyIgnoringTimestamp(body, header); err == nil {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,142 @@
+package hook
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+const (
+	secretA = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	secretB = "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="
+)
+
+// sign makes the headers that Supabase Auth sends: with several secrets there are
+// several signatures, joined with ", ".
+func sign(t testing.TB, secrets, id string, at time.Time, body []byte) http.Header {
+	t.Helper()
+	var signatures []string
+	for secret := range strings.SplitSeq(secrets, "|") {
+		webhook, err := standardwebhooks.NewWebhook(strings.TrimPrefix(secret, "v1,"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := webhook.Sign(id, at, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signatures = append(signatures, signature)
+	}
+	return http.Header{
+		"Content-Type":      {"application/json"},
+		"Webhook-Id":        {id},
+		"Webhook-Timestamp": {strconv.FormatInt(at.Unix(), 10)},
+		"Webhook-Signature": {strings.Join(signatures, ", ")},
+	}
+}
+
+func TestVerifyAcceptsEitherSecret(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	body := []byte(`{"a":1}`)
+	for _, signers := range []string{secretA, secretB, secretA + "|" + secretB, secretB + "|" + secretA} {
+		for _, secrets := range []string{secretA + "|" + secretB, secretB + " | " + secretA} {
+			v, err := NewVerifier(secrets, func() time.Time { return now })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := v.Verify(body, sign(t, signers, "id", now, body)); err != nil {
+				t.Errorf("signed with %s: %v", signers, err)
+			}
+		}
+	}
+	// Whoever still, or already, knows only one of the two must accept as well.
+	both := sign(t, secretA+"|"+secretB, "id", now, body)
+	for _, secret := range []string{secretA, secretB} {
+		v, err := NewVerifier(secret, func() time.Time { return now })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Verify(body, both); err != nil {
+			t.Errorf("only %s known: %v", secret, err)
+		}
+	}
+}
+
+func TestVerifyRefuses(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_795_417_649, 0)
+	body := []byte(`{"a":1}`)
+	v, err := NewVerifier(secretA, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(name, value string) http.Header {
+		h := sign(t, secretA, "id", now, body)
+		h.Set(name, value)
+		return h
+	}
+	for name, test := range map[string]struct {
+		header http.Header
+		body   string
+		want   error
+	}{
+		"other secret":      {sign(t, secretB, "id", now, body), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
+		"other body":        {sign(t, secretA, "id", now, body), `{"a":2}`, standardwebhooks.ErrNoMatchingSignature},
+		"other id":          {set("Webhook-Id", "other"), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
+		"other time":        {set("Webhook-Timestamp", "1795417650"), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
+		"no id":             {set("Webhook-Id", ""), `{"a":1}`, standardwebhooks.ErrRequiredHeaders},
+		"no time":           {set("Webhook-Timestamp", ""), `{"a":1}`, standardwebhooks.ErrRequiredHeaders},
+		"no signature":      {set("Webhook-Signature", ""), `{"a":1}`, standardwebhooks.ErrRequiredHeaders},
+		"garbage signature": {set("Webhook-Signature", "v1,%%% v1 ,,"), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
+		"garbage time":      {set("Webhook-Timestamp", "soon"), `{"a":1}`, standardwebhooks.ErrInvalidHeaders},
+		"no headers":        {http.Header{}, `{"a":1}`, standardwebhooks.ErrRequiredHeaders},
+		"stale":             {sign(t, secretA, "id", now.Add(-tolerance-time.Second), body), `{"a":1}`, standardwebhooks.ErrMessageTooOld},
+		"future":            {sign(t, secretA, "id", now.Add(tolerance+time.Second), body), `{"a":1}`, standardwebhooks.ErrMessageTooNew},
+		"long ago":          {sign(t, secretA, "id", time.Unix(0, 0), body), `{"a":1}`, standardwebhooks.ErrMessageTooOld},
+		"far future":        {sign(t, secretA, "id", time.Unix(1<<55, 0), body), `{"a":1}`, standardwebhooks.ErrMessageTooNew},
+	} {
+		if err := v.Verify([]byte(test.body), test.header); !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", name, err, test.want)
+		}
+	}
+	for _, at := range []time.Time{now.Add(-tolerance), now.Add(tolerance)} {
+		if err := v.Verify(body, sign(t, secretA, "id", at, body)); err != nil {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+}
+
+func TestNewVerifierRefusesBadSecrets(t *testing.T) {
+	t.Parallel()
+	key := func(n int, b byte) string {
+		return "v1,whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune(b)), n)))
+	}
+	for name, test := range map[string]struct{ secret, want string }{
+		"empty":       {"", "must look like"},
+		"no prefix":   {"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "must look like"},
+		"no version":  {"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "must look like"},
+		"empty key":   {"v1,whsec_", "too weak"},
+		"short":       {key(23, 'x'), "too weak"},
+		"zeros":       {key(32, 0), "too weak"},
+		"no base64":   {"v1,whsec_%%%%", "not base64"},
+		"url base64":  {"v1,whsec_" + strings.Repeat("-_", 16), "not base64"},
+		"asymmetric":  {"v1a,whpk_MDEyMzQ1", "asymmetric"},
+		"one of them": {secretA + "|v1,whsec_", "secret 2"},
+		"trailing":    {secretA + "|", "secret 2"},
+	} {
+		_, err := NewVerifier(test.secret, time.Now)
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+	}
+	if _, err := NewVerifier(key(24, 'x'), time.Now); err != nil {
+		t.Errorf("24 bytes: %v", err)
+	}
+}
