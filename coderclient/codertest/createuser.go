@@ -195,8 +195,8 @@ func (e *exchange) checkLogin(nu *newUser) *reply {
 	rep := refusal(http.StatusBadRequest,
 		fmt.Sprintf("Unsupported login type %q for manually creating new users.", nu.login), "")
 	if e.version < v2x31 { // a return was missing there
-		rep.body += refusal(0, "Internal error creating user.",
-			`execute transaction: create user: pq: invalid input value for enum login_type: ""`).body
+		rep.body += `{"message":"Internal error creating user.","detail":"execute transaction: create user: ` +
+			`pq: invalid input value for enum login_type: \"\""}` + "\n"
 	}
 	return &rep
 }

@@ -107,7 +107,7 @@ func reset(w http.ResponseWriter) {
 func (f *Fault) reply(acted reply, act func() reply) reply {
 	switch {
 	case f.Status != 0:
-		header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+		header := jsonHeader()
 		for name, values := range f.Header {
 			header[http.CanonicalHeaderKey(name)] = values
 		}

@@ -1,6 +1,8 @@
 package codertest
 
-// target's user only has to exist: a key is found by its id alone.
+import "net/http"
+
+// targetKey: the user of the path only has to exist: a key is found by its id alone.
 func (e *exchange) targetKey() (*apiKey, reply) {
 	if a, no := e.target(); a == nil {
 		return nil, no
@@ -21,7 +23,7 @@ func (e *exchange) getKey() reply {
 	if k == nil {
 		return no
 	}
-	return jsonReply(200, e.keyJSON(k))
+	return jsonReply(http.StatusOK, e.keyJSON(k))
 }
 
 func (e *exchange) deleteKey() reply {
@@ -30,7 +32,11 @@ func (e *exchange) deleteKey() reply {
 		return no
 	}
 	e.dropKeys(func(other *apiKey) bool { return other == k })
-	return noContent()
+	rep := noContent()
+	if e.version < v2x31 {
+		rep.header = jsonHeader()
+	}
+	return rep
 }
 
 // expireKey keeps the key, and its name.

@@ -20,7 +20,7 @@ func (e *exchange) buildInfo() reply {
 		o["provisioner_api_version"] = "1.15"
 	}
 	if e.version >= v2x36 {
-		o["webpush_public_key"] = randomText(87)
+		o["provisioner_api_version"], o["webpush_public_key"] = "1.18", randomText(87)
 	}
 	return jsonReply(http.StatusOK, o)
 }

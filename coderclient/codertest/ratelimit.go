@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 const bypassHeader = "X-Coder-Bypass-Ratelimit"
@@ -23,19 +25,19 @@ func (e *exchange) limited(next func() reply) reply {
 	if !strings.HasPrefix(e.r.URL.Path, apiPrefix) {
 		return next()
 	}
-	who, bypass, no := e.limitIdentity()
+	who, no := e.limitIdentity()
 	switch {
 	case no != nil:
 		return *no
-	case e.settings.RateLimit == 0 || bypass:
+	case e.settings.RateLimit == 0:
 		return next()
 	}
-	b := e.bucket(who + " " + e.limitPath())
+	limit, b := e.limit(), e.bucket(who+" "+e.limitPath())
 	header := http.Header{
-		"X-Ratelimit-Limit": {strconv.Itoa(e.settings.RateLimit)},
+		"X-Ratelimit-Limit": {strconv.Itoa(limit)},
 		"X-Ratelimit-Reset": {strconv.FormatInt(b.minute.Add(time.Minute).Unix(), 10)},
 	}
-	rep, left := e.tooMany(), e.settings.RateLimit-b.weight(e.time())
+	rep, left := tooMany(limit), limit-b.weight(e.time())
 	if left > 0 {
 		b.now++
 		left--
@@ -53,31 +55,41 @@ func (rep reply) with(header http.Header) reply {
 	return rep
 }
 
-func (e *exchange) tooMany() reply {
+// limit is lower where passwords could be guessed.
+func (e *exchange) limit() int {
+	if p := e.limitPath(); strings.HasSuffix(p, "/users/login") || strings.HasSuffix(p, "/password") {
+		return min(e.settings.RateLimit, 60)
+	}
+	return e.settings.RateLimit
+}
+
+func tooMany(limit int) reply {
 	rep := refusal(http.StatusTooManyRequests,
-		fmt.Sprintf("You've been rate limited for sending more than %d requests in 1m0s.", e.settings.RateLimit), "")
+		fmt.Sprintf("You've been rate limited for sending more than %d requests in 1m0s.", limit), "")
 	rep.header.Set("Retry-After", "60")
 	return rep
 }
 
-// limitIdentity is the IP address, and since 2.32 the user of a valid key; there an owner may bypass the limit, and
-// anybody else who tries is refused.
-func (e *exchange) limitIdentity() (who string, bypass bool, no *reply) {
+// limitIdentity is the IP address, and since 2.32 the user of a valid key. There an owner may bypass the limit, by
+// being somebody new every time, and anybody else who tries is refused.
+func (e *exchange) limitIdentity() (who string, no *reply) {
 	ip, _, _ := net.SplitHostPort(e.r.RemoteAddr)
 	if e.version < v2x36 {
-		return ip, false, nil
+		return ip, nil
 	}
 	k, bad := e.identify(e.credential())
 	if bad != nil {
-		return ip, false, nil
+		return ip, nil
 	}
-	wants, _ := strconv.ParseBool(e.r.Header.Get(bypassHeader))
 	user := e.accountByID(k.user)
-	if wants && !user.is("owner") {
-		rep := textReply(http.StatusPreconditionRequired, fmt.Sprintf("%q provided but user is not owner\n", bypassHeader))
-		return "", false, &rep
+	switch bypass, _ := strconv.ParseBool(e.r.Header.Get(bypassHeader)); {
+	case !bypass:
+		return user.id.String(), nil
+	case user.is("owner"):
+		return uuid.NewString(), nil
 	}
-	return user.id.String(), wants, nil
+	rep := textReply(http.StatusPreconditionRequired, fmt.Sprintf("%q provided but user is not owner\n", bypassHeader))
+	return "", &rep
 }
 
 // limitPath: older versions take a path with a slash at its end for another one.

@@ -23,8 +23,11 @@ func jsonReply(status int, body any) reply {
 	if err != nil {
 		panic(fmt.Sprintf("codertest: %v", err)) // only this package's own values
 	}
-	h := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	return reply{status: status, header: h, body: string(raw) + "\n"}
+	return reply{status: status, header: jsonHeader(), body: string(raw) + "\n"}
+}
+
+func jsonHeader() http.Header {
+	return http.Header{"Content-Type": {"application/json; charset=utf-8"}}
 }
 
 func textReply(status int, text string) reply {

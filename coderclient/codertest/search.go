@@ -44,28 +44,34 @@ func byUsername(a, b *account) int {
 
 type filter func(*account) bool
 
-// searchFilters returns the first filter that this generation does not know as bad.
+// searchFilters returns the first filter that this generation does not know as bad. All free text is one text.
 func (e *exchange) searchFilters(query string) (all filter, bad string) {
+	var free []string
 	var filters []filter
 	for term := range strings.FieldsSeq(strings.ToLower(query)) {
 		name, value, named := strings.Cut(term, ":")
-		f := e.searchFilter(name, value, named)
+		if !named {
+			free = append(free, term)
+			continue
+		}
+		f := e.searchFilter(name, value)
 		if f == nil {
 			return nil, name
 		}
 		filters = append(filters, f)
 	}
+	filters = append(filters, contains(strings.Join(free, " ")))
 	return func(a *account) bool {
 		return !slices.ContainsFunc(filters, func(f filter) bool { return !f(a) })
 	}, ""
 }
 
-func (e *exchange) searchFilter(name, value string, named bool) filter {
+func contains(text string) filter {
+	return func(a *account) bool { return strings.Contains(strings.ToLower(a.username+"\n"+a.email), text) }
+}
+
+func (e *exchange) searchFilter(name, value string) filter {
 	switch {
-	case !named:
-		return func(a *account) bool {
-			return strings.Contains(strings.ToLower(a.username+"\n"+a.email), name)
-		}
 	case name == "status":
 		return func(a *account) bool { return a.status == value }
 	case name == "login_type" && e.version >= v2x31:
