@@ -21,11 +21,8 @@ type AuthUser struct {
 }
 
 // Text instead of uuid[]: without a prepared statement pgx cannot know the type.
-// A ban for ever ends with the calendar, so that it is not mistaken for none.
 const authUsersSQL = `
-select id, present,
-       least(banned_until, timestamptz '9999-12-31') as banned_until,
-       least(deleted_at, timestamptz '9999-12-31')   as deleted_at
+select id, present, banned_until, deleted_at
   from coderhook.auth_users_state($1::text[]::uuid[])`
 
 type authUserRow struct {
@@ -57,9 +54,18 @@ func scanAuthUser(row pgx.CollectableRow) (AuthUser, error) {
 	return AuthUser{
 		ID:          r.ID,
 		Exists:      r.Present,
-		BannedUntil: r.BannedUntil.Time,
-		DeletedAt:   r.DeletedAt.Time,
+		BannedUntil: instant(r.BannedUntil),
+		DeletedAt:   instant(r.DeletedAt),
 	}, err
+}
+
+// instant puts "infinity" at the end of the calendar: a ban for ever must not
+// look like none.
+func instant(t pgtype.Timestamptz) time.Time {
+	if t.InfinityModifier == pgtype.Infinity {
+		return time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	}
+	return t.Time
 }
 
 // authUsersFault adds what to grant: the function knows what its owner lacks,

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -29,7 +28,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	pooler := u.takeFlag("pgbouncer")
 	cfg, err := pgxpool.ParseConfig(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("database URL: %w", parseFault(err))
+		return nil, fmt.Errorf("database URL: %w", err)
 	}
 	if password != "" {
 		cfg.ConnConfig.Password = password
@@ -103,12 +102,4 @@ func (u databaseURL) takeFlag(name string) bool {
 	u.query.Del(name)
 	u.RawQuery = u.query.Encode()
 	return on
-}
-
-// parseFault drops the connection string from the driver's error.
-func parseFault(err error) error {
-	if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok && parse.Unwrap() != nil {
-		return parse.Unwrap()
-	}
-	return errors.New("unknown or malformed parameter")
 }

@@ -37,8 +37,10 @@ var shared struct {
 }
 
 // Main runs a package's tests, stops the server that they used, and exits.
-// Anything with a Run method will do; mostly it is a *testing.M.
-func Main(m interface{ Run() int }) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has more to do: it returns the exit status.
+func Run(m *testing.M) int {
 	shared.inMain = true
 	code := m.Run()
 	if shared.server != nil {
@@ -47,7 +49,7 @@ func Main(m interface{ Run() int }) {
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // running returns the server, which the first test that needs it starts.

@@ -121,6 +121,20 @@ func (tx *Tx) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// TxQuery returns the single column of a query in it.
+func TxQuery[T any](t testing.TB, tx *Tx, sql string) []T {
+	t.Helper()
+	rows, err := tx.conn.Query(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		t.Fatalf("%v, in:\n%s", err, sql)
+	}
+	values, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	if err != nil {
+		t.Fatalf("%v, in:\n%s", err, sql)
+	}
+	return values
+}
+
 // Query returns the single value of a query, run as superuser.
 func Query[T any](t testing.TB, db *DB, sql string, args ...any) T {
 	t.Helper()

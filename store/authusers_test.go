@@ -1,0 +1,83 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"coderhook/store"
+	"coderhook/store/storetest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+)
+
+func byID(a, b store.AuthUser) bool { return a.ID.String() < b.ID.String() }
+
+func TestAuthUsers(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	until, deleted := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	fine, banned, gone := db.AddUser(t, "fine@example.com"), db.AddUser(t, "banned@example.com"), uuid.New()
+	forever, removed := db.AddUser(t, "forever@example.com"), db.AddUser(t, "removed@example.com")
+	db.Exec(t, `update auth.users set banned_until = $2 where id = $1`, banned, until)
+	db.Exec(t, `update auth.users set banned_until = 'infinity' where id = $1`, forever)
+	db.Exec(t, `update auth.users set deleted_at = $2 where id = $1`, removed, deleted)
+	want := []store.AuthUser{
+		{ID: fine, Exists: true},
+		{ID: gone},
+		{ID: banned, Exists: true, BannedUntil: until},
+		{ID: removed, Exists: true, DeletedAt: deleted},
+		{ID: forever, Exists: true, BannedUntil: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)},
+	}
+	for _, params := range []string{"", "&pgbouncer=true", "&default_query_exec_mode=simple_protocol"} {
+		s := storetest.Open(t, store.Config{URL: db.RoleURL("coderhook") + params + "&timezone=UTC"})
+		got, err := s.AuthUsers(t.Context(), []uuid.UUID{fine, banned, gone, forever, removed})
+		must(t, err)
+		if diff := cmp.Diff(want, got, cmpopts.SortSlices(byID)); diff != "" {
+			t.Errorf("%s: %s", params, diff)
+		}
+		if got, err := s.AuthUsers(t.Context(), nil); len(got) != 0 || err != nil {
+			t.Errorf("%s: nobody asked for: %v, %v", params, got, err)
+		}
+	}
+}
+
+// To report a user as gone whom we may only not see would off-board a whole product.
+func TestAuthUsersWouldRatherFail(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ setUp, want string }{
+		"not ours to call": {`revoke execute on function coderhook.auth_users_state from coderhook`, "grant usage on schema coderhook, and execute on function"},
+		"not its to read":  {`alter function coderhook.auth_users_state owner to authenticator`, "grant select on auth.users to authenticator"},
+		"hidden by a policy": {
+			`grant usage on schema auth to authenticator;
+			 grant select on auth.users to authenticator;
+			 alter function coderhook.auth_users_state owner to authenticator`, "alter role authenticator bypassrls",
+		},
+		"no such table": {`drop table auth.users cascade`, "auth.users"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.New(t)
+			db.AddUser(t, "a@example.com")
+			db.Script(t, c.setUp)
+			users, err := db.Store(t).AuthUsers(t.Context(), []uuid.UUID{uuid.New()})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v and error %v, want one that says %q", users, err, c.want)
+			}
+		})
+	}
+}
+
+func TestAuthUsersOfAnOldSupabase(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	id := db.AddUser(t, "a@example.com")
+	db.Exec(t, `alter table auth.users drop column banned_until, drop column deleted_at`)
+	got, err := db.Store(t).AuthUsers(t.Context(), []uuid.UUID{id})
+	must(t, err)
+	if diff := cmp.Diff([]store.AuthUser{{ID: id, Exists: true}}, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,20 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// LookupSQL is the statement of Lookup, for EXPLAIN.
+func LookupSQL(s *Store) string { return s.sql.lookup }
+
+// ExecMode is how queries are sent.
+func ExecMode(s *Store) pgx.QueryExecMode { return s.pool.Config().ConnConfig.DefaultQueryExecMode }
+
+// PingsIdle is whether a connection that was idle for so long is checked before use.
+func PingsIdle(s *Store, idle time.Duration) bool {
+	return s.pool.Config().ShouldPing(context.Background(), pgxpool.ShouldPingParams{IdleDuration: idle})
+}
