@@ -1,0 +1,277 @@
+package hook
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"coderhook/coderclient/codertest"
+	"coderhook/store/storetest"
+	"coderhook/store/storetest/pgserver"
+
+	"github.com/google/uuid"
+)
+
+var profiles = []codertest.Profile{codertest.Profile2023, codertest.ProfileV231, codertest.ProfileNew}
+
+func TestFirstMintCreatesOneUserAndOneToken(t *testing.T) {
+	t.Parallel()
+	for _, profile := range profiles {
+		t.Run(string(profile), func(t *testing.T) {
+			t.Parallel()
+			s := patient()
+			s.profile = profile
+			w := newWorld(t, s)
+			user := w.db.AddUser(t, "ada@example.com")
+
+			first := w.mint(t, user, "Ada@Example.com")
+			made := w.wantOneUser(t, 1)
+			wantLogin := map[codertest.Profile]string{codertest.ProfileNew: "password"}[profile]
+			if wantLogin == "" {
+				wantLogin = "none"
+			}
+			if made.Username != strings.Split(user.String(), "-")[0] || made.Email != "ada@example.com" || made.LoginType != wantLogin {
+				t.Errorf("made %+v", made)
+			}
+			w.wantWorkingKey(t, first.key(t), "ada@example.com")
+			eventually(t, "the profile holds the key", func() bool { return w.stored(t, user) == first.key(t) })
+
+			w.coder.ForgetRequests()
+			second := w.mint(t, user, "ada@example.com")
+			if second.key(t) != first.key(t) || len(w.coder.Requests()) != 0 {
+				t.Errorf("second mint: another key, or Coder was asked: %v", w.coder.Requests())
+			}
+			if unexpected := w.coder.Unexpected(); len(unexpected) > 0 {
+				t.Errorf("asked what Coder does not know: %v", unexpected)
+			}
+		})
+	}
+}
+
+// A profile whose key the ledger does not know was written by an older deployment.
+func TestMintTakesTheKeyThatIsThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	w.db.Exec(t, `insert into public.profiles (id, api_key) values ($1, 'AbCdEfGhIj-0123456789012345678901')`, user)
+	if got := w.mint(t, user, "ada@example.com").key(t); got != "AbCdEfGhIj-0123456789012345678901" {
+		t.Errorf("got %q", got)
+	}
+	if calls := w.coder.Requests(); len(calls) > 0 {
+		t.Errorf("Coder was asked: %v", calls)
+	}
+}
+
+func TestKeyThatDiesBeforeTheTokenIsReplaced(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]time.Duration{"short": 30 * time.Minute, "expired": -time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, patient())
+			user := w.db.AddUser(t, "ada@example.com")
+			first := w.mint(t, user, "ada@example.com").key(t)
+			eventually(t, "stored", func() bool { return w.stored(t, user) == first })
+			w.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(left))
+
+			second := w.mint(t, user, "ada@example.com").key(t)
+			if second == first {
+				t.Error("the token carries a key that dies before it")
+			}
+			w.wantWorkingKey(t, second, "ada@example.com")
+			w.wantOneUser(t, 2) // the old one is another sign-in's: it may still be in use
+		})
+	}
+}
+
+// With Coder out of reach a key with some life in it is better than none; a dead one is not.
+func TestShortKeyIsHandedOutWhileCoderIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	first := w.mint(t, user, "ada@example.com").key(t)
+	eventually(t, "stored", func() bool { return w.stored(t, user) == first })
+	w.coder.Fail(codertest.Fault{Status: 500})
+
+	w.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(10*time.Minute))
+	if got := w.mint(t, user, "ada@example.com").key(t); got != first {
+		t.Errorf("got %q, want the old key", got)
+	}
+	w.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(-time.Minute))
+	if got := w.mint(t, user, "ada@example.com"); got.key(t) != "" || got.keyStatus(t) != "unavailable" {
+		t.Errorf("got %s", got.body)
+	}
+}
+
+// The key's life is what Coder says, and a Coder whose tokens die too soon gives none.
+func TestTokensShorterThanTheAccessTokenAreAConflict(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	w.coder.Configure(func(s *codertest.Settings) {
+		s.MaxTokenLifetime, s.DefaultTokenLifetime = 10*time.Minute, 10*time.Minute
+	})
+	user := w.db.AddUser(t, "ada@example.com")
+	if got := w.mint(t, user, "ada@example.com"); got.key(t) != "" || got.keyStatus(t) != "conflict" {
+		t.Errorf("got %s", got.body)
+	}
+	w.wantOneUser(t, 0)
+}
+
+func TestSkippedTokensComeBackAsTheyCame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	for name, change := range map[string]func(map[string]any){
+		"anonymous":          func(c map[string]any) { c["is_anonymous"] = true },
+		"phone only":         func(c map[string]any) { c["email"], c["phone"] = "", "491701234567" },
+		"third-party client": func(c map[string]any) { c["client_id"] = uuid.NewString() },
+		"other role":         func(c map[string]any) { c["role"] = "service_role" },
+		"no role":            func(c map[string]any) { delete(c, "role") },
+		"too low aal":        func(c map[string]any) { c["aal"] = "" },
+	} {
+		user := uuid.New()
+		claims := claimsOf(user, "ada@example.com")
+		change(claims)
+		want, got := mustJSON(t, map[string]any{"claims": claims}), w.mintClaims(t, user, claims)
+		if got.status != 200 || string(got.body) != string(want) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+	if calls := w.coder.Requests(); len(calls) > 0 {
+		t.Errorf("Coder was asked: %v", calls)
+	}
+}
+
+func TestPolicyOpensForClientsAndDemandsLevels(t *testing.T) {
+	t.Parallel()
+	base := claims{Role: "authenticated", Email: "a@b.c", AAL: "aal1"}
+	with := func(change func(*claims)) claims { c := base; change(&c); return c }
+	strict := Policy{RequireAAL: "aal2", AllowedClients: []string{"mine"}}
+	for _, test := range []struct {
+		policy Policy
+		claims claims
+		want   string
+	}{
+		{Policy{RequireAAL: "aal1"}, base, ""},
+		{strict, base, skipAAL},
+		{strict, with(func(c *claims) { c.AAL = "aal2" }), ""},
+		{strict, with(func(c *claims) { c.AAL = "aal3" }), ""},
+		{strict, with(func(c *claims) { c.AAL, c.ClientID = "aal2", "mine" }), ""},
+		{strict, with(func(c *claims) { c.AAL, c.ClientID = "aal2", "other" }), skipOAuthClient},
+		{strict, with(func(c *claims) { c.AAL, c.Anonymous = "aal2", true }), skipAnonymous},
+		{strict, with(func(c *claims) { c.AAL, c.Email = "aal2", "" }), skipNoEmail},
+		{strict, with(func(c *claims) { c.AAL, c.Role = "aal2", "anon" }), skipRole},
+	} {
+		if got := test.policy.skip(test.claims); got != test.want {
+			t.Errorf("%+v under %+v: %q, want %q", test.claims, test.policy, got, test.want)
+		}
+	}
+}
+
+// Supabase Auth waits for us with the sign-up's transaction open: nothing that needs
+// the user or the profile may come before the answer, and all of it has to come after.
+func TestSignUpIsNotCommittedYet(t *testing.T) {
+	t.Parallel()
+	for _, trigger := range []bool{false, true} {
+		for _, end := range []string{"commit", "rollback"} {
+			t.Run(fmt.Sprintf("trigger=%v/%s", trigger, end), func(t *testing.T) {
+				t.Parallel()
+				s := patient()
+				s.options.PersistPatience = time.Second
+				w := newWorld(t, s)
+				if trigger {
+					w.db.Script(t, pgserver.NewUserTriggerSQL)
+				}
+				user := uuid.New()
+				signUp := w.db.Begin(t)
+				signUp.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, user)
+
+				got := w.mint(t, user, "ada@example.com")
+				if got.key(t) == "" || got.took > 500*time.Millisecond {
+					t.Fatalf("after %s: %s", got.took, got.body)
+				}
+				w.wantWorkingKey(t, got.key(t), "ada@example.com")
+				signUp.Exec(t, end)
+				if end == "commit" {
+					eventually(t, "the key is stored", func() bool { return w.stored(t, user) == got.key(t) })
+					w.wantOneUser(t, 1)
+					return
+				}
+				eventually(t, "the token is deleted", func() bool { return len(w.coder.Users()) == 0 })
+				eventually(t, "the account is orphaned", func() bool {
+					return storetest.Query[string](t, w.db, `select status from coderhook.accounts`) == "orphaned"
+				})
+				if _, err := w.client.Me(t.Context(), got.key(t)); err == nil {
+					t.Error("the key of a user who never came to be still works")
+				}
+			})
+		}
+	}
+}
+
+// A trigger that copies auth.users to the profile makes the sign-in hold the profile's lock.
+func TestProfileIsLockedBySignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	w.db.Script(t, pgserver.SyncUserTriggerSQL)
+	user := w.db.AddUser(t, "ada@example.com")
+	w.db.Exec(t, `insert into public.profiles (id) values ($1)`, user)
+	signIn := w.db.Begin(t)
+	signIn.Exec(t, `update auth.users set last_sign_in_at = now() where id = $1`, user)
+
+	got := w.mint(t, user, "ada@example.com")
+	if got.key(t) == "" || got.took > 500*time.Millisecond {
+		t.Fatalf("after %s: %s", got.took, got.body)
+	}
+	// Long enough for our lock_timeout to run out and for another try.
+	eventually(t, "a try to store it failed", func() bool { return strings.Contains(w.log.String(), "key not stored yet") })
+	again := w.mint(t, user, "ada@example.com")
+	if again.key(t) != got.key(t) || again.took > 500*time.Millisecond {
+		t.Errorf("while it waits to be stored, after %s: %s", again.took, again.body)
+	}
+	signIn.Exec(t, "commit")
+	eventually(t, "the key is stored", func() bool { return w.stored(t, user) == got.key(t) })
+	w.wantOneUser(t, 1)
+}
+
+func TestSimultaneousMintsOverTwoServers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	other := w.start(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	replies := make([]reply, 24)
+	var minting sync.WaitGroup
+	for i := range replies {
+		minting.Go(func() { replies[i] = []*replica{w.replica, other}[i%2].mint(t, user, "ada@example.com") })
+	}
+	minting.Wait()
+	w.wantOneUser(t, 1)
+	for _, got := range replies {
+		if got.key(t) == "" || got.key(t) != replies[0].key(t) {
+			t.Errorf("got %s", got.body)
+		}
+	}
+}
+
+// The first group of a uuid has 32 bits only.
+func TestSameFirstGroup(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	users := []uuid.UUID{
+		uuid.MustParse("5eed5eed-0000-4000-8000-000000000001"),
+		uuid.MustParse("5eed5eed-1111-4000-8000-000000000002"),
+	}
+	for i, user := range users {
+		email := fmt.Sprintf("user%d@example.com", i)
+		w.db.Exec(t, `insert into auth.users (id, email) values ($1, $2)`, user, email)
+		w.wantWorkingKey(t, w.mint(t, user, email).key(t), email)
+	}
+	if got := w.coder.Users(); len(got) != 2 || got[0].Username != "5eed5eed" || got[1].Username != "5eed5eed1111" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func mustStatus(t testing.TB, w *world, user uuid.UUID) string {
+	t.Helper()
+	return storetest.Query[string](t, w.db, `select status from coderhook.accounts where user_id = $1`, user)
+}

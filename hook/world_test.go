@@ -1,0 +1,307 @@
+package hook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/coderclient/codertest"
+	"coderhook/store"
+	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// world is a database, a Coder, and servers between them and Supabase Auth, which the test plays.
+type world struct {
+	db    *storetest.DB
+	store *store.Store
+	coder *codertest.Server
+	log   *logBuffer
+	*replica
+}
+
+// replica is one server.
+type replica struct {
+	*Server
+	url    string
+	client *coderclient.Client
+}
+
+// settings are what a test may have otherwise than a real deployment.
+type settings struct {
+	profile codertest.Profile
+	options Options
+	coder   coderclient.Config
+	server  func(*Server)
+}
+
+func patient() settings {
+	o := DefaultOptions()
+	o.Poll = 5 * time.Millisecond
+	o.RetryConflict = 0
+	return settings{profile: codertest.ProfileV231, options: o, coder: coderclient.Config{CallTimeout: 2 * time.Second}}
+}
+
+// newWorld starts it all. When the test has ended, no secret may stand in the log.
+func newWorld(t *testing.T, s settings) *world {
+	t.Helper()
+	w := &world{db: storetest.New(t), coder: codertest.Start(s.profile), log: new(logBuffer)}
+	t.Cleanup(func() { w.checkLog(t) })
+	t.Cleanup(w.coder.Close)
+	w.replica = w.start(t, s)
+	return w
+}
+
+// start adds a replica with a connection pool of its own.
+func (w *world) start(t *testing.T, s settings) *replica {
+	t.Helper()
+	s.coder.URL = w.coder.URL
+	s.coder.Token = func() string { return w.coder.OwnerToken }
+	client, err := coderclient.New(s.coder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := NewVerifier(secretA, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store = w.db.Store(t)
+	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
+	s.options.Instance = uuid.NewString()
+	provisioner := NewProvisioner(s.options, w.store, client, log)
+	r := &replica{client: client, Server: &Server{
+		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
+		Deadline: 2500 * time.Millisecond, Now: time.Now, Log: log,
+		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
+	}}
+	if s.server != nil {
+		s.server(r.Server)
+	}
+	server := httptest.NewServer(r.Handler())
+	r.url = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		w.coder.Close() // ends what hangs
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		defer cancel()
+		if err := provisioner.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// checkLog finds the secrets that nothing may ever log.
+func (w *world) checkLog(t *testing.T) {
+	t.Helper()
+	log := w.log.String()
+	if t.Failed() {
+		t.Logf("log:\n%s", log)
+	}
+	secrets := []string{w.coder.OwnerToken, strings.TrimPrefix(secretA, "v1,whsec_")}
+	for _, user := range w.coder.Users() {
+		for _, key := range w.coder.TokensOf(user.Username) {
+			_, secret, _ := strings.Cut(key.Whole, "-")
+			secrets = append(secrets, secret)
+		}
+	}
+	for _, secret := range secrets {
+		if strings.Contains(log, secret) {
+			t.Errorf("a secret stands in the log: %s…", secret[:4])
+		}
+	}
+}
+
+// claimsOf are the claims of a password sign-in that is happening now.
+func claimsOf(user uuid.UUID, email string) map[string]any {
+	now := time.Now().Unix()
+	return map[string]any{
+		"iss": "http://127.0.0.1:54321/auth/v1", "sub": user.String(), "aud": "authenticated",
+		"exp": now + 3600, "iat": now, "email": email, "phone": "",
+		"app_metadata":  map[string]any{"provider": "email", "api_key": "stale-key-of-old"},
+		"user_metadata": map[string]any{}, "role": "authenticated", "aal": "aal1",
+		"session_id": uuid.NewString(), "is_anonymous": false,
+	}
+}
+
+// reply is what Supabase Auth gets.
+type reply struct {
+	status int
+	body   []byte
+	took   time.Duration
+	header http.Header
+}
+
+func (r reply) metadata(t testing.TB) map[string]any {
+	t.Helper()
+	var answer struct {
+		Claims struct {
+			Metadata map[string]any `json:"app_metadata"`
+		} `json:"claims"`
+	}
+	if err := json.Unmarshal(r.body, &answer); err != nil {
+		t.Fatalf("status %d, %s: %v", r.status, r.body, err)
+	}
+	return answer.Claims.Metadata
+}
+
+// key is the key in the claims, or "".
+func (r reply) key(t testing.TB) string {
+	t.Helper()
+	key, _ := r.metadata(t)["api_key"].(string)
+	return key
+}
+
+// keyStatus is why there is no key, or "".
+func (r reply) keyStatus(t testing.TB) string {
+	t.Helper()
+	status, _ := r.metadata(t)["api_key_status"].(string)
+	return status
+}
+
+// mint asks for a token as Supabase Auth does.
+func (r *replica) mint(t testing.TB, user uuid.UUID, email string) reply {
+	t.Helper()
+	return r.mintClaims(t, user, claimsOf(user, email))
+}
+
+func (r *replica) mintClaims(t testing.TB, user uuid.UUID, claims map[string]any) reply {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"user_id": user.String(), "claims": claims, "authentication_method": "password"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.post(t, body, sign(t, secretA, uuid.NewString(), time.Now(), body))
+}
+
+func (r *replica) post(t testing.TB, body []byte, header http.Header) reply {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/hooks/custom-access-token", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	started := time.Now()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{response.StatusCode, answer, time.Since(started), response.Header}
+}
+
+// eventually polls until the condition holds; a test must not sleep and hope.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		select {
+		case <-t.Context().Done():
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// stored is the key in the profile, or "".
+func (w *world) stored(t testing.TB, user uuid.UUID) string {
+	t.Helper()
+	keys := storetest.QueryAll[string](t, w.db, `select coalesce(api_key, '') from public.profiles where id = $1`, user)
+	return strings.Join(keys, "+")
+}
+
+// wantOneUser checks that Coder has one user, with so many tokens of ours, and returns it.
+func (w *world) wantOneUser(t testing.TB, tokens int) codertest.User {
+	t.Helper()
+	users := w.coder.Users()
+	if len(users) != 1 {
+		t.Fatalf("Coder has %d users, want one: %+v", len(users), users)
+	}
+	if got := w.coder.TokensOf(users[0].Username); len(got) != tokens {
+		t.Fatalf("Coder has %d tokens, want %d", len(got), tokens)
+	}
+	return users[0]
+}
+
+// wantWorkingKey checks that Coder takes the key for the user with this e-mail.
+func (w *world) wantWorkingKey(t testing.TB, key, email string) {
+	t.Helper()
+	me, err := w.client.Me(t.Context(), key)
+	if err != nil || me.Email != email {
+		t.Errorf("key %q: user %q, error %v; want one that works for %s", coderclient.KeyID(key), me.Email, err, email)
+	}
+}
+
+// countCalls counts the requests that Coder got with this method and the end of the path.
+func (w *world) countCalls(method, suffix string) (n int) {
+	for _, r := range w.coder.Requests() {
+		if r.Method == method && strings.HasSuffix(r.Path, suffix) {
+			n++
+		}
+	}
+	return n
+}
+
+func mustJSON(t testing.TB, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// do makes a request without a body.
+func (r *replica) do(t testing.TB, method, path string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
