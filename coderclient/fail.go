@@ -75,7 +75,7 @@ func (e *Error) scrub(secrets []string) {
 
 var (
 	keyPattern   = regexp.MustCompile(`\b([A-Za-z0-9]{10})-[A-Za-z0-9]{22}\b`)
-	paramPattern = regexp.MustCompile(`(coder_application_connect_api_key_[0-9a-f]*=)[^&#"'\s]*`)
+	queryPattern = regexp.MustCompile(`([a-z]+://[^\s?#"']*)[?#][^\s"']*`)
 )
 
 func scrubbed(text string, secrets []string) string {
@@ -85,7 +85,7 @@ func scrubbed(text string, secrets []string) string {
 		}
 	}
 	text = keyPattern.ReplaceAllString(text, "$1-[redacted]")
-	return paramPattern.ReplaceAllString(text, "$1[redacted]")
+	return queryPattern.ReplaceAllString(text, "$1")
 }
 
 // retryAfter reads both forms of the header: seconds and a date. 0 means that it does not say, or now.

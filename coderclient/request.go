@@ -63,7 +63,7 @@ func (c *Client) attempt(ctx context.Context, rq call, read reader) error {
 	if err == nil {
 		return nil
 	}
-	return rq.fail(ans, err, token, rq.secret)
+	return rq.fail(ans, err, token, rq.secret, rq.query.Encode())
 }
 
 // send returns the answer, and as much of it as came where there is an error.
