@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 
@@ -122,10 +123,10 @@ func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, e
 
 // createFailed tells what an operator has to look at from what heals by itself.
 func (p *Provisioner) createFailed(err error) error {
-	if errors.Is(err, coderclient.ErrNotFound) {
-		p.org.forget() // the organization was deleted or replaced
-	}
-	if errors.Is(err, coderclient.ErrRefused) {
+	answer, answered := errors.AsType[*coderclient.Error](err)
+	if answered && answer.Status == http.StatusNotFound {
+		p.org.forget() // it was deleted, or Coder was installed anew: the next mint asks again
+	} else if errors.Is(err, coderclient.ErrRefused) {
 		return fmt.Errorf("%w: create Coder user: %w", errConflict, err)
 	}
 	return fmt.Errorf("create Coder user: %w", err)

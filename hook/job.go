@@ -47,6 +47,9 @@ func (j *job) finish(key string, err error) {
 
 // work does a job from the lease to the stored key.
 func (p *Provisioner) work(j *job) {
+	release := func() {}
+	// After leave: whoever can take the lease must not find this job's key any more, but look it up.
+	defer func() { release() }()
 	defer p.leave(j)
 	key, err := p.acquire(j)
 	if err != nil || key != "" {
@@ -54,7 +57,7 @@ func (p *Provisioner) work(j *job) {
 		return
 	}
 	ctx, stop := p.holdLease(j.lease)
-	defer stop()
+	release = stop
 	made, err := p.makeKey(ctx, j)
 	j.finish(made.key.Secret, err)
 	if err != nil {

@@ -270,8 +270,3 @@ func TestSameFirstGroup(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
-
-func mustStatus(t testing.TB, w *world, user uuid.UUID) string {
-	t.Helper()
-	return storetest.Query[string](t, w.db, `select status from coderhook.accounts where user_id = $1`, user)
-}

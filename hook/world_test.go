@@ -305,3 +305,23 @@ func (r *replica) do(t testing.TB, method, path string) (status int, body string
 	}
 	return response.StatusCode, string(text)
 }
+
+// status is what the ledger says, or "".
+func (w *world) status(t testing.TB, user uuid.UUID) store.Status {
+	t.Helper()
+	return w.account(t, user).Status
+}
+
+func (w *world) leased(t testing.TB, user uuid.UUID) bool {
+	t.Helper()
+	return w.account(t, user).Leased
+}
+
+func (w *world) account(t testing.TB, user uuid.UUID) store.Account {
+	t.Helper()
+	account, err := w.store.Lookup(t.Context(), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account
+}

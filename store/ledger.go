@@ -9,13 +9,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// A key is of one Coder user: with another user, it is forgotten.
+// A key is of one Coder user: with another user it is dead, but its id stays, so that
+// the profile's key is not taken for one that the ledger has never seen.
 const recordUserSQL = `
 update coderhook.accounts
    set coder_user_id  = $3,
        coder_username = $4,
-       key_id         = case when coder_user_id = $3 then key_id end,
-       key_expires_at = case when coder_user_id = $3 then key_expires_at end,
+       key_expires_at = case when coder_user_id <> $3 and key_id is not null
+                             then least(key_expires_at, clock_timestamp()) else key_expires_at end,
        status         = case when coder_user_id = $3 and key_id is not null then 'active' else 'pending' end,
        last_error     = null,
        updated_at     = clock_timestamp()
@@ -34,12 +35,14 @@ func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, 
 
 const forgetUserSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, key_id = null, key_expires_at = null,
+   set coder_user_id = null, coder_username = null,
+       key_expires_at = case when key_id is not null then least(key_expires_at, clock_timestamp()) end,
        status = 'pending', updated_at = clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
-// ForgetUser clears the Coder user, who was deleted there, and the key in the
-// ledger. The profile keeps its dead key until [Store.StoreKey] replaces it.
+// ForgetUser clears the Coder user, who was deleted there. The user's key died at
+// the same time; its id stays, so that the key which the profile still holds is
+// known to be dead until [Store.StoreKey] replaces it.
 func (s *Store) ForgetUser(ctx context.Context, l Lease) error {
 	return s.fenced(ctx, "forget coder user", forgetUserSQL, l)
 }

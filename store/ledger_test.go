@@ -55,17 +55,42 @@ func TestLedgerThroughALife(t *testing.T) {
 	wantAccount(t, s, want)
 }
 
-func TestAnotherCoderUserHasAnotherKey(t *testing.T) {
+// The profile still has the key of a user who is no more. Were its id forgotten,
+// it would look like a key from before the ledger, and be handed out.
+func TestTheKeyOfAnotherCoderUserIsKnownToBeDead(t *testing.T) {
+	t.Parallel()
+	for name, forget := range map[string]func(*store.Store, store.Lease) error{
+		"deleted":  func(s *store.Store, l store.Lease) error { return s.ForgetUser(t.Context(), l) },
+		"replaced": func(s *store.Store, l store.Lease) error { return s.RecordUser(t.Context(), l, uuid.New(), "bob") },
+	} {
+		for what, expires := range map[string]time.Time{"": newKey().ExpiresAt, " with a key of unknown expiry": {}} {
+			t.Run(name+what, func(t *testing.T) {
+				t.Parallel()
+				ctx, s := t.Context(), storetest.New(t).Store(t)
+				lease := claimed(t, s, uuid.New(), "me")
+				must(t, s.RecordUser(ctx, lease, uuid.New(), "ada"))
+				must(t, s.RecordKey(ctx, lease, "abcdefghij", expires))
+				must(t, forget(s, lease))
+				must(t, s.RecordUser(ctx, lease, uuid.New(), "eve"))
+				got := lookup(t, s, lease.UserID)
+				if got.KeyID != "abcdefghij" || got.KeyExpiresAt.IsZero() || got.KeyExpiresAt.After(got.UpdatedAt) || got.Status != store.Pending {
+					t.Errorf("%v expires %v, changed %v", got, got.KeyExpiresAt, got.UpdatedAt)
+				}
+			})
+		}
+	}
+}
+
+// A key that an older deployment made is adopted before its Coder user is known.
+func TestAnAdoptedKeySurvivesItsUsersName(t *testing.T) {
 	t.Parallel()
 	ctx, s := t.Context(), storetest.New(t).Store(t)
 	lease := claimed(t, s, uuid.New(), "me")
+	must(t, s.RecordKey(ctx, lease, "abcdefghij", newKey().ExpiresAt))
 	must(t, s.RecordUser(ctx, lease, uuid.New(), "ada"))
-	must(t, s.RecordKey(ctx, lease, "abcdefghij", time.Time{}))
-	linked := uuid.New()
-	must(t, s.RecordUser(ctx, lease, linked, "bob"))
-	wantAccount(t, s, store.Account{
-		UserID: lease.UserID, Known: true, CoderUserID: linked, CoderUsername: "bob", Status: store.Pending,
-	})
+	if got := lookup(t, s, lease.UserID); got.KeyID != "abcdefghij" || !got.KeyExpiresAt.Equal(newKey().ExpiresAt) {
+		t.Errorf("%v expires %v", got, got.KeyExpiresAt)
+	}
 }
 
 func TestACoderUserHasOneOwner(t *testing.T) {
@@ -127,3 +152,5 @@ func TestAStaleOwnerChangesNothing(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func ended(at time.Time) bool { return !at.IsZero() && at.Before(time.Now().Add(time.Minute)) }

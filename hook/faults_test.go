@@ -1,0 +1,185 @@
+package hook
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"coderhook/coderclient/codertest"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// impatient keeps tests with faults short: what a real deployment waits seconds for.
+func impatient() settings {
+	s := patient()
+	s.server = func(s *Server) { s.Deadline = 400 * time.Millisecond }
+	s.coder.CallTimeout = 300 * time.Millisecond
+	s.coder.Breaker.CoolDown = 50 * time.Millisecond
+	return s
+}
+
+// Whatever Coder does, the sign-in goes on, in time, and later mints heal.
+func TestCoderFaults(t *testing.T) {
+	t.Parallel()
+	html := http.Header{"Content-Type": {"text/html"}}
+	for name, test := range map[string]struct {
+		fault codertest.Fault
+		want  string
+	}{
+		"hanging":           {codertest.Fault{Hang: true}, "unavailable pending"},
+		"slow":              {codertest.Fault{Delay: time.Second}, "unavailable pending"},
+		"500":               {codertest.Fault{Status: 500}, "unavailable pending"},
+		"502 with HTML":     {codertest.Fault{Status: 502, Header: html, Body: "<h1>Bad Gateway</h1>", Proxy: true}, "unavailable pending"},
+		"429":               {codertest.Fault{Status: 429, Header: http.Header{"Retry-After": {"60"}}, Body: `{"message":"You've been rate limited"}`}, "unavailable"},
+		"429 on create":     {codertest.Fault{Method: "POST", Path: "/users", Status: 429, Header: http.Header{"Retry-After": {"60"}}}, "unavailable"},
+		"connection reset":  {codertest.Fault{Reset: true}, "unavailable pending"},
+		"401":               {codertest.Fault{Status: 401, Body: `{"message":"You are signed out"}`}, "unavailable"},
+		"rubbish for user":  {codertest.Fault{Method: "POST", Path: "/users", Status: 201, Body: `{"id":`}, "unavailable"},
+		"empty for user":    {codertest.Fault{Method: "POST", Path: "/users", Status: 201}, "unavailable"},
+		"rubbish for token": {codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", Status: 201, Body: `{"key":"<script>"}`}, "unavailable"},
+		"HTML for token":    {codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", Status: 201, Header: html, Body: "<p>Welcome"}, "unavailable"},
+		"500 for token":     {codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", Status: 500}, "unavailable"},
+		"500 for expiry":    {codertest.Fault{Method: "GET", Path: "/users/*/keys/*", Status: 500}, "unavailable pending"},
+		"user, reply lost":  {codertest.Fault{Method: "POST", Path: "/users", Reset: true, AfterActing: true}, "unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, impatient())
+			user := w.db.AddUser(t, "ada@example.com")
+			remove := w.coder.Fail(test.fault)
+			for range 3 {
+				got := w.mint(t, user, "ada@example.com")
+				if got.status != 200 || got.took > w.Deadline || got.key(t) != "" || !strings.Contains(test.want, got.keyStatus(t)) || got.keyStatus(t) == "" {
+					t.Errorf("after %s: %d %s", got.took, got.status, got.body)
+				}
+			}
+			remove()
+			w.heals(t, user)
+		})
+	}
+}
+
+// heals waits for a mint with a working key, and checks that all that failed before left one user.
+func (w *world) heals(t *testing.T, user uuid.UUID) {
+	t.Helper()
+	var key string
+	eventually(t, "a later mint heals", func() bool {
+		_ = w.client.Probe(t.Context()) // as serve does while Coder is not available
+		key = w.mint(t, user, "ada@example.com").key(t)
+		return key != ""
+	})
+	w.wantWorkingKey(t, key, "ada@example.com")
+	if users := w.coder.Users(); len(users) != 1 {
+		t.Errorf("Coder has %d users: %+v", len(users), users)
+	}
+	eventually(t, "stored", func() bool { return w.stored(t, user) == key })
+}
+
+func TestCoderDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, impatient())
+	user := w.db.AddUser(t, "ada@example.com")
+	w.coder.Close()
+	for range 3 {
+		if got := w.mint(t, user, "ada@example.com"); !slices.Contains([]string{"pending", "unavailable"}, got.keyStatus(t)) || got.took > w.Deadline {
+			t.Errorf("after %s: %s", got.took, got.body)
+		}
+	}
+}
+
+// Once Coder is known to be down nobody waits for it, and it is not asked either.
+func TestOpenBreaker(t *testing.T) {
+	t.Parallel()
+	s := impatient()
+	s.coder.Breaker.CoolDown = time.Hour
+	w := newWorld(t, s)
+	user := w.db.AddUser(t, "ada@example.com")
+	w.coder.Fail(codertest.Fault{Hang: true})
+	eventually(t, "the breaker opens", func() bool {
+		w.mint(t, user, "ada@example.com")
+		return !w.client.Available()
+	})
+	w.coder.ForgetRequests()
+	for range 5 {
+		if got := w.mint(t, user, "ada@example.com"); got.keyStatus(t) != "unavailable" || got.took > 50*time.Millisecond {
+			t.Errorf("after %s: %s", got.took, got.body)
+		}
+	}
+	if calls := w.coder.Requests(); len(calls) > 0 {
+		t.Errorf("Coder was asked: %v", calls)
+	}
+}
+
+// A mint that could not wait is not work lost: the next one finds the key.
+func TestWorkGoesOnAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.server = func(s *Server) { s.Deadline = 100 * time.Millisecond }
+	w := newWorld(t, s)
+	user := w.db.AddUser(t, "ada@example.com")
+	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Delay: 300 * time.Millisecond})
+	if got := w.mint(t, user, "ada@example.com"); got.keyStatus(t) != "pending" || got.took > 150*time.Millisecond {
+		t.Errorf("after %s: %s", got.took, got.body)
+	}
+	eventually(t, "the key is stored", func() bool { return w.stored(t, user) != "" })
+	w.wantWorkingKey(t, w.mint(t, user, "ada@example.com").key(t), "ada@example.com")
+	w.wantOneUser(t, 1)
+}
+
+func TestRejectOnError(t *testing.T) {
+	t.Parallel()
+	s := impatient()
+	s.server = func(s *Server) { s.RejectOnError = true }
+	w := newWorld(t, s)
+	user := w.db.AddUser(t, "ada@example.com")
+	w.coder.Fail(codertest.Fault{Status: 500})
+	got := w.mint(t, user, "ada@example.com")
+	if got.status != 200 || !strings.HasPrefix(string(got.body), `{"error":{"http_code":503,"message":"`) {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+func TestDatabaseDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	w.store.Close()
+	if got := w.mint(t, user, "ada@example.com"); got.status != 200 || got.keyStatus(t) != "unavailable" || got.took > w.Deadline {
+		t.Errorf("after %s: %d %s", got.took, got.status, got.body)
+	}
+}
+
+// The look-up waits for a lock no longer than the deadline lets it.
+func TestDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, impatient())
+	user := w.db.AddUser(t, "ada@example.com")
+	migration := w.db.Begin(t)
+	migration.Exec(t, `lock table coderhook.accounts in access exclusive mode`)
+	if got := w.mint(t, user, "ada@example.com"); got.status != 200 || got.keyStatus(t) != "unavailable" || got.took > w.Deadline {
+		t.Errorf("after %s: %d %s", got.took, got.status, got.body)
+	}
+	migration.Exec(t, "rollback")
+	w.heals(t, user)
+}
+
+// A table of the product's that takes no key must not cost a Coder token at every mint.
+func TestProfileRefusesTheKey(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.options.RetryConflict = time.Hour
+	w := newWorld(t, s)
+	w.db.Exec(t, `alter table public.profiles add column username text not null`)
+	user := w.db.AddUser(t, "ada@example.com")
+	w.mint(t, user, "ada@example.com")
+	eventually(t, "the conflict is recorded", func() bool { return w.status(t, user) == store.Conflict })
+	w.wantOneUser(t, 0)
+	w.coder.ForgetRequests()
+	if got := w.mint(t, user, "ada@example.com"); got.keyStatus(t) != "conflict" || len(w.coder.Requests()) > 0 {
+		t.Errorf("got %s, after %v", got.body, w.coder.Requests())
+	}
+}
