@@ -63,3 +63,13 @@ func (a account) own(path string) error {
 	}
 	return os.Chown(path, a.uid, a.gid)
 }
+
+// freeBytes is how much a directory that we may write to has left.
+func freeBytes(dir string) uint64 {
+	const writable = 2
+	var stat syscall.Statfs_t
+	if syscall.Access(dir, writable) != nil || syscall.Statfs(dir, &stat) != nil {
+		return 0
+	}
+	return stat.Bavail * uint64(stat.Bsize)
+}

@@ -40,3 +40,6 @@ func (a account) own(path string) error {
 	}
 	return os.Chown(path, a.uid, a.gid)
 }
+
+// freeBytes says that no directory is known to be in memory.
+func freeBytes(string) uint64 { return 0 }

@@ -26,7 +26,7 @@ const superuser = "postgres"
 
 // Options say how to run a server. The zero value is good for tests.
 type Options struct {
-	Dir string    // parent of the server's own directory; default the system's for temporary files
+	Dir string    // parent of the server's own directory; default memory or the system's for temporary files
 	Log io.Writer // PostgreSQL's log; nil drops it
 	TCP bool      // listen on a free loopback port, instead of a Unix socket; always so on Windows
 
@@ -37,7 +37,8 @@ type Options struct {
 
 // Server is a running PostgreSQL. Its superuser is "postgres".
 type Server struct {
-	dir, bin string
+	dir      directory
+	bin      string
 	port     int
 	tcp      bool
 	password string // for TCP; whoever gets to the socket is trusted
@@ -72,7 +73,7 @@ func (s *Server) URL(database string) string {
 		u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
 		u.RawQuery = "sslmode=disable"
 	} else {
-		u.RawQuery = url.Values{"host": {s.dir}, "port": {strconv.Itoa(s.port)}}.Encode()
+		u.RawQuery = url.Values{"host": {s.dir.path}, "port": {strconv.Itoa(s.port)}}.Encode()
 	}
 	return u.String()
 }
@@ -83,7 +84,7 @@ func (s *Server) Stop() (err error) {
 		if s.process != nil {
 			s.process.stop(s.shutdown)
 		}
-		err = os.RemoveAll(s.dir)
+		err = s.dir.remove()
 	})
 	return err
 }
@@ -98,7 +99,7 @@ func (s *Server) run(ctx context.Context, log io.Writer) error {
 	}
 	args := []string{
 		"-D", s.data(), "-c", "fsync=off", "-c", "full_page_writes=off",
-		"-c", "synchronous_commit=off", "-c", "max_connections=200",
+		"-c", "synchronous_commit=off", "-c", "max_wal_size=128MB", "-c", "max_connections=200",
 	}
 	if s.tcp {
 		if s.port, err = freePort(); err != nil {
@@ -106,9 +107,9 @@ func (s *Server) run(ctx context.Context, log io.Writer) error {
 		}
 		args = append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-c", "unix_socket_directories=")
 	} else {
-		args = append(args, "-h", "", "-k", s.dir)
+		args = append(args, "-h", "", "-k", s.dir.path)
 	}
-	if s.process, err = start(who, log, s.dir, filepath.Join(s.bin, "postgres"), args...); err != nil {
+	if s.process, err = start(who, log, s.dir.path, filepath.Join(s.bin, "postgres"), args...); err != nil {
 		return err
 	}
 	return s.process.ready(ctx, func(ctx context.Context) error {
@@ -120,21 +121,21 @@ func (s *Server) run(ctx context.Context, log io.Writer) error {
 	})
 }
 
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+func (s *Server) data() string { return filepath.Join(s.dir.path, "data") }
 
 // initdb makes the data directory. Durability is for others: nothing is synced.
 func (s *Server) initdb(ctx context.Context, who account) error {
-	passwordFile := filepath.Join(s.dir, "password")
+	passwordFile := filepath.Join(s.dir.path, "password")
 	if err := os.WriteFile(passwordFile, []byte(s.password), 0o600); err != nil {
 		return err
 	}
-	if err := errors.Join(who.own(s.dir), who.own(passwordFile)); err != nil {
+	if err := errors.Join(who.own(s.dir.path), who.own(passwordFile)); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"),
 		"-D", s.data(), "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync",
 		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile="+passwordFile)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir, environment(), who.attributes()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir.path, environment(), who.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLines(out))
 	}
@@ -149,16 +150,6 @@ func (s *Server) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return exec.CommandContext(ctx, filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast").Run()
-}
-
-// makeDir makes a private directory whose path leaves room for a socket's name:
-// the limit is 104 bytes on macOS, and its TMPDIR takes half of that.
-func makeDir(parent string) (string, error) {
-	dir, err := os.MkdirTemp(parent, "coderhook-pg-")
-	if err != nil || len(dir) < 80 || !hasSockets {
-		return dir, err
-	}
-	return os.MkdirTemp("/tmp", "coderhook-pg-")
 }
 
 // freePort returns a loopback port that nobody listens on at the moment.

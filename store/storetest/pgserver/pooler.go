@@ -23,7 +23,7 @@ var ErrNoPooler = errors.New("no pgbouncer found (Debian, Ubuntu: apt-get instal
 // logs in there as one role, whatever its clients say, on three connections per
 // database. Clients reach it by a Unix socket, so that its port can be any.
 type Pooler struct {
-	dir     string
+	dir     directory
 	port    int
 	process *process
 	stop    sync.Once
@@ -49,7 +49,7 @@ func StartPooler(ctx context.Context, upstream string, port int) (*Pooler, error
 
 // URL is how to connect to a database through the pooler.
 func (p *Pooler) URL(database string) string {
-	query := url.Values{"host": {p.dir}, "port": {strconv.Itoa(p.port)}}
+	query := url.Values{"host": {p.dir.path}, "port": {strconv.Itoa(p.port)}}
 	return (&url.URL{Scheme: "postgres", User: url.User("pooled"), Path: "/" + database, RawQuery: query.Encode()}).String()
 }
 
@@ -59,7 +59,7 @@ func (p *Pooler) Stop() (err error) {
 		if p.process != nil {
 			p.process.stop(p.process.interrupt)
 		}
-		err = os.RemoveAll(p.dir)
+		err = p.dir.remove()
 	})
 	return err
 }
@@ -73,18 +73,18 @@ func (p *Pooler) run(ctx context.Context, program, upstream string) error {
 	if err != nil {
 		return err
 	}
-	config := filepath.Join(p.dir, "pgbouncer.ini")
+	config := filepath.Join(p.dir.path, "pgbouncer.ini")
 	if err := os.WriteFile(config, []byte(p.config(server)), 0o600); err != nil {
 		return err
 	}
-	if err := errors.Join(who.own(p.dir), who.own(config)); err != nil {
+	if err := errors.Join(who.own(p.dir.path), who.own(config)); err != nil {
 		return err
 	}
-	if p.process, err = start(who, io.Discard, p.dir, program, config); err != nil {
+	if p.process, err = start(who, io.Discard, p.dir.path, program, config); err != nil {
 		return err
 	}
 	return p.process.ready(ctx, func(ctx context.Context) error {
-		_, err := os.Stat(filepath.Join(p.dir, ".s.PGSQL."+strconv.Itoa(p.port)))
+		_, err := os.Stat(filepath.Join(p.dir.path, ".s.PGSQL."+strconv.Itoa(p.port)))
 		return err
 	})
 }
@@ -100,7 +100,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 200
-`, quote.Replace(server.Host), server.Port, quote.Replace(server.User), quote.Replace(server.Password), p.dir, p.port)
+`, quote.Replace(server.Host), server.Port, quote.Replace(server.User), quote.Replace(server.Password), p.dir.path, p.port)
 }
 
 // findPooler also looks where a user's PATH often does not.
