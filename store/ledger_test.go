@@ -152,5 +152,3 @@ func TestAStaleOwnerChangesNothing(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-func ended(at time.Time) bool { return !at.IsZero() && at.Before(time.Now().Add(time.Minute)) }

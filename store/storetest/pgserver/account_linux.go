@@ -7,7 +7,11 @@ import (
 	"syscall"
 )
 
-const hasSockets = true
+// What the platform has to offer.
+const (
+	hasSockets     = true
+	diesWithParent = true
+)
 
 // account is whom a server runs as.
 type account struct {
@@ -15,30 +19,34 @@ type account struct {
 	namespace bool // as root: in a user namespace where we look like uid
 }
 
-// newAccount picks an account that PostgreSQL accepts. As root, a user namespace
-// comes first: there files need no other owner, and our private directories stay
-// readable. Containers often forbid namespaces; then it is another user.
+// newAccount picks the first account that can run program.
 func newAccount(program string) (account, error) {
-	if os.Geteuid() != 0 {
-		return account{}, nil
-	}
-	uid, gid, err := unprivileged()
-	if err != nil {
+	accounts, err := accounts()
+	if err != nil || os.Geteuid() != 0 {
 		return account{}, err
 	}
-	inside := account{uid: uid, gid: gid, namespace: true}
-	outside := account{uid: uid, gid: gid}
-	var faults []error
-	for _, who := range []account{inside, outside} {
+	faults := make([]error, 0, len(accounts))
+	for _, who := range accounts {
 		cmd := exec.Command(program, "--version")
 		cmd.Dir, cmd.SysProcAttr = "/", who.attributes()
-		if err = cmd.Run(); err == nil {
+		err := cmd.Run()
+		if err == nil {
 			return who, nil
 		}
 		faults = append(faults, err)
 	}
-	return account{}, fmt.Errorf("cannot run it as somebody else than root: in a user namespace: %w; as uid %d: %w",
-		faults[0], uid, faults[1])
+	return account{}, fmt.Errorf("cannot run it as anybody but root: in a user namespace: %w; as another user: %w", faults[0], faults[1])
+}
+
+// accounts returns whom PostgreSQL would run as. As root, a user namespace comes
+// first: there files need no other owner, and private directories stay readable.
+// Containers often forbid namespaces; then it is another user.
+func accounts() ([]account, error) {
+	if os.Geteuid() != 0 {
+		return []account{{}}, nil
+	}
+	uid, gid, err := unprivileged()
+	return []account{{uid: uid, gid: gid, namespace: true}, {uid: uid, gid: gid}}, err
 }
 
 // attributes let a child run as the account, die with us, and not get the

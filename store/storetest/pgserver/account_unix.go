@@ -7,7 +7,11 @@ import (
 	"syscall"
 )
 
-const hasSockets = true
+// What the platform has to offer.
+const (
+	hasSockets     = true
+	diesWithParent = false
+)
 
 // account is whom a server runs as.
 type account struct {

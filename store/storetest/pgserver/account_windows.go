@@ -2,7 +2,11 @@ package pgserver
 
 import "syscall"
 
-const hasSockets = false
+// What the platform has to offer.
+const (
+	hasSockets     = false
+	diesWithParent = false
+)
 
 // account is whom a server runs as: here always ourselves.
 type account struct{}

@@ -54,9 +54,14 @@ func binDir(ctx context.Context, o Options) (string, error) {
 	}
 	dir, err := download(ctx, o)
 	if err != nil {
-		return "", fmt.Errorf("%w, and no download: %w\n%s", ErrNotInstalled, err, howToInstall)
+		return "", missing(err)
 	}
 	return dir, nil
+}
+
+// missing says what to do when a download has failed as well.
+func missing(err error) error {
+	return fmt.Errorf("%w, and no download: %w\n%s", ErrNotInstalled, err, howToInstall)
 }
 
 // installed looks on the PATH, then for the newest version in the usual folders.

@@ -54,12 +54,20 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	who, err := newAccount(filepath.Join(bin, "postgres"))
+	if err != nil {
+		return nil, fmt.Errorf("start PostgreSQL of %s: %w", bin, err)
+	}
+	return launch(ctx, o, bin, who)
+}
+
+func launch(ctx context.Context, o Options, bin string, who account) (*Server, error) {
 	dir, err := makeDir(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("make server directory: %w", err)
 	}
 	s := &Server{dir: dir, bin: bin, port: 5432, tcp: o.TCP || !hasSockets, password: rand.Text()}
-	if err := s.run(ctx, cmp.Or[io.Writer](o.Log, io.Discard)); err != nil {
+	if err := s.run(ctx, who, cmp.Or[io.Writer](o.Log, io.Discard)); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL of %s: %w", bin, err), s.Stop())
 	}
 	return s, nil
@@ -89,11 +97,7 @@ func (s *Server) Stop() (err error) {
 	return err
 }
 
-func (s *Server) run(ctx context.Context, log io.Writer) error {
-	who, err := newAccount(filepath.Join(s.bin, "postgres"))
-	if err != nil {
-		return err
-	}
+func (s *Server) run(ctx context.Context, who account, log io.Writer) (err error) {
 	if err := s.initdb(ctx, who); err != nil {
 		return err
 	}
