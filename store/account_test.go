@@ -67,8 +67,8 @@ func TestLookupUsesIndexesOnly(t *testing.T) {
 		insert into public.profiles (id) select gen_random_uuid() from generate_series(1, 20000);
 		insert into coderhook.accounts (user_id, coder_user_id) select id, gen_random_uuid() from public.profiles;
 		analyze public.profiles, coderhook.accounts;`)
-	for _, role := range []string{"coderhook", "postgres"} {
-		sql := store.LookupSQL(storetest.Open(t, store.Config{URL: db.RoleURL(role)}))
+	sql := store.LookupSQL(db.Store(t))
+	for _, role := range []string{"coderhook", "none"} { // none is the superuser itself
 		tx := db.Begin(t)
 		tx.Exec(t, `set local plan_cache_mode = force_generic_plan`)
 		tx.Exec(t, `set local role `+role)
