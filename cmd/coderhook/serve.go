@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"time"
 
@@ -64,22 +62,13 @@ func (serveCmd) Run(env *environment) error {
 
 // listen serves until ctx ends, and then leaves in the order that loses nothing.
 func listen(ctx context.Context, c config, server *hook.Server, provisioner *hook.Provisioner, log zerolog.Logger) error {
-	listener, err := net.Listen("tcp", c.listen)
+	door, err := openFrontDoor(ctx, c.listen, server.Handler())
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	httpServer := &http.Server{
-		Handler:           server.Handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-	}
-	log.Info().Stringer("addr", listener.Addr()).Str("version", version).Msg("listening")
-	served := make(chan error, 1)
-	go func() { served <- httpServer.Serve(listener) }()
+	log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
 	select {
-	case err := <-served:
+	case err := <-door.served:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
@@ -88,7 +77,7 @@ func listen(ctx context.Context, c config, server *hook.Server, provisioner *hoo
 	time.Sleep(c.drainDelay) // the load balancer and kept-alive connections learn that we leave
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(httpServer.Shutdown(stopCtx), provisioner.Stop(stopCtx))
+	err = errors.Join(door.close(stopCtx), provisioner.Stop(stopCtx))
 	log.Info().Err(err).Msg("stopped")
 	return err
 }

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"coderhook/coderclient/codertest"
+	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
+)
+
+func startCoder(t *testing.T) *codertest.Server {
+	t.Helper()
+	coder := codertest.Start(codertest.ProfileV231)
+	t.Cleanup(coder.Close)
+	return coder
+}
+
+// Killed between the creation of the Coder user and the stored key, at whichever step:
+// a later mint ends with one Coder user and a working key.
+func TestKilledWhileProvisioning(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]codertest.Fault{
+		"user is made, reply on its way":  {Method: "POST", Path: "/users", Hang: true, AfterActing: true},
+		"before the token":                {Method: "POST", Path: "/users/*/keys/tokens", Hang: true},
+		"token is made, reply on its way": {Method: "POST", Path: "/users/*/keys/tokens", Hang: true, AfterActing: true},
+		"before the expiry is read":       {Method: "GET", Path: "/users/*/keys/*", Hang: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, coder := storetest.New(t), startCoder(t)
+			user := db.AddUser(t, "ada@example.com")
+			remove := coder.Fail(fault)
+			first := startServe(t, db, coder)
+			go func() { _, _, _ = first.mint(t.Context(), http.DefaultClient, user, "ada@example.com") }() // it is never answered
+			eventually(t, "Coder is asked", func() bool { return asked(coder, fault) })
+			if err := first.cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			<-first.ended
+			remove()
+
+			second := startServe(t, db, coder)
+			var key string
+			eventually(t, "a mint gives a key", func() bool {
+				var err error
+				if key, _, err = second.mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil {
+					t.Fatal(err)
+				}
+				return key != ""
+			})
+			if users := coder.Users(); len(users) != 1 || users[0].Email != "ada@example.com" {
+				t.Errorf("Coder has %+v, want one user", users)
+			}
+			wantWorks(t, coder, key)
+			second.stop(t)
+			if got := storetest.Query[string](t, db, `select api_key from public.profiles`); got != key {
+				t.Error("the profile has another key than the token")
+			}
+		})
+	}
+}
+
+func asked(coder *codertest.Server, fault codertest.Fault) bool {
+	last := fault.Path[strings.LastIndex(fault.Path, "/")+1:]
+	for _, r := range coder.Requests() {
+		if r.Method == fault.Method && (last == "*" && strings.Contains(r.Path, "/keys/") || strings.HasSuffix(r.Path, last)) {
+			return true
+		}
+	}
+	return false
+}
+
+func wantWorks(t *testing.T, coder *codertest.Server, key string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, coder.URL+"/api/v2/users/me", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Coder-Session-Token", key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("Coder answers %d to the key", response.StatusCode)
+	}
+}
+
+// SIGTERM under load: every request that reaches the server is answered, on kept-alive
+// connections too, and every key that was handed out is stored.
+func TestTerminatedUnderLoad(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	p := startServe(t, db, coder, "DRAIN_DELAY=500ms")
+	signUps := db.Begin(t) // keeps half of the new keys waiting to be stored
+	var given sync.Map
+	var mints atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var load sync.WaitGroup
+	for i := range 8 {
+		user := uuid.New()
+		const insert = `insert into auth.users (id, email) values ($1, $2)`
+		email := user.String()[:8] + "@example.com"
+		if i%2 == 0 {
+			db.Exec(t, insert, user, email)
+		} else {
+			signUps.Exec(t, insert, user, email)
+		}
+		load.Go(func() { keepMinting(ctx, t, p, user, email, &given, &mints) })
+	}
+	eventually(t, "everybody has a key", func() bool { return mints.Load() > 400 && size(&given) == 8 })
+	signalled := make(chan struct{})
+	go func() {
+		defer close(signalled)
+		p.stop(t)
+	}()
+	load.Wait() // ends when the server takes no connections any more
+	signUps.Exec(t, "commit")
+	<-signalled
+	given.Range(func(user, key any) bool {
+		if got := storetest.Query[string](t, db, `select coalesce(api_key, '') from public.profiles where id = $1`, user); got != key {
+			t.Errorf("user %s: the profile has not the key of the token", user)
+		}
+		return true
+	})
+	t.Logf("%d mints, none broken", mints.Load())
+}
+
+// keepMinting mints as fast as it can until the server takes no more connections: they are refused,
+// or reset in the kernel's queue when the port closes, which to Supabase Auth is the same.
+// What it must never see is a connection that ends under a request.
+func keepMinting(ctx context.Context, t *testing.T, p *process, user uuid.UUID, email string, given *sync.Map, mints *atomic.Int64) {
+	client := &http.Client{Transport: &http.Transport{}}
+	for ctx.Err() == nil {
+		key, status, err := p.mint(ctx, client, user, email)
+		if err != nil {
+			if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNRESET) && ctx.Err() == nil {
+				t.Errorf("a request broke: %v", err)
+			}
+			return
+		}
+		if key == "" && status != "pending" {
+			t.Errorf("no key, status %q", status)
+		}
+		if key != "" {
+			given.Store(user, key)
+		}
+		mints.Add(1)
+	}
+}
+
+func size(m *sync.Map) (n int) {
+	m.Range(func(any, any) bool { n++; return true })
+	return n
+}
+
+func TestLogHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	p := startServe(t, db, coder)
+	user := db.AddUser(t, "ada@example.com")
+	key, _, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com")
+	if err != nil || key == "" {
+		t.Fatalf("key %q, error %v", key, err)
+	}
+	coder.Fail(codertest.Fault{Status: 500})
+	other := db.AddUser(t, "bob@example.com")
+	if _, _, err := p.mint(t.Context(), http.DefaultClient, other, "bob@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	p.stop(t)
+	_, secret, _ := strings.Cut(key, "-")
+	_, owner, _ := strings.Cut(coder.OwnerToken, "-")
+	for _, word := range []string{secret, owner, strings.TrimPrefix(goodSecret, "v1,whsec_"), "throwaway"} {
+		if strings.Contains(p.text(), word) {
+			t.Errorf("a secret stands in the log: %.4s…", word)
+		}
+	}
+	if !strings.Contains(p.text(), `"outcome":"injected"`) || !strings.Contains(p.text(), user.String()) {
+		t.Error("the log does not tell of the mint")
+	}
+}
+
+func TestServeReportsConfigurationFaults(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	err := run(t.Context(), []string{"serve"}, func(string) string { return "" }, &out, &out)
+	if err == nil || strings.Count(err.Error(), "is missing") != 4 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestServeSaysThatItsAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	variables := goodVariables()
+	variables["LISTEN_ADDR"] = strings.TrimPrefix(coder.URL, "http://")
+	variables["DATABASE_URL"] = db.RoleURL("coderhook")
+	var out strings.Builder
+	err := run(t.Context(), []string{"serve"}, func(name string) string { return variables[name] }, &out, &out)
+	if err == nil || !strings.Contains(err.Error(), "LISTEN_ADDR") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMigrateCommand(t *testing.T) {
+	t.Parallel()
+	db := storetest.Bare(t)
+	for _, want := range []string{"coderhook.accounts", "nothing was missing"} {
+		var out strings.Builder
+		err := run(t.Context(), []string{"migrate"}, func(name string) string {
+			return map[string]string{"DATABASE_URL": db.URL}[name]
+		}, &out, &out)
+		if err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("got %q, %v; want %q", out.String(), err, want)
+		}
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"version"}, "coderhook dev ("},
+		{[]string{"--help"}, "migrate"},
+		{[]string{"serve", "--help"}, "serve"},
+	} {
+		var out strings.Builder
+		err := run(t.Context(), test.args, func(string) string { return "" }, &out, &out)
+		if err != nil || !strings.Contains(out.String(), test.want) {
+			t.Errorf("%v: %q, %v", test.args, out.String(), err)
+		}
+	}
+	if err := run(t.Context(), []string{"sreve"}, func(string) string { return "" }, new(strings.Builder), new(strings.Builder)); err == nil {
+		t.Error("an unknown command is accepted")
+	}
+}
