@@ -268,16 +268,6 @@ func (w *world) wantWorkingKey(t testing.TB, key, email string) {
 	}
 }
 
-// countCalls counts the requests that Coder got with this method and the end of the path.
-func (w *world) countCalls(method, suffix string) (n int) {
-	for _, r := range w.coder.Requests() {
-		if r.Method == method && strings.HasSuffix(r.Path, suffix) {
-			n++
-		}
-	}
-	return n
-}
-
 func mustJSON(t testing.TB, v any) []byte {
 	t.Helper()
 	text, err := json.Marshal(v)

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The table of variables is neither short of one nor ahead of the program.
+func TestReadmeHasEveryVariable(t *testing.T) {
+	t.Parallel()
+	asked := make(map[string]bool)
+	_, _ = readConfig(func(name string) string { // the faults do not matter
+		asked[strings.TrimSuffix(name, "_FILE")] = true
+		return ""
+	})
+	listed := make(map[string]bool)
+	_, table, _ := strings.Cut(readme(t), "## Variables")
+	table, _, _ = strings.Cut(table, "\n## ")
+	for row := range strings.Lines(table) {
+		if cells := strings.Split(row, "|"); len(cells) > 3 {
+			for _, name := range regexp.MustCompile("`([A-Z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+				listed[name[1]] = true
+			}
+		}
+	}
+	if want, got := slices.Sorted(maps.Keys(asked)), slices.Sorted(maps.Keys(listed)); !slices.Equal(want, got) {
+		t.Errorf("the program reads\n%v\nand README lists\n%v", want, got)
+	}
+}
+
+// Every command in README is run by CI or by a test, which this names.
+func TestReadmeCommandsAreRun(t *testing.T) {
+	t.Parallel()
+	runBy := map[string]string{
+		"go run ./cmd/coderhook-dev": ".ci/run, with -once",
+		"go test -race ./...":        ".ci/run",
+		`DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`: "TestMigrateCommand",
+		"go run ./cmd/coderhook serve":                                      "startServe",
+		"go vet ./... && go tool -modfile=.tools/go.mod staticcheck ./... && go tool -modfile=.tools/go.mod gofumpt -l .": ".ci/run",
+		"bash .ci/run": "CI",
+	}
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+		for line := range strings.Lines(block[1]) {
+			command, _, _ := strings.Cut(line, "   #")
+			command, _, _ = strings.Cut(command, "          #")
+			if runBy[strings.TrimSpace(command)] == "" {
+				t.Errorf("nothing runs %q", strings.TrimSpace(command))
+			}
+		}
+	}
+}
