@@ -95,11 +95,12 @@ func TestAuthRedirectToElsewhere(t *testing.T) {
 		app + param:                           303,
 		"http://evil.example/p" + param + "x": 303,
 		"javascript://code--main--ws--alice.apps.localhost:7990/p" + param + "x": 303,
-		"/p" + param + "x":         303,
-		"":                         303,
-		"http://%zz" + param + "x": 303,
-		app + param + "y":          301,
-		app + param + "z":          200,
+		"/p" + param + "x": 303,
+		"":                 303,
+		"http://evil.example/login" + param + "x": 303,
+		"http://%zz" + param + "x":                303,
+		app + param + "y":                         301,
+		app + param + "z":                         200,
 	} {
 		s, count := scripted(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", location)

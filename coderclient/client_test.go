@@ -1,6 +1,7 @@
 package coderclient_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/cookiejar"
@@ -143,6 +144,20 @@ func TestPathPrefixIsKept(t *testing.T) {
 	}
 	if path != "/behind/proxy/api/v2/users/alice" {
 		t.Errorf("asked for %s", path)
+	}
+}
+
+func TestSegmentsAreEscaped(t *testing.T) {
+	t.Parallel()
+	const name = "a b%2Fc?d=e#f"
+	s, _ := scripted(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v2/users/"+name || r.URL.RawQuery != "" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		answerAs(w, 404, `{"message":"Resource not found or you do not have access to this resource"}`)
+	})
+	if _, err := newClient(t, s.URL, nil).User(t.Context(), name); !errors.Is(err, coderclient.ErrNotFound) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -172,6 +172,19 @@ func TestTooLongAnswer(t *testing.T) {
 	})
 	_, err := newClient(t, s.URL, nil).Tokens(t.Context(), someID)
 	onlyIs(t, err, coderclient.ErrUnavailable)
+	if !strings.Contains(err.Error(), "longer than 1 MiB") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTransportError(t *testing.T) {
+	t.Parallel()
+	c, _ := inMemory(t, func(int, *http.Request) (*http.Response, error) { return nil, errNoRoute }, nil)
+	err := c.Probe(t.Context())
+	onlyIs(t, err, coderclient.ErrUnavailable)
+	if want := "GET /api/v2/buildinfo: dial tcp: no route to host"; err.Error() != want || !errors.Is(err, errNoRoute) {
+		t.Errorf("%v, want %s", err, want)
+	}
 }
 
 func TestNoRedirects(t *testing.T) {
@@ -200,8 +213,8 @@ func TestCancelledCall(t *testing.T) {
 	s := startCoder(t, codertest.ProfileNew)
 	defer s.Fail(codertest.Fault{Hang: true})()
 	c := clientOf(t, s, nil)
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(20*time.Millisecond, cancel)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(20*time.Millisecond, func() { cancel(errors.New("the caller's own reason")) })
 	_, err := c.User(ctx, "alice")
 	onlyIs(t, err)
 	if !errors.Is(err, context.Canceled) {
@@ -214,10 +227,11 @@ func TestTimeouts(t *testing.T) {
 	s := startCoder(t, codertest.ProfileNew)
 	defer s.Fail(codertest.Fault{Hang: true})()
 	c := clientOf(t, s, func(cfg *coderclient.Config) { cfg.CallTimeout = 20 * time.Millisecond })
+	began := time.Now()
 	_, err := c.User(t.Context(), "alice")
 	onlyIs(t, err, coderclient.ErrUnavailable)
-	if !errors.Is(err, context.DeadlineExceeded) || len(s.Requests()) != 3 {
-		t.Errorf("own timeout: %d requests, %v", len(s.Requests()), err)
+	if !errors.Is(err, context.DeadlineExceeded) || len(s.Requests()) != 3 || time.Since(began) > 5*time.Second {
+		t.Errorf("own timeout: %d requests in %v, %v", len(s.Requests()), time.Since(began), err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()

@@ -2,6 +2,7 @@ package coderclient_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -85,5 +86,21 @@ func TestMalformedKeyID(t *testing.T) {
 	}
 	if count.Load() != 0 {
 		t.Errorf("%d requests", count.Load())
+	}
+}
+
+// TestNeverUsed: versions of Coder disagree about when never was.
+func TestNeverUsed(t *testing.T) {
+	t.Parallel()
+	for lastUsed, want := range map[string]bool{
+		"0001-01-01T00:00:00Z": true, "1970-01-01T00:00:00Z": true, "2026-11-23T07:11:10.4Z": false,
+	} {
+		s, _ := scripted(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			answerAs(w, 200, fmt.Sprintf(`{"id":"AbCdEfGhIj","user_id":%q,"last_used":%q}`, someID, lastUsed))
+		})
+		k, err := newClient(t, s.URL, nil).Key(t.Context(), someID, "AbCdEfGhIj")
+		if err != nil || k.NeverUsed() != want {
+			t.Errorf("%s: %t, %v", lastUsed, k.NeverUsed(), err)
+		}
 	}
 }

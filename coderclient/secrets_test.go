@@ -44,7 +44,8 @@ func everyCall(t *testing.T, c *coderclient.Client) []error {
 // TestNoSecretsInErrors: against servers that echo all they get, in every shape.
 func TestNoSecretsInErrors(t *testing.T) {
 	t.Parallel()
-	secrets := []string{ownerToken[11:], userKey[11:], "querySecret"}
+	const oddToken, oddKey = "token of no known shape", "key of no known shape"
+	secrets := []string{userKey[11:], "querySecret", oddToken, oddKey}
 	check := func(t *testing.T, errs []error, password string) {
 		t.Helper()
 		for _, err := range errs {
@@ -70,8 +71,10 @@ func TestNoSecretsInErrors(t *testing.T) {
 		})
 		c := newClient(t, s.URL, func(cfg *coderclient.Config) {
 			cfg.LoginType, cfg.Breaker.Failures = "password", 1000
+			cfg.Token = func() string { return oddToken }
 		})
-		errs := everyCall(t, c)
+		_, err := c.Me(t.Context(), oddKey)
+		errs := append(everyCall(t, c), err)
 		if password == "" {
 			t.Fatal("no password was sent")
 		}

@@ -142,10 +142,38 @@ func TestMeWithoutTheRight(t *testing.T) {
 // TestIncompleteUser: an answer that is JSON but no user is not one.
 func TestIncompleteUser(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{`{}`, `null`, `[]`, `{"message":"ok"}`, `{"id":"x"}`, ``, `<html>`, someUser[:40]} {
+	for _, body := range []string{`{}`, `null`, `[]`, `{"message":"ok"}`, `{"id":"x"}`, ``, `{"id":"6d6c1087-3b58-43d5-a98a-9560291b94e7"}`, `<html>`, someUser[:40]} {
 		s, _ := scripted(t, func(_ int, w http.ResponseWriter, _ *http.Request) { answerAs(w, 200, body) })
 		if _, err := newClient(t, s.URL, nil).User(t.Context(), "alice"); !errors.Is(err, coderclient.ErrUnavailable) {
 			t.Errorf("%q: want ErrUnavailable: %v", body, err)
+		}
+	}
+}
+
+// TestAttemptsDoNotMix: what an incomplete answer held is not in the next one.
+func TestAttemptsDoNotMix(t *testing.T) {
+	t.Parallel()
+	s, _ := scripted(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			answerAs(w, 200, `{"email":"old@example.test","status":"suspended"}`)
+			return
+		}
+		answerAs(w, 200, `{"id":"6d6c1087-3b58-43d5-a98a-9560291b94e7","username":"alice"}`)
+	})
+	u, err := newClient(t, s.URL, nil).User(t.Context(), "alice")
+	if err != nil || u.Email != "" || u.Suspended() {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
+
+// TestUserOfAnotherName: whatever the server makes of a name, somebody else is not who was asked for.
+func TestUserOfAnotherName(t *testing.T) {
+	t.Parallel()
+	s, _ := scripted(t, func(_ int, w http.ResponseWriter, _ *http.Request) { answerAs(w, 200, someUser) })
+	c := newClient(t, s.URL, nil)
+	for _, name := range []string{"bob", uuid.NewString()} {
+		if _, err := c.User(t.Context(), name); !errors.Is(err, coderclient.ErrNotFound) {
+			t.Errorf("%s: want ErrNotFound: %v", name, err)
 		}
 	}
 }
