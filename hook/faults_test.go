@@ -183,3 +183,24 @@ func TestProfileRefusesTheKey(t *testing.T) {
 		t.Errorf("got %s, after %v", got.body, w.coder.Requests())
 	}
 }
+
+// Whoever lost the lease while its key waits to be stored leaves nothing behind: the other's key counts.
+func TestLeaseLostWhileStoring(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.options.LeaseTTL = 100 * time.Millisecond
+	w := newWorld(t, s)
+	user := uuid.New()
+	signUp := w.db.Begin(t)
+	signUp.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, user)
+	if w.mint(t, user, "ada@example.com").key(t) == "" {
+		t.Fatal("no key")
+	}
+	w.wantOneUser(t, 1)
+	w.db.Exec(t, `update coderhook.accounts set lease_owner = 'another replica', lease_until = now() + interval '1 hour'`)
+	eventually(t, "our token is deleted", func() bool { return len(w.coder.TokensOf(w.coder.Users()[0].Username)) == 0 })
+	signUp.Exec(t, "commit")
+	if got := w.stored(t, user); got != "" {
+		t.Errorf("the loser's key %.10s was stored", got)
+	}
+}

@@ -31,6 +31,12 @@ type profiles struct {
 }
 
 // profiles applies the defaults and checks the names.
+// Check says what is wrong with the names of the product's table, without asking the database.
+func (c Config) Check() error {
+	_, err := c.profiles()
+	return err
+}
+
 func (c Config) profiles() (profiles, error) {
 	name := cmp.Or(c.ProfilesTable, "public.profiles")
 	schema, table, found := strings.Cut(name, ".")
