@@ -1,14 +1,18 @@
 package hook
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
+	"coderhook/store/storetest"
+	"coderhook/store/storetest/pgserver"
 
 	"github.com/google/uuid"
 )
@@ -203,4 +207,36 @@ func TestLeaseLostWhileStoring(t *testing.T) {
 	if got := w.stored(t, user); got != "" {
 		t.Errorf("the loser's key %.10s was stored", got)
 	}
+}
+
+// Many sign-ins that hold their profiles locked take no connection from those that only look up.
+func TestLockedProfilesDoNotSlowOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	w.db.Script(t, pgserver.NewUserTriggerSQL)
+	reader := w.db.AddUser(t, "reader@example.com")
+	first := w.mint(t, reader, "reader@example.com").key(t)
+	eventually(t, "stored", func() bool { return w.stored(t, reader) == first })
+
+	signUps := w.db.Begin(t)
+	var minting sync.WaitGroup
+	for i := range 30 {
+		user, email := uuid.New(), fmt.Sprintf("user%d@example.com", i)
+		signUps.Exec(t, `insert into auth.users (id, email) values ($1, $2)`, user, email)
+		minting.Go(func() {
+			if w.mint(t, user, email).key(t) == "" {
+				t.Error("no key")
+			}
+		})
+	}
+	minting.Wait()
+	for range 20 {
+		if got := w.mint(t, reader, "reader@example.com"); got.took > 400*time.Millisecond {
+			t.Errorf("a look-up took %s", got.took)
+		}
+	}
+	signUps.Exec(t, "commit")
+	eventually(t, "all are stored", func() bool {
+		return storetest.Query[int](t, w.db, `select count(*) from public.profiles where api_key is not null`) == 31
+	})
 }

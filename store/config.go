@@ -22,7 +22,7 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
-	MaxConns int32 // 0 leaves it to pool_max_conns in the URL, or to pgx
+	MaxConns int32 // default 10; pool_max_conns in the URL comes first
 }
 
 // profiles names the product's table; nothing in it is quoted.
