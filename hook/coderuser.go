@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"coderhook/coderclient"
 	"coderhook/store"
@@ -141,23 +141,15 @@ func refuseSuspended(user coderclient.User) error {
 	return nil
 }
 
-// organizationCache remembers where new users go: it is asked once.
-type organizationCache struct {
-	mu sync.Mutex
-	id uuid.UUID
-}
+// organizationCache remembers where new users go. It is not locked while Coder is asked: when
+// Coder hangs, all who ask must find out for themselves, and at the same time.
+type organizationCache struct{ id atomic.Pointer[uuid.UUID] }
 
-func (o *organizationCache) forget() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.id = uuid.Nil
-}
+func (o *organizationCache) forget() { o.id.Store(nil) }
 
 func (p *Provisioner) organization(ctx context.Context) (uuid.UUID, error) {
-	p.org.mu.Lock()
-	defer p.org.mu.Unlock()
-	if p.org.id != uuid.Nil {
-		return p.org.id, nil
+	if id := p.org.id.Load(); id != nil {
+		return *id, nil
 	}
 	org, err := p.readOrganization(ctx)
 	if errors.Is(err, coderclient.ErrNotFound) {
@@ -166,7 +158,7 @@ func (p *Provisioner) organization(ctx context.Context) (uuid.UUID, error) {
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("read organization: %w", err)
 	}
-	p.org.id = org.ID
+	p.org.id.Store(&org.ID)
 	return org.ID, nil
 }
 

@@ -9,6 +9,9 @@ import (
 	"coderhook/store"
 )
 
+// maxDeadline leaves Supabase Auth time for its own work.
+const maxDeadline = 4 * time.Second
+
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
@@ -40,8 +43,8 @@ func readConfig(get func(string) string) (config, error) {
 		deadline:   v.duration("HOOK_DEADLINE", 2500*time.Millisecond, 100*time.Millisecond),
 		reject:     v.oneOf("ON_ERROR", "omit", "reject") == "reject",
 	}
-	if c.deadline >= 5*time.Second {
-		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set 4s or less", c.deadline)
+	if c.deadline > maxDeadline {
+		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set %s or less", c.deadline, maxDeadline)
 	}
 	return c, v.err()
 }
@@ -61,8 +64,11 @@ func readDatabase(v *variables) store.Config {
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 	}
-	if err := c.Check(); err != nil {
+	if err := c.CheckNames(); err != nil {
 		v.fault("PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN", "%w; write them like public.profiles, id, api_key", err)
+	}
+	if err := c.CheckURL(); c.URL != "" && err != nil {
+		v.fault("DATABASE_URL", "%w", err)
 	}
 	return c
 }
@@ -76,13 +82,17 @@ func readCoder(v *variables) coderclient.Config {
 	if token != "" && coderclient.KeyID(token) == "" {
 		v.fault("CODER_OWNER_TOKEN", "is not a Coder token: it has 10 characters, a hyphen and 22 more")
 	}
-	return coderclient.Config{
+	c := coderclient.Config{
 		URL:         v.address("CODER_URL", base, "https", "http"),
 		Token:       func() string { return token },
 		LoginType:   v.oneOf("CODER_LOGIN_TYPE", "auto", "none", "password", "oidc", "github"),
 		Scope:       v.text("CODER_TOKEN_SCOPE", "all"),
 		CallTimeout: 5 * time.Second,
 	}
+	if _, err := coderclient.New(c); c.URL != "" && err != nil {
+		v.fault("CODER_URL", "%w", err)
+	}
+	return c
 }
 
 func readSecrets(v *variables) *hook.Verifier {

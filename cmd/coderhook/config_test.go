@@ -61,7 +61,10 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"empty secret":      {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "v1,whsec_", "too weak"},
 		"both":              {"CODER_OWNER_TOKEN_FILE", empty, "CODER_OWNER_TOKEN: set together with CODER_OWNER_TOKEN_FILE; set only one"},
 		"duration":          {"HOOK_DEADLINE", "fast", `HOOK_DEADLINE: "fast" is not a duration; write it like 2.5s`},
-		"duration too long": {"HOOK_DEADLINE", "6s", "HOOK_DEADLINE: 6s is too long"},
+		"duration too long": {"HOOK_DEADLINE", "4.9s", "HOOK_DEADLINE: 4.9s is too long"},
+		"same columns":      {"PROFILES_KEY_COLUMN", "id", "PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN: "},
+		"database option":   {"DATABASE_URL", "postgres://u:p@h/db?sslmode=bogus", "DATABASE_URL: "},
+		"coder URL's query": {"CODER_URL", "https://coder.example.com/?x=1", "CODER_URL: "},
 		"negative duration": {"CODER_TOKEN_LIFETIME", "-1h", "CODER_TOKEN_LIFETIME: -1h0m0s is too short"},
 		"unknown value":     {"ON_ERROR", "panic", `ON_ERROR: "panic" is not known; set one of omit, reject`},
 		"number":            {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
@@ -113,6 +116,12 @@ func TestConfigReadsSecretsFromFiles(t *testing.T) {
 // What is wrong with a secret is said without the secret.
 func TestConfigFaultsShowNoSecret(t *testing.T) {
 	t.Parallel()
+	variables := goodVariables()
+	delete(variables, "CODER_OWNER_TOKEN")
+	variables["CODER_OWNER_TOKEN_FILE"] = goodToken // instead of a file's name
+	if _, err := read(variables); err == nil || strings.Contains(err.Error(), goodToken) {
+		t.Errorf("got %v", err)
+	}
 	_, err := read(map[string]string{
 		"DATABASE_URL":                     "postgres://u:hunter2@ho st:x/db",
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": "v1,whsec_hunter2",

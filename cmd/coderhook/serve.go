@@ -16,12 +16,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-const (
-	// stopTimeout is for running requests and for keys that are not stored yet.
-	stopTimeout = 45 * time.Second
-	// watchInterval is how often a Coder that is down is asked whether it is back.
-	watchInterval = time.Second
-)
+// stopTimeout is for running requests and for keys that are not stored yet.
+const stopTimeout = 45 * time.Second
 
 type serveCmd struct{}
 
@@ -41,6 +37,7 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	watch := &coderWatch{coder: coder, log: log}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
 	server := &hook.Server{
 		Verifier:      c.verifier,
@@ -53,10 +50,10 @@ func (serveCmd) Run(env *environment) error {
 		Log:           log,
 		Checks: map[string]hook.Check{
 			"database": {Required: true, Run: database.Ping},
-			"coder":    {Run: coder.Probe},
+			"coder":    {Run: watch.check},
 		},
 	}
-	go watch(env.ctx, coder)
+	go watch.run(env.ctx)
 	return listen(env.ctx, c, server, provisioner, log)
 }
 
@@ -80,22 +77,6 @@ func listen(ctx context.Context, c config, server *hook.Server, provisioner *hoo
 	err = errors.Join(door.close(stopCtx), provisioner.Stop(stopCtx))
 	log.Info().Err(err).Msg("stopped")
 	return err
-}
-
-// watch finds out that Coder is back without making anybody's sign-in wait for the answer.
-func watch(ctx context.Context, coder *coderclient.Client) {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if !coder.Available() {
-				_ = coder.Probe(ctx) // its success closes the breaker; its failure is known
-			}
-		}
-	}
 }
 
 func newLog(l logging, w io.Writer) zerolog.Logger {
