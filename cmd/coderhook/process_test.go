@@ -11,17 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -134,12 +133,7 @@ func signedMint(ctx context.Context, url string, user uuid.UUID, email string) (
 	now := time.Now()
 	body := fmt.Appendf(nil, `{"user_id":%q,"claims":{"sub":%q,"email":%q,"exp":%d,"role":"authenticated","aal":"aal1","app_metadata":{}},"authentication_method":"password"}`,
 		user, user, email, now.Unix()+3600)
-	webhook, err := standardwebhooks.NewWebhook(strings.TrimPrefix(goodSecret, "v1,"))
-	if err != nil {
-		return nil, err
-	}
-	id := uuid.NewString()
-	signature, err := webhook.Sign(id, now, body)
+	header, err := hook.Sign(goodSecret, uuid.NewString(), now, body)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +141,7 @@ func signedMint(ctx context.Context, url string, user uuid.UUID, email string) (
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("webhook-id", id)
-	request.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
-	request.Header.Set("webhook-signature", signature)
+	request.Header = header
 	return request, nil
 }
 
