@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"coderhook/hook"
@@ -80,24 +78,11 @@ func (s *stack) sampleEvent(user uuid.UUID, email string) ([]byte, error) {
 	if err := json.Unmarshal(content, &recorded); err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
-	var old struct {
-		UserID string `json:"user_id"`
-		Claims struct {
-			Email string `json:"email"`
-			Exp   int64  `json:"exp"`
-			Iat   int64  `json:"iat"`
-		} `json:"claims"`
-	}
-	if err := json.Unmarshal([]byte(recorded.Request.Body), &old); err != nil {
+	body, err := hook.Replay([]byte(recorded.Request.Body), user, email, time.Now())
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
-	now := time.Now().Unix()
-	return []byte(strings.NewReplacer(
-		old.UserID, user.String(),
-		old.Claims.Email, email,
-		strconv.FormatInt(old.Claims.Exp, 10), strconv.FormatInt(now+3600, 10),
-		strconv.FormatInt(old.Claims.Iat, 10), strconv.FormatInt(now, 10),
-	).Replace(recorded.Request.Body)), nil
+	return body, nil
 }
 
 // signed is a request as Supabase Auth would send it now.

@@ -9,6 +9,9 @@ import (
 	"coderhook/store"
 )
 
+// secretsVariable holds the hook's secrets.
+const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
+
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
@@ -82,14 +85,13 @@ func readCoder(v *variables) coderclient.Config {
 }
 
 func readSecrets(v *variables) *hook.Verifier {
-	const name = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
-	secrets := v.required(name, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
+	secrets := v.required(secretsVariable, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
 	if secrets == "" {
 		return nil
 	}
 	verifier, err := hook.NewVerifier(secrets, time.Now)
 	if err != nil {
-		v.fault(name, "%w", err)
+		v.fault(secretsVariable, "%w", err)
 	}
 	return verifier
 }
