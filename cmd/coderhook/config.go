@@ -15,6 +15,9 @@ const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
+	admin      string
+	certFile   string
+	keyFile    string
 	drainDelay time.Duration
 	logging    logging
 	database   store.Config
@@ -33,6 +36,9 @@ func readConfig(get func(string) string) (config, error) {
 	v := &variables{get: get}
 	c := config{
 		listen:     v.text("LISTEN_ADDR", ":8787"),
+		admin:      v.text("ADMIN_ADDR", "127.0.0.1:8788"),
+		certFile:   v.text("TLS_CERT_FILE", ""),
+		keyFile:    v.text("TLS_KEY_FILE", ""),
 		drainDelay: v.duration("DRAIN_DELAY", time.Second, 0),
 		logging:    readLogging(v),
 		database:   readDatabase(v),
@@ -45,6 +51,9 @@ func readConfig(get func(string) string) (config, error) {
 	}
 	if c.deadline >= 5*time.Second {
 		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set 4s or less", c.deadline)
+	}
+	if (c.certFile == "") != (c.keyFile == "") {
+		v.fault("TLS_CERT_FILE", "goes together with TLS_KEY_FILE; set both or none")
 	}
 	return c, v.err()
 }

@@ -57,7 +57,7 @@ func startServe(t *testing.T, db *storetest.DB, coder *codertest.Server, extra .
 	}
 	p := &process{cmd: exec.Command(binary, "serve"), ended: make(chan error, 1)}
 	p.cmd.Env = append([]string{
-		"LISTEN_ADDR=127.0.0.1:0", "DRAIN_DELAY=100ms", "LOG_LEVEL=debug",
+		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=off", "DRAIN_DELAY=100ms", "LOG_LEVEL=debug",
 		"DATABASE_URL=" + db.RoleURL("coderhook"),
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + goodSecret,
 		"CODER_URL=" + coder.URL, "CODER_OWNER_TOKEN=" + coder.OwnerToken,
