@@ -12,9 +12,15 @@ import (
 // maxDeadline leaves Supabase Auth time for its own work.
 const maxDeadline = 4 * time.Second
 
+// secretsVariable holds the hook's secrets.
+const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
+
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
+	admin      string
+	certFile   string
+	keyFile    string
 	drainDelay time.Duration
 	logging    logging
 	database   store.Config
@@ -33,6 +39,9 @@ func readConfig(get func(string) string) (config, error) {
 	v := &variables{get: get}
 	c := config{
 		listen:     v.text("LISTEN_ADDR", ":8787"),
+		admin:      v.text("ADMIN_ADDR", "127.0.0.1:8788"),
+		certFile:   v.text("TLS_CERT_FILE", ""),
+		keyFile:    v.text("TLS_KEY_FILE", ""),
 		drainDelay: v.duration("DRAIN_DELAY", time.Second, 0),
 		logging:    readLogging(v),
 		database:   readDatabase(v),
@@ -45,6 +54,9 @@ func readConfig(get func(string) string) (config, error) {
 	}
 	if c.deadline > maxDeadline {
 		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set %s or less", c.deadline, maxDeadline)
+	}
+	if (c.certFile == "") != (c.keyFile == "") {
+		v.fault("TLS_CERT_FILE", "goes together with TLS_KEY_FILE; set both or none")
 	}
 	return c, v.err()
 }
@@ -96,14 +108,13 @@ func readCoder(v *variables) coderclient.Config {
 }
 
 func readSecrets(v *variables) *hook.Verifier {
-	const name = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
-	secrets := v.required(name, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
+	secrets := v.required(secretsVariable, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
 	if secrets == "" {
 		return nil
 	}
 	verifier, err := hook.NewVerifier(secrets, time.Now)
 	if err != nil {
-		v.fault(name, "%w", err)
+		v.fault(secretsVariable, "%w", err)
 	}
 	return verifier
 }

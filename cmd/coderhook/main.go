@@ -27,6 +27,7 @@ func main() {
 type program struct {
 	Serve   serveCmd   `cmd:"" help:"Answer Supabase Auth's hook."`
 	Migrate migrateCmd `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
+	Send    sendCmd    `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

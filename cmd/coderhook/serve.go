@@ -33,6 +33,8 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	defer database.Close()
+	metrics := hook.NewMetrics()
+	c.coder.Observe = metrics.CoderCall
 	coder, err := coderclient.New(c.coder)
 	if err != nil {
 		return err
@@ -53,16 +55,29 @@ func (serveCmd) Run(env *environment) error {
 			"coder":    {Run: watch.check},
 		},
 	}
+	describeDependencies(metrics, database, coder)
+	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry)
+	if err != nil {
+		return err
+	}
 	go watch.run(env.ctx)
-	return listen(env.ctx, c, server, provisioner, log)
+	return errors.Join(listen(env.ctx, c, server, provisioner, log), stopAdmin())
 }
 
 // listen serves until ctx ends, and then leaves in the order that loses nothing.
 func listen(ctx context.Context, c config, server *hook.Server, provisioner *hook.Provisioner, log zerolog.Logger) error {
+	var cert *certificate
+	if c.certFile != "" {
+		var err error
+		if cert, err = openCertificate(c.certFile, c.keyFile, log); err != nil {
+			return err
+		}
+	}
 	door, err := openFrontDoor(ctx, c.listen, server.Handler())
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
+	go door.serve(cert)
 	log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
 	select {
 	case err := <-door.served:

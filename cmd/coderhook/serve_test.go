@@ -230,7 +230,7 @@ func TestServeSaysThatItsAddressIsTaken(t *testing.T) {
 	db, coder := storetest.New(t), startCoder(t)
 	variables := goodVariables()
 	variables["LISTEN_ADDR"] = strings.TrimPrefix(coder.URL, "http://")
-	variables["DATABASE_URL"] = db.RoleURL("coderhook")
+	variables["DATABASE_URL"], variables["ADMIN_ADDR"] = db.RoleURL("coderhook"), "off"
 	var out strings.Builder
 	err := run(t.Context(), []string{"serve"}, func(name string) string { return variables[name] }, &out, &out)
 	if err == nil || !strings.Contains(err.Error(), "LISTEN_ADDR") {
