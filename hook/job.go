@@ -82,6 +82,8 @@ func (p *Provisioner) leave(j *job) {
 // replica has the lease, it waits, holding no slot, for the key that is being made there,
 // which it returns, or for the lease of a killed holder to run out.
 func (p *Provisioner) acquire(j *job) (key string, err error) {
+	p.Metrics.waiting.Inc()
+	defer p.Metrics.waiting.Dec()
 	ctx, cancel := context.WithTimeout(p.base, p.Timeout)
 	defer cancel()
 	for {

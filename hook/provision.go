@@ -46,9 +46,10 @@ type Coder interface {
 // process by the table of jobs, across replicas by the lease in the ledger.
 type Provisioner struct {
 	Options
-	Ledger Ledger
-	Coder  Coder
-	Log    zerolog.Logger
+	Ledger  Ledger
+	Coder   Coder
+	Log     zerolog.Logger
+	Metrics *Metrics
 
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
@@ -94,7 +95,7 @@ func DefaultOptions() Options {
 func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *Provisioner {
 	base, cancel := context.WithCancel(context.Background())
 	return &Provisioner{
-		Options: o, Ledger: ledger, Coder: coder, Log: log,
+		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
 		jobs:  make(map[uuid.UUID]*job),
 		slots: make(chan struct{}, o.Concurrency),
 		base:  base, cancel: cancel,

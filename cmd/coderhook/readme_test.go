@@ -51,8 +51,8 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 	runBy := map[string]string{
 		"go run ./cmd/coderhook-dev": ".ci/run, with -once",
 		"go test -race ./...":        ".ci/run",
-		`DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`: "TestMigrateCommand",
-		"go run ./cmd/coderhook serve":                                      "startServe",
+		`DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`:                                               "TestMigrateCommand",
+		"go run ./cmd/coderhook serve":                                                                                    "startServe",
 		"go vet ./... && go tool -modfile=.tools/go.mod staticcheck ./... && go tool -modfile=.tools/go.mod gofumpt -l .": ".ci/run",
 		"bash .ci/run": "CI",
 	}

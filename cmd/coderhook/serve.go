@@ -41,6 +41,7 @@ func (serveCmd) Run(env *environment) error {
 	}
 	watch := &coderWatch{coder: coder, log: log}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	provisioner.Metrics = metrics
 	server := &hook.Server{
 		Verifier:      c.verifier,
 		Policy:        c.policy,
