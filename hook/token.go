@@ -70,6 +70,7 @@ func (s *Server) receive(c echo.Context) (*event, error) {
 // resolution is the key for a token, or why there is none.
 type resolution struct {
 	key      string
+	made     bool // while the caller waited
 	err      error
 	answered func() // to be called once the answer is out
 }
