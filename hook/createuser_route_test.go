@@ -201,6 +201,10 @@ func TestCreateCoderUserWhileSomethingIsDown(t *testing.T) {
 		t.Errorf("then: %d %s", got.status, got.body)
 	}
 	eventually(t, "stored", func() bool { return f.stored(t, user) != "" && !f.leased(t, user) })
+	f.coder.Close()
+	if got := f.create(t, token); got.status != 200 {
+		t.Errorf("what is there needs no Coder: %d %s", got.status, got.body)
+	}
 	f.store.Close()
 	f.create(t, token).wantRefusal(t, "database", 503, "can't be reached at the moment")
 }
