@@ -7,6 +7,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -300,5 +303,25 @@ func TestKeysAreFetchedOnce(t *testing.T) {
 	all.Wait()
 	if n := r.fetches.Load(); n != 1 {
 		t.Errorf("%d fetches, want 1", n)
+	}
+}
+
+// What is no key set is as good as an auth server that is down, and no redirect is followed.
+func TestAnswersThatAreNoKeySet(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"HTML":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<!doctype html>") },
+		"error":    func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"message":"no"}`) },
+		"cut off":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"keys":[`) },
+		"404":      http.NotFound,
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
+	} {
+		server := httptest.NewServer(answer)
+		key, _ := newECKey(t, "ec")
+		_, err := NewAccessTokens(server.URL, "", time.Now).verify(t.Context(), issue(t, jwt.SigningMethodES256, "ec", key, nil))
+		if !errors.Is(err, errNoKeys) {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
 	}
 }
