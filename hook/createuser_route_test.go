@@ -222,3 +222,25 @@ func TestCreateCoderUserWhileStopping(t *testing.T) {
 		t.Errorf("%v", got.header)
 	}
 }
+
+// A key that is made, and only not stored yet, is not made a second time, nor called so.
+func TestCreateCoderUserBeforeTheKeyIsStored(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, patient())
+	user := f.db.AddUser(t, "ada@example.com")
+	f.db.Exec(t, `insert into public.profiles (id) values ($1) on conflict do nothing`, user)
+	somebody := f.db.Begin(t)
+	somebody.Exec(t, `select from public.profiles where id = $1 for update`, user)
+	token := f.token(t, user, "")
+	for _, status := range []int{201, 200} {
+		if got := f.create(t, token); got.status != status || got.created(t).Created != (status == 201) {
+			t.Errorf("%d %s, want %d", got.status, got.body, status)
+		}
+	}
+	if f.stored(t, user) != "" {
+		t.Error("the key is stored while somebody else holds the profile")
+	}
+	somebody.Exec(t, "rollback")
+	eventually(t, "stored", func() bool { return f.stored(t, user) != "" })
+	f.wantOneUser(t, 1)
+}
