@@ -20,6 +20,9 @@ import (
 // user chooses, somebody could wait for us in Coder with another's name.
 var usernameDigits = [...]int{8, 12, 16, 20, 24, 28}
 
+// errForeignAccount: an e-mail proves nothing, so that account is not ours to take.
+var errForeignAccount = errors.New("a Coder account with this e-mail exists that was not made for this user")
+
 func usernames(user uuid.UUID) []string {
 	digits := strings.ReplaceAll(user.String(), "-", "")
 	names := make([]string, len(usernameDigits))
@@ -96,7 +99,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		user, err = p.Coder.User(ctx, name)
 		switch {
 		case errors.Is(err, coderclient.ErrNotFound):
-			return coderUser{}, fmt.Errorf("%w: a Coder account with this e-mail exists that was not made for this user", errConflict)
+			return coderUser{}, fmt.Errorf("%w: %w", errConflict, errForeignAccount)
 		case err != nil:
 			return coderUser{}, fmt.Errorf("read Coder user of that name: %w", err)
 		}

@@ -36,6 +36,16 @@ type job struct {
 // release lets the key be written: an answer is out.
 func (j *job) release() { j.once.Do(func() { close(j.answered) }) }
 
+// isDone reports whether the key was there already, and is only not stored yet.
+func (j *job) isDone() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // finish gives the result to all who wait. Only the first call counts.
 func (j *job) finish(key string, err error) {
 	if j.finished {

@@ -113,9 +113,10 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
+	made := !j.isDone()
 	select {
 	case <-j.done:
-		return resolution{key: j.key, err: j.err, answered: j.release}
+		return resolution{key: j.key, made: made, err: j.err, answered: j.release}
 	case <-ctx.Done():
 		return resolution{err: errPending, answered: j.release}
 	}

@@ -28,6 +28,8 @@ type config struct {
 	verifier   *hook.Verifier
 	policy     hook.Policy
 	options    hook.Options
+	tokens     *hook.AccessTokens // nil: no front end
+	cors       hook.CORS
 	deadline   time.Duration
 	reject     bool
 }
@@ -49,6 +51,8 @@ func readConfig(get func(string) string) (config, error) {
 		verifier:   readSecrets(v),
 		policy:     readPolicy(v),
 		options:    readProvisioning(v),
+		tokens:     readAccessTokens(v),
+		cors:       readCORS(v),
 		deadline:   v.duration("HOOK_DEADLINE", 2500*time.Millisecond, 100*time.Millisecond),
 		reject:     v.oneOf("ON_ERROR", "omit", "reject") == "reject",
 	}

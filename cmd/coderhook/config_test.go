@@ -132,3 +132,49 @@ func TestConfigFaultsShowNoSecret(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestConfigOfTheFrontEnd(t *testing.T) {
+	t.Parallel()
+	const secret = "a secret of the project that has at least 32 characters"
+	for name, test := range map[string]struct{ set, value, want string }{
+		"not a URL":       {"SUPABASE_URL", "project.supabase.co", "SUPABASE_URL: is not a URL with https://"},
+		"with a path":     {"SUPABASE_URL", "https://project.supabase.co/auth/v1", "SUPABASE_URL: is more than a host; set the project's URL alone"},
+		"with a key":      {"SUPABASE_URL", "https://project.supabase.co?apikey=hunter2", "SUPABASE_URL: is more than a host"},
+		"anon key":        {"SUPABASE_JWT_SECRET", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.x", "SUPABASE_JWT_SECRET: is a JWT"},
+		"short secret":    {"SUPABASE_JWT_SECRET", "hunter2", "SUPABASE_JWT_SECRET: is too weak: it has 7 bytes, at least 32"},
+		"origin's slash":  {"CORS_ORIGINS", "https://app.example.com/", `CORS_ORIGINS: "https://app.example.com/" is not an origin`},
+		"all and another": {"CORS_ORIGINS", "*,https://app.example.com", `CORS_ORIGINS: "*" beside other origins`},
+		"credentials":     {"CORS_CREDENTIALS", "yes", `CORS_CREDENTIALS: "yes" is not known`},
+	} {
+		variables := goodVariables()
+		variables[test.set] = test.value
+		if _, err := read(variables); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+	}
+	variables := goodVariables()
+	variables["CORS_ORIGINS"], variables["CORS_CREDENTIALS"] = "*", "true"
+	if _, err := read(variables); err == nil || !strings.Contains(err.Error(), `CORS_ORIGINS: "*" together with credentials`) {
+		t.Errorf(`"*" with credentials: %v`, err)
+	}
+	if c, err := read(goodVariables()); err != nil || c.tokens != nil || len(c.cors.Origins) > 0 {
+		t.Errorf("without variables there is no front end: %+v, %v", c, err)
+	}
+	file := filepath.Join(t.TempDir(), "jwt-secret")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []map[string]string{
+		{"SUPABASE_URL": "https://project.supabase.co/"},
+		{"SUPABASE_JWT_SECRET": secret},
+		{"SUPABASE_JWT_SECRET_FILE": file, "CORS_ORIGINS": "https://app.example.com, http://localhost:5173", "CORS_CREDENTIALS": "true"},
+	} {
+		variables := goodVariables()
+		for name, value := range set {
+			variables[name] = value
+		}
+		if c, err := read(variables); err != nil || c.tokens == nil {
+			t.Errorf("%v: %v", set, err)
+		}
+	}
+}

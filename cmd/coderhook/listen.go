@@ -19,10 +19,11 @@ import (
 // lastAccept is how long we still accept connections that are already on their way.
 const lastAccept = 20 * time.Millisecond
 
-// Limits of one server. Supabase Auth sends small headers and keeps few connections.
+// Limits of one server. Supabase Auth sends small headers and keeps few connections; the largest
+// headers are a front end's, with an access token in them.
 const (
 	maxConnections = 1024
-	maxHeaderBytes = 16 << 10
+	maxHeaderBytes = 48 << 10
 )
 
 // frontDoor serves HTTP and leaves without breaking a request. http.Server.Shutdown alone drops

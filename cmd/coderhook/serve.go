@@ -55,6 +55,7 @@ func (serveCmd) Run(env *environment) error {
 			"database": {Required: true, Run: database.Ping},
 			"coder":    {Run: watch.check},
 		},
+		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
 	}
 	describeDependencies(metrics, database, coder)
 	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry)
