@@ -45,7 +45,7 @@ func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event
 		// The token may be older than that. A new sign-in, which Supabase Auth allows or not, decides.
 		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
 	}
-	found := s.resolve(ctx, &event{user: who.user, claims: who.claims}, line)
+	found := s.resolve(ctx, &event{user: who.user, claims: who.claims}, &record{line: line, metrics: s.Provisioner.Metrics})
 	defer found.answered()
 	if found.err != nil {
 		return s.notCreated(c, who, found.err)
