@@ -40,7 +40,7 @@ func NewMetrics() *Metrics {
 	times := func(name, help string, labels ...string) *prometheus.HistogramVec {
 		return make.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: fast}, labels)
 	}
-	return &Metrics{
+	m := &Metrics{
 		Registry:   registry,
 		mints:      counters("coderhook_mints_total", "Token mints by outcome and reason.", "outcome", "reason"),
 		mintTime:   times("coderhook_mint_duration_seconds", "Time from a mint's request to its answer.", "outcome"),
@@ -52,6 +52,20 @@ func NewMetrics() *Metrics {
 		coderCalls: counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
 		coderTime:  times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
 	}
+	m.start()
+	return m
+}
+
+// start makes what will be counted visible from the beginning: a rate needs a zero to grow from.
+func (m *Metrics) start() {
+	m.mints.WithLabelValues("injected", reasonFound)
+	m.mints.WithLabelValues("injected", reasonMade)
+	for _, status := range []status{statusPending, statusUnavailable, statusConflict} {
+		m.mints.WithLabelValues(string(status), reasonNoKey)
+	}
+	m.mintTime.WithLabelValues("injected")
+	m.stageTime.WithLabelValues("lookup")
+	m.stageTime.WithLabelValues("provision")
 }
 
 // CoderCall counts one request to Coder; it is a coderclient.Observer.

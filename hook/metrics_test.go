@@ -28,8 +28,10 @@ func TestMintsAreCounted(t *testing.T) {
 	want := `
 # HELP coderhook_mints_total Token mints by outcome and reason.
 # TYPE coderhook_mints_total counter
+coderhook_mints_total{outcome="conflict",reason="no key"} 0
 coderhook_mints_total{outcome="injected",reason="key found"} 1
 coderhook_mints_total{outcome="injected",reason="key made"} 1
+coderhook_mints_total{outcome="pending",reason="no key"} 0
 coderhook_mints_total{outcome="refused",reason="Unauthorized"} 1
 coderhook_mints_total{outcome="skipped",reason="anonymous user"} 1
 coderhook_mints_total{outcome="unavailable",reason="no key"} 1

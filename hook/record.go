@@ -6,6 +6,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// Reasons of mints that were not skipped.
+const (
+	reasonFound = "key found"
+	reasonMade  = "key made"
+	reasonShort = "old key" // which dies before the token, as Coder could give no other
+	reasonNoKey = "no key"
+)
+
 // record is what is told of one mint, in one line of the log and in the metrics.
 // It is filled in on the mint's way.
 type record struct {

@@ -92,18 +92,18 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 	}
 	state := judge(account, ev.claims.expiresAt(), s.Now())
 	if state == keyGood {
-		record.reason = "key found"
+		record.reason = reasonFound
 		return resolution{key: account.APIKey, answered: func() {}}
 	}
 	looked := time.Now()
 	found := s.Provisioner.Provision(ctx, request{
 		user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account,
 	})
-	record.reason = "key made"
+	record.reason = reasonMade
 	record.stage("provision", looked)
 	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
-		record.reason = "old key"
+		record.reason = reasonShort
 		record.line.AnErr("renewal", found.err)
 		found.key, found.err = account.APIKey, nil
 	}
@@ -117,7 +117,7 @@ func (s *Server) deliver(c echo.Context, ev *event, found resolution, record *re
 		return answer(c, ev.with(keyMember, found.key))
 	}
 	status := statusOf(found.err)
-	record.is(string(status), "no key")
+	record.is(string(status), reasonNoKey)
 	record.line.AnErr("error", found.err)
 	if s.RejectOnError {
 		return answer(c, rejection(status))

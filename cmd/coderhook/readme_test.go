@@ -48,13 +48,17 @@ func TestReadmeHasEveryVariable(t *testing.T) {
 // Every command in README is run by CI or by a test, which this names.
 func TestReadmeCommandsAreRun(t *testing.T) {
 	t.Parallel()
+	const (
+		migrate = `DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`
+		lint    = "go vet ./... && go tool -modfile=.tools/go.mod staticcheck ./... && go tool -modfile=.tools/go.mod gofumpt -l ."
+	)
 	runBy := map[string]string{
-		"go run ./cmd/coderhook-dev": ".ci/run, with -once",
-		"go test -race ./...":        ".ci/run",
-		`DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`:                                               "TestMigrateCommand",
-		"go run ./cmd/coderhook serve":                                                                                    "startServe",
-		"go vet ./... && go tool -modfile=.tools/go.mod staticcheck ./... && go tool -modfile=.tools/go.mod gofumpt -l .": ".ci/run",
-		"bash .ci/run": "CI",
+		"go run ./cmd/coderhook-dev":   ".ci/run, with -once",
+		"go test -race ./...":          ".ci/run",
+		"go run ./cmd/coderhook serve": "startServe",
+		"bash .ci/run":                 "CI",
+		migrate:                        "TestMigrateCommand",
+		lint:                           ".ci/run",
 	}
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
 		for line := range strings.Lines(block[1]) {
