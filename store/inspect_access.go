@@ -6,6 +6,7 @@ import "context"
 type Access struct {
 	Role                 string // anon or authenticated
 	Read, Insert, Update bool
+	Move                 bool // update the id, and so give a row to another user
 	AbovePolicies        bool // no policy binds it: it bypasses them, or the table has none
 }
 
@@ -14,6 +15,8 @@ select r.name as role,
        u.usage and has_column_privilege(r.oid, p.oid, k.attnum, 'select') as read,
        u.usage and has_column_privilege(r.oid, p.oid, k.attnum, 'insert') as insert,
        u.usage and has_column_privilege(r.oid, p.oid, k.attnum, 'update') as update,
+       u.usage and coalesce((select has_column_privilege(r.oid, p.oid, attnum, 'update') from pg_catalog.pg_attribute
+                              where attrelid = p.oid and attname = id_column and not attisdropped), false) as move,
        r.above_policies or not p.relrowsecurity
          or not p.relforcerowsecurity and pg_has_role(r.oid, p.relowner, 'usage') as above_policies
   from api_roles r cross join profiles p
@@ -39,8 +42,8 @@ const grantsSQL = `,
   entries as (select a.grantee, a.privilege_type, false as of_column from profiles p
                cross join lateral aclexplode(coalesce(p.relacl, acldefault('r', p.relowner))) a where a.grantee <> p.relowner
               union select a.grantee, a.privilege_type, true from profiles p join named on true
-                join pg_catalog.pg_attribute k on k.attrelid = p.oid and k.attname = key_column and not k.attisdropped
-               cross join lateral aclexplode(k.attacl) a where a.grantee <> p.relowner)
+                join pg_catalog.pg_attribute k on k.attrelid = p.oid and k.attname in (id_column, key_column) and not k.attisdropped
+               cross join lateral aclexplode(k.attacl) a where a.grantee <> p.relowner and (k.attname = key_column or a.privilege_type = 'UPDATE'))
 select privilege_type as privilege, of_column,
        coalesce((select quote_ident(rolname) from pg_catalog.pg_roles where oid = grantee), 'public') as grantee,
        array(select name from api_roles r where case when grantee = 0 then true else pg_has_role(r.oid, grantee, 'usage') end order by 1) as roles

@@ -33,6 +33,7 @@ func (i *Inspector) Ledger(ctx context.Context) (Ledger, error) {
 // Table is the shape of the product's table. Its names are as SQL writes them.
 type Table struct {
 	Exists          bool
+	ID              string   // the name of its column
 	IDType, KeyType string   // "" where there is no such column
 	IDUnique        bool     //
 	Others          []string // all columns but the key's
@@ -58,6 +59,7 @@ const tableSQL = `,
                      lateral unnest(polroles) as r
                where case when r = 0 then true else pg_has_role(r, 'usage') end)
 select exists (select from profiles) as exists,
+       quote_ident((select id_column from named)) as id,
        coalesce((select format_type(atttypid, atttypmod) from id), '') as id_type,
        coalesce((select format_type(atttypid, atttypmod) from key), '') as key_type,
        exists (select from profiles p join pg_catalog.pg_index x on x.indrelid = p.oid join id on true
