@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +18,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
+		if !errors.Is(err, errReported) {
+			fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
+		}
 		os.Exit(1)
 	}
 }
@@ -25,6 +28,7 @@ func main() {
 // program is the command line. All settings are variables: README lists them.
 type program struct {
 	Serve   serveCmd   `cmd:"" help:"Answer Supabase Auth's hook."`
+	Doctor  doctorCmd  `cmd:"" help:"Check all that a deployment can get wrong, and print the cure. Changes nothing."`
 	Migrate migrateCmd `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+// localHosts are the only ones to which Supabase Auth speaks plain http.
+var localHosts = []string{"localhost", "127.0.0.1", "::1", "host.docker.internal"}
+
+func isLocal(host string) bool { return slices.Contains(localHosts, host) }
+
+// checkHook calls the running hook as Supabase Auth does, and as nobody should.
+func (d *doctor) checkHook(ctx context.Context) {
+	if !d.checkHookURL() {
+		return
+	}
+	secrets := d.hookSecrets()
+	if len(secrets) == 0 {
+		return // the fault is reported
+	}
+	for n, secret := range secrets {
+		if !d.checkAccepted(ctx, n+1, secret) {
+			return
+		}
+	}
+	d.checkRefused(ctx, secrets[0])
+}
+
+// checkHookURL applies Supabase Auth's own rules.
+func (d *doctor) checkHookURL() bool {
+	const check = "hook's address"
+	u, err := url.Parse(d.url)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		d.fail(check, cure{do: "write it like https://YOUR-HOST/hooks/custom-access-token"}, "is not a URL with https:// and a host (skipped because of this: the running hook)")
+		return false
+	case u.Scheme == "http" && !isLocal(u.Hostname()):
+		d.fail(check, cure{do: "use https://; for a project on this machine, http:// and one of " + strings.Join(localHosts, ", ")},
+			"Supabase Auth refuses http:// for %s (skipped because of this: the running hook)", u.Hostname())
+		return false
+	}
+	d.ok(check, "Supabase Auth takes it")
+	return true
+}
+
+// checkAccepted sends an event that the server echoes by policy: an anonymous user has no key. It
+// proves address, signature and answer, and makes nothing, here or in Coder.
+func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
+	check := fmt.Sprintf("signed call, secret %d", n)
+	event, claims := d.harmlessEvent()
+	began := time.Now()
+	got, err := d.post(ctx, event, signature(secret, event, d.now()))
+	took := time.Since(began)
+	const skipped = " (skipped because of this: calls that must be refused)"
+	switch {
+	case err != nil:
+		d.fail(check, cure{do: "see that the server runs and that this address leads to it"}, "%v%s", err, skipped)
+	case got.status == http.StatusUnauthorized:
+		d.fail(check, cure{do: "restart the running server with the " + secretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.text(), skipped)
+	case got.status != http.StatusOK:
+		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may redirect or change the request"}, "answered with status %d: %s%s", got.status, got.text(), skipped)
+	case !got.echoes(claims):
+		d.fail(check, cure{do: "see what answers at this address, and whether something in between changes bodies"}, "answered with other claims than were sent: %s%s", got.text(), skipped)
+	case took > time.Second:
+		d.warn(check, cure{do: "bring the server nearer to Supabase Auth, which waits for five seconds at most"}, "accepted, but only after %s", took.Round(time.Millisecond))
+		return true
+	default:
+		d.ok(check, "accepted, and the claims came back unchanged, in %s", took.Round(time.Millisecond))
+		return true
+	}
+	return false
+}
+
+// checkRefused makes the calls that must be answered with 401.
+func (d *doctor) checkRefused(ctx context.Context, secret string) {
+	event, _ := d.harmlessEvent()
+	stranger := make([]byte, 32)
+	_, _ = rand.Read(stranger) // never fails
+	for _, call := range []struct {
+		name   string
+		header http.Header
+	}{
+		{"unsigned call", http.Header{}},
+		{"stale call", signature(secret, event, d.now().Add(-10*time.Minute))},
+		{"call with a wrong secret", signature("v1,whsec_"+base64.StdEncoding.EncodeToString(stranger), event, d.now())},
+	} {
+		got, err := d.post(ctx, event, call.header)
+		switch {
+		case err != nil:
+			d.fail(call.name, cure{do: "see that the server runs and that this address leads to it"}, "%v", err)
+		case got.status != http.StatusUnauthorized:
+			d.fail(call.name, cure{do: "see what answers at this address: coderhook refuses such a call with 401"}, "answered with status %d instead of 401", got.status)
+		default:
+			d.ok(call.name, "refused")
+		}
+	}
+}
+
+// harmlessEvent is of an anonymous user who does not exist. The method makes it known in the server's log.
+func (d *doctor) harmlessEvent() (event, claims []byte) {
+	user, now := uuid.NewString(), d.now().Unix()
+	claims = fmt.Appendf(nil, `{"aud":"authenticated","exp":%d,"iat":%d,"sub":%q,"email":"","phone":"","app_metadata":{},"user_metadata":{},"role":"authenticated","aal":"aal1","session_id":%q,"is_anonymous":true}`,
+		now+60, now, user, uuid.NewString())
+	return fmt.Appendf(nil, `{"user_id":%q,"claims":%s,"authentication_method":"coderhook doctor"}`, user, claims), claims
+}
+
+// signature gives the headers of a call that is signed at that time. The secret's form was checked.
+func signature(secret string, event []byte, at time.Time) http.Header {
+	webhook, err := standardwebhooks.NewWebhookRaw(keyOf(secret))
+	if err != nil {
+		return http.Header{}
+	}
+	id := uuid.NewString()
+	signed, err := webhook.Sign(id, at, event)
+	if err != nil {
+		return http.Header{}
+	}
+	return http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {strconv.FormatInt(at.Unix(), 10)}, "Webhook-Signature": {signed}}
+}
+
+// hookAnswer is what came back, cut to what an answer to such an event can be.
+type hookAnswer struct {
+	status int
+	body   []byte
+}
+
+func (d *doctor) post(ctx context.Context, event []byte, header http.Header) (hookAnswer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(event))
+	if err != nil {
+		return hookAnswer{}, err
+	}
+	request.Header = header.Clone()
+	request.Header.Set("Content-Type", "application/json")
+	response, err := newDoctorClient().Do(request)
+	if err != nil {
+		return hookAnswer{}, err
+	}
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	return hookAnswer{response.StatusCode, body}, err
+}
+
+// newDoctorClient waits as long as Supabase Auth, follows nothing, and keeps no connection.
+func newDoctorClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableKeepAlives = true
+	return &http.Client{
+		Transport: transport, Timeout: 5 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (a hookAnswer) echoes(claims []byte) bool {
+	var answer struct {
+		Claims json.RawMessage `json:"claims"`
+	}
+	return json.Unmarshal(a.body, &answer) == nil && bytes.Equal(answer.Claims, claims)
+}
+
+// text is the server's message, or the beginning of what it said.
+func (a hookAnswer) text() string {
+	var refusal struct {
+		Error struct{ Message string }
+	}
+	if json.Unmarshal(a.body, &refusal) == nil && refusal.Error.Message != "" {
+		return refusal.Error.Message
+	}
+	return fmt.Sprintf("%.80q", a.body)
+}
