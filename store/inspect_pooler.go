@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -42,4 +45,13 @@ func process(ctx context.Context, conn *pgx.Conn) (id int, err error) {
 		return 0, fmt.Errorf("ask for the server process: %w", err)
 	}
 	return id, nil
+}
+
+// Wire says whether what goes to the database and back is encrypted, and whether it leaves this machine.
+func (i *Inspector) Wire() (encrypted, local bool) {
+	_, encrypted = i.conn.PgConn().Conn().(*tls.Conn)
+	host := i.conn.Config().Host
+	address := net.ParseIP(host)
+	local = strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || address != nil && address.IsLoopback()
+	return encrypted, local
 }

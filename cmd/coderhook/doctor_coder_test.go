@@ -12,34 +12,32 @@ import (
 
 func TestDoctorOnCodersFaults(t *testing.T) {
 	t.Parallel()
+	const appHost = "*.apps.localhost"
 	for name, test := range map[string]struct {
-		profile    codertest.Profile
-		variable   string // set before, to be changed by the cure
-		value      string
-		configured func(*codertest.Settings)
-		fault      codertest.Fault
-		want, cure string
+		profile         codertest.Profile
+		variable, value string // set before, to be changed by the cure
+		appHost         string
+		fault           codertest.Fault
+		want, cure      string
 	}{
-		"login type none":     {profile: codertest.ProfileNew, variable: "CODER_LOGIN_TYPE", value: "none", want: "failure Coder", cure: "set CODER_LOGIN_TYPE=auto"},
-		"no application host": {profile: codertest.ProfileV231, configured: func(s *codertest.Settings) { s.AppHost = "" }, want: "warning application host", cure: "CODER_WILDCARD_ACCESS_URL"},
+		"login type none":     {profile: codertest.ProfileNew, appHost: appHost, variable: "CODER_LOGIN_TYPE", value: "none", want: "failure Coder", cure: "set CODER_LOGIN_TYPE=auto"},
+		"no application host": {profile: codertest.ProfileV231, want: "warning application host", cure: "CODER_WILDCARD_ACCESS_URL"},
 		"workspace proxy": {
-			profile: codertest.ProfileNew, want: "failure Coder", cure: "set CODER_URL=https://coder.example.com",
+			profile: codertest.ProfileNew, appHost: appHost, want: "failure Coder", cure: "set CODER_URL=https://coder.example.com",
 			fault: codertest.Fault{Path: "/buildinfo", Status: 200, Body: `{"version":"v2.36.0","workspace_proxy":true,"dashboard_url":"https://coder.example.com"}`},
 		},
-		"not Coder":   {profile: codertest.ProfileNew, fault: codertest.Fault{Status: 200, Body: `{"version":"1"}`, Proxy: true}, want: "failure Coder", cure: "access URL"},
-		"no database": {profile: codertest.ProfileV231, fault: codertest.Fault{Path: "/users/me", Status: 500, Body: `{"message":"An internal error occurred."}`}, want: "failure owner's token", cure: ""},
+		"not Coder":   {profile: codertest.ProfileNew, appHost: appHost, fault: codertest.Fault{Status: 200, Body: `{"version":"1"}`, Proxy: true}, want: "failure Coder", cure: "access URL"},
+		"no database": {profile: codertest.ProfileV231, appHost: appHost, fault: codertest.Fault{Path: "/users/me", Status: 500, Body: `{"message":"An internal error occurred."}`}, want: "failure owner's token", cure: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newDeployment(t, codertest.Start(test.profile))
-			if test.configured != nil {
-				w.coder.Configure(test.configured)
-			}
+			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = test.appHost })
 			if test.variable != "" {
 				w.variables[test.variable] = test.value
 			}
 			remove := func() {}
-			if test.want != "" && (test.fault.Status != 0) {
+			if test.fault.Status != 0 {
 				remove = w.coder.Fail(test.fault)
 			}
 			found := w.doctor(t)
@@ -48,7 +46,7 @@ func TestDoctorOnCodersFaults(t *testing.T) {
 				t.Errorf("cure %q, want %q", found[0].Cure, test.cure)
 			}
 			remove()
-			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = "*.apps.localhost" })
+			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = appHost })
 			if test.variable != "" {
 				w.follow(t, found)
 			}

@@ -44,6 +44,7 @@ func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 	}
 	d.server = server
 	d.ok("database", "PostgreSQL %s answers to role %s", server.Version, server.Role)
+	d.judgeWire(i.Wire())
 	d.checkClock("clock of the database", asked, d.now(), server.Now, 0)
 	if !server.IsSupabase {
 		d.warn("Supabase", cure{do: "point DATABASE_URL to the database of the Supabase project"}, "there is no auth.users: this is not the database of a Supabase project")
@@ -60,6 +61,13 @@ func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 			"%s holds more than the server needs: %s", server.Role, excess)
 	}
 	return nil
+}
+
+// judgeWire: what travels there is the keys of all users.
+func (d *doctor) judgeWire(encrypted, local bool) {
+	if !encrypted && !local {
+		d.warn("database's address", cure{do: "add sslmode=require to the parameters of DATABASE_URL, or keep this traffic in a network of your own"}, "the keys travel unencrypted")
+	}
 }
 
 func (d *doctor) checkPooler(ctx context.Context, i *store.Inspector) error {
