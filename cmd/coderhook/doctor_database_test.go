@@ -78,6 +78,11 @@ func TestDoctorFindsWhatIsWrongWithTheDatabase(t *testing.T) {
 			 drop policy coderhook_own_row on public.profiles; create policy p on public.profiles for select using (public.f(id))`,
 			[]string{"warning " + read},
 		},
+		"everybody's key, but for a restriction": {
+			`grant select on public.profiles to authenticated; create policy p on public.profiles for select using (true);
+			 create policy q on public.profiles as restrictive for select using (auth.uid() = id)`,
+			[]string{"warning " + read},
+		},
 		"view": {
 			`create view public.people as select * from public.profiles; grant select on public.people to anon; alter view public.people owner to product_admin`,
 			[]string{"failure views of the keys"},
@@ -119,4 +124,56 @@ func TestDoctorFindsWhatIsWrongWithTheDatabase(t *testing.T) {
 			wantResults(t, w.doctor(t))
 		})
 	}
+}
+
+// What looks like a fault and is none.
+func TestDoctorLeavesTheHarmlessAlone(t *testing.T) {
+	t.Parallel()
+	const ownRows = `create policy p on public.profiles using (auth.uid() = id);`
+	for name, script := range map[string]string{
+		"own row of those who are not signed in": ownRows + `grant select, insert, update on public.profiles to anon`,
+		"rights without a policy":                `drop policy coderhook_own_row on public.profiles; grant all on public.profiles to anon, authenticated`,
+		"a policy without rights":                `create policy p on public.profiles using (true)`,
+		"own id":                                 ownRows + `grant update (id) on public.profiles to authenticated`,
+		"policy of others":                       `drop policy coderhook_own_row on public.profiles; create policy p on public.profiles to service_role using (true); grant all on public.profiles to authenticated`,
+		"restricted to nobody":                   `create policy p on public.profiles using (true); create policy q on public.profiles as restrictive using (false); grant all on public.profiles to authenticated`,
+		"other columns":                          `alter table public.profiles add name text; grant select (name), update (name) on public.profiles to authenticated; create policy p on public.profiles using (true)`,
+		"view with the caller's rights":          `create view public.people with (security_invoker = true) as select * from public.profiles; grant select on public.people to anon`,
+		"view without keys":                      `create view public.people as select id from public.profiles; grant select on public.people to anon`,
+		"view that nobody reads":                 `create schema hidden; create view hidden.people as select * from public.profiles; grant select on hidden.people to anon`,
+		"another table published":                `create table public.t (id int primary key); create publication supabase_realtime for table public.t`,
+		"column with a default":                  `alter table public.profiles add plan text not null default 'free', add n int generated always as identity`,
+		"longer key column":                      `alter table public.profiles alter api_key type varchar(64)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+			w.db.Script(t, script)
+			wantResults(t, w.doctor(t))
+		})
+	}
+}
+
+// Names that have to be quoted, in what is found and in the cures.
+func TestDoctorOnOddNames(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.db = storetest.Bare(t)
+	w.variables["DATABASE_URL"] = w.db.RoleURL("coderhook")
+	w.variables["PROFILES_TABLE"], w.variables["PROFILES_ID_COLUMN"], w.variables["PROFILES_KEY_COLUMN"] = `My App.User"s`, "select", `Key "of" Coder`
+	w.db.Script(t, `set role product_admin; create schema "My App"; grant usage on schema "My App" to anon, authenticated;
+		create table "My App"."User""s" ("select" uuid primary key references auth.users (id), "from" text not null);
+		alter table "My App"."User""s" enable row level security; grant all on "My App"."User""s" to anon, authenticated;
+		create policy p on "My App"."User""s" using (auth.uid() = "select");`)
+	_, err := store.Migrate(t.Context(), store.Config{
+		URL: w.db.RoleURL(pgserver.ProductAdmin), ProfilesTable: w.variables["PROFILES_TABLE"],
+		ProfilesIDColumn: w.variables["PROFILES_ID_COLUMN"], ProfilesKeyColumn: w.variables["PROFILES_KEY_COLUMN"],
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := w.doctor(t)
+	wantResults(t, found, "failure profiles table", "warning foreign key", "warning keys, read by authenticated", "failure keys, written by authenticated")
+	w.follow(t, found)
+	wantResults(t, w.doctor(t))
 }

@@ -45,6 +45,8 @@ func TestDoctorCallsTheHook(t *testing.T) {
 	wantResults(t, w.doctor(t), "failure signed call, secret 1")
 	w.variables[secretsVariable] = right
 	wantResults(t, w.doctor(t))
+	w.url = strings.Replace(w.url, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
+	wantResults(t, w.doctor(t))
 
 	w.url = strings.TrimSuffix(w.url, "token")
 	found = w.doctor(t)
