@@ -91,7 +91,7 @@ const viewsSQL = `,
               join pg_catalog.pg_attribute k on k.attrelid = p.oid and k.attname = key_column and not k.attisdropped
               join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = p.oid and d.refobjsubid = k.attnum
               join pg_catalog.pg_rewrite w on d.classid = 'pg_catalog.pg_rewrite'::regclass and w.oid = d.objid
-              join pg_catalog.pg_class v on v.oid = w.ev_class and v.oid <> p.oid and v.relkind in ('v', 'm')),
+              join pg_catalog.pg_class v on v.oid = w.ev_class and v.relkind in ('v', 'm')),
   readable as (select v.*, array(select name from api_roles r where has_schema_privilege(r.oid, v.relnamespace, 'usage')
                       and has_any_column_privilege(r.oid, v.oid, 'select') order by 1) as roles from views v)
 select format('%I.%I', n.nspname, c.relname) as name, r.relkind = 'm' as materialized, r.roles

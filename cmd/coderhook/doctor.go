@@ -40,6 +40,7 @@ type doctor struct {
 	url    string // of the running hook; "" not to call it
 	config config
 	server store.Server // the database's, once it was asked
+	ledger store.Ledger // likewise
 	shape  store.Table  // of the profiles, likewise
 	report
 }

@@ -98,10 +98,10 @@ func (d *doctor) checkOwnerKey(ctx context.Context, coder *coderclient.Client, m
 	}
 	left := key.ExpiresAt.Sub(d.now())
 	switch {
-	case left < ownerTokenWarning:
-		d.warn(check, renew, "ends in %s, on %s; then no user gets a key any more", left.Round(time.Minute), key.ExpiresAt.Format(time.RFC3339))
 	case key.LoginType != "token":
 		d.warn(check, renew, "is that of a browser's session, and ends when %s logs out", me.Username)
+	case left < ownerTokenWarning:
+		d.warn(check, renew, "ends in %s, on %s; then no user gets a key any more", left.Round(time.Minute), key.ExpiresAt.Format(time.RFC3339))
 	default:
 		d.ok(check, "of owner %s, until %s%s", me.Username, key.ExpiresAt.Format(time.DateOnly), d.longest(ctx, coder, me.ID))
 	}

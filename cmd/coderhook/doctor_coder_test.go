@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -142,6 +143,37 @@ func TestWhatAVersionOfCoderImplies(t *testing.T) {
 	} {
 		if got := parseCoderVersion(version).implies(); !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+}
+
+// Keys of the owner's that are no tokens for this: of a browser, and of an app.
+func TestDoctorOnOtherKeysOfTheOwner(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	for path, test := range map[string]struct{ body, want, found string }{
+		"/users/login":          {`{"email":"owner@example.test","password":"SomeSecurePassword!1"}`, "warning owner's token", "browser's session"},
+		"/users/me/keys/tokens": {`{"token_name":"app","scope":"application_connect"}`, "failure owner's token", "scope is too narrow"},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.coder.URL+"/api/v2"+path, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Coder-Session-Token", w.coder.OwnerToken)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made map[string]string
+		if err := json.NewDecoder(response.Body).Decode(&made); err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		w.variables["CODER_OWNER_TOKEN"] = made["session_token"] + made["key"]
+		found := w.doctor(t)
+		wantResults(t, found, test.want)
+		if !strings.Contains(found[0].Found, test.found) {
+			t.Errorf("%s: %+v", path, found)
 		}
 	}
 }

@@ -93,6 +93,7 @@ func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
 	if err != nil {
 		return err
 	}
+	d.ledger = ledger
 	switch {
 	case !ledger.Role || !ledger.Table || !ledger.Function:
 		d.fail("migrations", migrateCure, "not applied: the role coderhook, the table coderhook.accounts or the function coderhook.auth_users_state is missing")

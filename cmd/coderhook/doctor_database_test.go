@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"coderhook/coderclient/codertest"
@@ -100,12 +101,16 @@ func TestDoctorFindsWhatIsWrongWithTheDatabase(t *testing.T) {
 			 grant usage on schema realtime to anon, authenticated; grant select on realtime.subscription to authenticated`,
 			[]string{"warning realtime.subscription"},
 		},
-		"no foreign key":             {`alter table public.profiles drop constraint profiles_id_fkey`, []string{"warning foreign key"}},
-		"foreign key, no cascade":    {`alter table public.profiles drop constraint profiles_id_fkey, add constraint "My Key" foreign key (id) references auth.users (id)`, []string{"warning foreign key"}},
-		"short key column":           {`alter table public.profiles alter api_key type varchar(20)`, []string{"failure profiles table"}},
-		"no key column":              {`alter table public.profiles drop api_key`, []string{"failure profiles table"}},
-		"no table":                   {`drop table public.profiles`, []string{"failure profiles table"}},
-		"ids not unique":             {`alter table public.profiles drop constraint profiles_pkey`, []string{"failure profiles table"}},
+		"no foreign key":          {`alter table public.profiles drop constraint profiles_id_fkey`, []string{"warning foreign key"}},
+		"foreign key, no cascade": {`alter table public.profiles drop constraint profiles_id_fkey, add constraint "My Key" foreign key (id) references auth.users (id)`, []string{"warning foreign key"}},
+		"short key column":        {`alter table public.profiles alter api_key type varchar(20)`, []string{"failure profiles table"}},
+		"no key column":           {`alter table public.profiles drop api_key`, []string{"failure profiles table"}},
+		"no table":                {`drop table public.profiles`, []string{"failure profiles table"}},
+		"ids not unique":          {`alter table public.profiles drop constraint profiles_pkey`, []string{"failure profiles table"}},
+		"ids unique but for some": {
+			`alter table public.profiles drop constraint profiles_pkey; create unique index on public.profiles (id) where api_key is not null`,
+			[]string{"failure profiles table"},
+		},
 		"a column without a default": {`alter table public.profiles add "Nick" text not null, add plan text not null`, []string{"failure profiles table"}},
 		"no policy for the server":   {`drop policy coderhook_update on public.profiles`, []string{"failure profiles table"}},
 		"no rights for the server":   {`revoke update (api_key) on public.profiles from coderhook`, []string{"failure profiles table"}},
@@ -143,6 +148,7 @@ func TestDoctorLeavesTheHarmlessAlone(t *testing.T) {
 		"view that nobody reads":                 `create schema hidden; create view hidden.people as select * from public.profiles; grant select on hidden.people to anon`,
 		"another table published":                `create table public.t (id int primary key); create publication supabase_realtime for table public.t`,
 		"column with a default":                  `alter table public.profiles add plan text not null default 'free', add n int generated always as identity`,
+		"a second foreign key":                   `alter table public.profiles add constraint a foreign key (id) references auth.users (id)`,
 		"longer key column":                      `alter table public.profiles alter api_key type varchar(64)`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,5 +181,56 @@ func TestDoctorOnOddNames(t *testing.T) {
 	found := w.doctor(t)
 	wantResults(t, found, "failure profiles table", "warning foreign key", "warning keys, read by authenticated", "failure keys, written by authenticated")
 	w.follow(t, found)
+	wantResults(t, w.doctor(t))
+}
+
+func TestDoctorOnAPublicationOfAllTables(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.db.Script(t, `create publication supabase_realtime for all tables`)
+	wantResults(t, w.doctor(t), "warning realtime")
+}
+
+func TestDoctorOnUsersThatCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.db.Script(t, `revoke select on auth.users from product_admin`)
+	found := w.doctor(t)
+	wantResults(t, found, "warning migrations")
+	if !strings.Contains(found[0].Found, "grant select on auth.users to product_admin") {
+		t.Errorf("%+v", found)
+	}
+	w.db.Script(t, `grant select on auth.users to product_admin`)
+	wantResults(t, w.doctor(t))
+}
+
+// A role of the product's own, in a cluster of its own, as memberships belong to the cluster.
+func TestDoctorOnARoleWithoutRights(t *testing.T) {
+	t.Parallel()
+	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	superuser := server.URL("postgres")
+	run := func(sql string) {
+		t.Helper()
+		if err := storetest.RunScript(t.Context(), superuser, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pgserver.PrepareSupabase(t.Context(), superuser); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Migrate(t.Context(), store.Config{URL: superuser}); err != nil {
+		t.Fatal(err)
+	}
+	run(`create role "The Hook" login password 'throwaway'`)
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	_, address, _ := strings.Cut(superuser, "@")
+	w.variables["DATABASE_URL"] = "postgres://The%20Hook:throwaway@" + address
+	found := w.doctor(t)
+	wantResults(t, found, "failure migrations")
+	run(found[0].SQL)
 	wantResults(t, w.doctor(t))
 }

@@ -56,9 +56,9 @@ func (d *doctor) checkHookURL() bool {
 func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 	check := fmt.Sprintf("signed call, secret %d", n)
 	event, claims := d.harmlessEvent()
-	began := time.Now()
+	began := d.now()
 	got, err := d.post(ctx, event, signature(secret, event, d.now()))
-	took := time.Since(began)
+	took := d.now().Sub(began)
 	const skipped = " (skipped because of this: calls that must be refused)"
 	switch {
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"coderhook/coderclient/codertest"
 
@@ -96,5 +97,21 @@ func TestDoctorOnOtherServers(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A hook that takes two seconds, by doctor's clock.
+func TestDoctorOnASlowHook(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	url := startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+	start, reads := time.Now(), 0
+	d := &doctor{ctx: t.Context(), url: url, get: func(name string) string { return w.variables[name] }, now: func() time.Time {
+		reads++
+		return start.Add(time.Duration(reads) * time.Second)
+	}}
+	d.checkHook(t.Context())
+	if d.count(warning) != 1 || d.count(failure) != 0 {
+		t.Errorf("%+v", d.findings)
 	}
 }

@@ -24,6 +24,7 @@ func TestPoliciesAreJudgedAsTheyWork(t *testing.T) {
 		`auth.uid() = id or shown`:          everyone,
 		`auth.uid() = id or false`:          ownRow,
 		`shown`:                             everyone,
+		`name <> 'y AND false AND z'`:       everyone,
 		`shown and name <> ' AND false) ('`: everyone,
 		`shown or (auth.uid() = id and name = ') OR ('' OR ')`:            everyone,
 		`auth.role() = 'authenticated'`:                                   everyone,

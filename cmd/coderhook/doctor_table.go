@@ -74,6 +74,7 @@ func (d *doctor) checkRights(i *store.Inspector, t store.Table) {
 	switch {
 	case !t.IDUnique:
 		d.fail(check, runSQL(fmt.Sprintf("create unique index on %s (%s);", i.Table(), i.ID())), "column %s is not unique: a user could have several keys", i.ID())
+	case d.ledger.Table && !d.ledger.Usable && !d.ledger.Member: // a role that is not meant to be used, as was said
 	case !t.Rights:
 		d.fail(check, migrateCure, "role %s may not read and write %s and %s of %s", d.server.Role, i.ID(), i.Key(), i.Table())
 	case t.RowSecurity && !t.Policies:
