@@ -130,11 +130,11 @@ func (p *process) wait(t *testing.T) {
 }
 
 // signedMint is a token mint as Supabase Auth would ask for it now.
-func signedMint(ctx context.Context, url string, user uuid.UUID, email string) (*http.Request, error) {
+func signedMint(ctx context.Context, url, secrets string, user uuid.UUID, email string) (*http.Request, error) {
 	now := time.Now()
 	body := fmt.Appendf(nil, `{"user_id":%q,"claims":{"sub":%q,"email":%q,"exp":%d,"role":"authenticated","aal":"aal1","app_metadata":{}},"authentication_method":"password"}`,
 		user, user, email, now.Unix()+3600)
-	header, err := hook.Sign(goodSecret, uuid.NewString(), now, body)
+	header, err := hook.Sign(secrets, uuid.NewString(), now, body)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,11 @@ func signedMint(ctx context.Context, url string, user uuid.UUID, email string) (
 
 // mint returns the key in the claims, or the status that stands there instead.
 func (p *process) mint(ctx context.Context, client *http.Client, user uuid.UUID, email string) (key, status string, err error) {
-	request, err := signedMint(ctx, p.url, user, email)
+	return p.mintSigned(ctx, client, goodSecret, user, email)
+}
+
+func (p *process) mintSigned(ctx context.Context, client *http.Client, secrets string, user uuid.UUID, email string) (key, status string, err error) {
+	request, err := signedMint(ctx, p.url, secrets, user, email)
 	if err != nil {
 		return "", "", err
 	}

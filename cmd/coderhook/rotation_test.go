@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"coderhook/store/storetest"
+)
+
+const newSecret = "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="
+
+// A hook secret is rotated in four steps, none of which fails a sign-in: the server learns the new one,
+// Supabase Auth signs with both, then with the new one only, and the server forgets the old one.
+func TestSecretIsRotatedUnderLoad(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	type side struct {
+		server  *process
+		secrets string // that Supabase Auth signs with
+	}
+	serverWith := func(secrets string) *process {
+		return startServe(t, db, coder, secretsVariable+"="+secrets)
+	}
+	var now atomic.Pointer[side]
+	now.Store(&side{serverWith(goodSecret), goodSecret})
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var mints atomic.Int64
+	var load sync.WaitGroup
+	for range 4 {
+		user := db.AddUser(t, "")
+		email := user.String()[:8] + "@example.com"
+		load.Go(func() {
+			for ctx.Err() == nil {
+				s := now.Load()
+				if _, _, err := s.server.mintSigned(ctx, http.DefaultClient, s.secrets, user, email); err != nil && ctx.Err() == nil {
+					t.Errorf("a sign-in failed: %v", err)
+				}
+				mints.Add(1)
+			}
+		})
+	}
+	some := func() {
+		from := mints.Load()
+		eventually(t, "some mints", func() bool { return mints.Load() > from+50 })
+	}
+	some()
+	both := serverWith(goodSecret + "|" + newSecret)
+	for _, step := range []side{
+		{both, goodSecret},
+		{both, goodSecret + "|" + newSecret},
+		{both, newSecret},
+		{serverWith(newSecret), newSecret},
+	} {
+		now.Store(&step)
+		some()
+	}
+	cancel()
+	load.Wait()
+	if _, _, err := now.Load().server.mint(t.Context(), http.DefaultClient, db.AddUser(t, "ada@example.com"), "ada@example.com"); err == nil {
+		t.Error("the old secret is still accepted")
+	}
+}
