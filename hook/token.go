@@ -80,14 +80,13 @@ func (s *Server) resolve(ctx context.Context, ev *event, line *zerolog.Event) re
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
-	state := judge(account, ev.claims.expiresAt(), s.Now())
-	if state == keyGood {
+	wanted := request{user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account}
+	state := s.Provisioner.judge(account, wanted.until, s.Now())
+	if state.usable() {
 		line.Str("reason", "key found")
-		return resolution{key: account.APIKey, answered: func() {}}
+		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
 	}
-	found := s.Provisioner.Provision(ctx, request{
-		user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account,
-	})
+	found := s.Provisioner.Provision(ctx, wanted)
 	line.Dur("provision_ms", time.Since(started))
 	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.

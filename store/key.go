@@ -16,7 +16,7 @@ type Key struct {
 	ID        string // its public part
 	ExpiresAt time.Time
 	Lifetime  time.Duration // as Coder says; zero: not known
-	MadeAt    time.Time     // from when on the key that it replaces is handed out no more; zero: now
+	MadeAt    time.Time     // zero for a key that we did not just make
 }
 
 // String leaves the secret out, so that a key can be logged.
