@@ -1,6 +1,8 @@
 package hook
 
 import (
+	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -41,8 +43,22 @@ func clocked(t *testing.T, s settings) (*world, *clock) {
 	return w, s.clock
 }
 
+// counted lets settled know of handlers that go on when their answer is out.
+func (r *replica) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		r.serving.Add(1)
+		defer r.serving.Add(-1)
+		next.ServeHTTP(w, request)
+	})
+}
+
 // settled waits for what goes on after the answers.
-func (r *replica) settled() { r.Provisioner.running.Wait() }
+func (r *replica) settled() {
+	for r.serving.Load() > 0 {
+		runtime.Gosched()
+	}
+	r.Provisioner.running.Wait()
+}
 
 // countCalls counts the requests that Coder got with this method and the end of the path.
 func (w *world) countCalls(method, suffix string) (n int) {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +36,9 @@ type world struct {
 // replica is one server.
 type replica struct {
 	*Server
-	url    string
-	client *coderclient.Client
+	url     string
+	client  *coderclient.Client
+	serving atomic.Int64 // requests whose handlers have not returned
 }
 
 // settings are what a test may have otherwise than a real deployment.
@@ -91,7 +93,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	if s.server != nil {
 		s.server(r.Server)
 	}
-	server := httptest.NewServer(r.Handler())
+	server := httptest.NewServer(r.counted(r.Handler()))
 	r.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
