@@ -57,7 +57,7 @@ func (p *Provisioner) work(j *job) {
 		j.finish(key, err)
 		return
 	}
-	ctx, stop := p.holdLease(j.lease)
+	ctx, stop := p.holdLease(p.base, j.lease)
 	release = stop
 	made, err := p.makeKey(ctx, j)
 	j.finish(made.key.Secret, err)

@@ -53,6 +53,7 @@ type Link struct {
 	Username  string
 	From      uuid.UUID // the off-boarded account that has the Coder user now; zero for none
 	Foreign   bool      // we did not make the Coder user
+	Suspended bool      // by us, when From was off-boarded
 	Actor     string    // who decided
 }
 
@@ -64,7 +65,7 @@ update coderhook.accounts
 
 const linkSQL = `
 update coderhook.accounts
-   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = false,
+   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7,
        key_refused_at = case when key_id is not null then coalesce(key_refused_at, $6::timestamptz) end,
        status = 'pending', last_error = null, updated_at = clock_timestamp()
  where user_id = $1 and lease_owner = $2`
@@ -93,7 +94,7 @@ func link(ctx context.Context, tx pgx.Tx, l Lease, k Link, now time.Time) error 
 			return err
 		}
 	}
-	err := changeOne(ctx, tx, ErrLeaseLost, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now)
+	err := changeOne(ctx, tx, ErrLeaseLost, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now, k.Suspended)
 	if err != nil {
 		return err
 	}

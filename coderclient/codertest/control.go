@@ -109,6 +109,11 @@ func (s *Server) RenameUser(username, to string) {
 	s.change(username, func(a *account) { a.username = to })
 }
 
+// SetRoles replaces the user's site roles.
+func (s *Server) SetRoles(username string, roles ...string) {
+	s.change(username, func(a *account) { a.roles = roles })
+}
+
 // DeleteUser deletes softly; the user's keys are gone.
 func (s *Server) DeleteUser(username string) { s.change(username, s.remove) }
 
