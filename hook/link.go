@@ -72,7 +72,7 @@ func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
 		return err
 	}
 	if len(found) != 1 || !living(found[0], r.Now()) {
-		return fmt.Errorf("Supabase has no user %s who may sign in", user)
+		return fmt.Errorf("no user %s in Supabase who may sign in", user)
 	}
 	known, err := r.Ledger.Lookup(ctx, user)
 	if err != nil {
