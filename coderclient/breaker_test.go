@@ -24,6 +24,9 @@ func failFor(t *testing.T, c *coderclient.Client, times int) {
 	}
 }
 
+// pass lets the time of a bubble go by.
+func pass(d time.Duration) { <-time.After(d) }
+
 func TestBreakerOpensAndHeals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -48,12 +51,12 @@ func TestBreakerOpensAndHeals(t *testing.T) {
 		if err := c.Probe(t.Context()); err == nil || counter.count != 5 || time.Since(began) != 0 {
 			t.Errorf("open: %d requests, %v", counter.count, err)
 		}
-		time.Sleep(2*time.Second + 1)
+		pass(2*time.Second + 1)
 		if err := c.Probe(t.Context()); err == nil || counter.count != 6 || c.Available() {
 			t.Errorf("still down: %d requests, %v", counter.count, err)
 		}
 		down = false
-		time.Sleep(2*time.Second + 1)
+		pass(2*time.Second + 1)
 		if c.Available() {
 			t.Error("available before anybody has asked")
 		}
@@ -71,7 +74,7 @@ func TestBreakerSettings(t *testing.T) {
 				cfg.Breaker = coderclient.BreakerSettings{Failures: 2, CoolDown: time.Minute}
 			})
 		failFor(t, c, 2)
-		time.Sleep(time.Minute - 1)
+		pass(time.Minute - 1)
 		failFor(t, c, 3)
 		if counter.count != 2 {
 			t.Errorf("%d requests", counter.count)
@@ -92,8 +95,8 @@ func TestHalfOpenLetsOneThrough(t *testing.T) {
 		}, nil)
 		failFor(t, c, 5)
 		hanging = true
-		time.Sleep(2*time.Second + 1)
-		go c.Probe(t.Context()) //nolint:errcheck // it hangs until its timeout
+		pass(2*time.Second + 1)
+		go c.Probe(t.Context()) // it hangs until its timeout
 		synctest.Wait()
 		began := time.Now()
 		_, err := c.User(t.Context(), "alice")
@@ -101,7 +104,7 @@ func TestHalfOpenLetsOneThrough(t *testing.T) {
 		if counter.count != 6 || time.Since(began) != 0 {
 			t.Errorf("%d requests in %v", counter.count, time.Since(began))
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 	})
 }
 
@@ -185,7 +188,7 @@ func TestCancellationSaysNothing(t *testing.T) {
 			t.Error("opened by callers that left")
 		}
 		failFor(t, c, 5)
-		time.Sleep(2*time.Second + 1)
+		pass(2*time.Second + 1)
 		leave()
 		leave()
 		if c.Available() || counter.count != 17 {

@@ -35,7 +35,7 @@ type Config struct {
 type RetryDelay func(attempt int) time.Duration
 
 // Observer is told of every attempt. The endpoint is one of a few fixed names, fit for a metric's label;
-// the status is 0 when no answer came.
+// the status is 0 when no answer came. It is called by every goroutine that makes calls.
 type Observer func(endpoint string, status int, took time.Duration)
 
 // Client is safe for concurrent use.

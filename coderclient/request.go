@@ -76,7 +76,7 @@ func (c *Client) send(ctx context.Context, rq call, token string) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // nothing was written
+	defer resp.Body.Close() // nothing was written
 	ans := answer{status: resp.StatusCode, header: resp.Header}
 	ans.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err == nil && len(ans.body) > maxBody {

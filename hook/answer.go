@@ -9,8 +9,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// echoed is the answer that changes nothing. It has to hold the claims all the same:
-// to Supabase Auth no claims are no token.
+// echoed is the answer that changes nothing. The claims must be there all the same: Supabase
+// Auth treats an answer without claims as an error.
 func echoed(claims []byte) []byte {
 	return slices.Concat([]byte(`{"claims":`), claims, []byte(`}`))
 }
@@ -25,14 +25,15 @@ func (ev *event) with(name, value string) []byte {
 // rejection makes Supabase Auth refuse the sign-in with this status and text.
 // The 200 around it is what makes it pass the text on.
 func rejection(why status) []byte {
-	body, _ := json.Marshal(errorBody{errorDetail{ // two plain fields: it cannot fail
-		Code:    http.StatusServiceUnavailable,
-		Message: "Your development environment can't be reached (" + string(why) + "). Please try again in a moment.",
-	}})
+	message := "Your development environment can't be reached. Please try again in a moment."
+	if why == statusConflict {
+		message = "Your development environment can't be set up. Please contact support."
+	}
+	body, _ := json.Marshal(errorBody{errorDetail{http.StatusServiceUnavailable, message}}) // two plain fields: it cannot fail
 	return body
 }
 
-// answer sends a body and sees it on its way, so that what comes after the answer does.
+// answer sends the body and flushes it, because the key may be written only after it has left.
 func answer(c echo.Context, body []byte) error {
 	w := c.Response()
 	w.Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)

@@ -17,6 +17,8 @@ import (
 
 // usernameDigits are the lengths that are tried for a name made of the user's uuid: 8 is its
 // first group. Never 32: Coder takes 32 hex digits in a path for an id, not for a name.
+// That the name is made of the uuid is what ours relies on: with names made of anything that a
+// user chooses, somebody could wait for us in Coder with another's name.
 var usernameDigits = [...]int{8, 12, 16, 20, 24, 28}
 
 func usernames(user uuid.UUID) []string {
@@ -106,8 +108,8 @@ func (p *Provisioner) newCoderUser(ctx context.Context, j *job) (coderUser, erro
 	return user, refuseSuspended(user.User)
 }
 
-// createOrAdopt goes down the ladder of usernames. Coder answers a taken name and a taken e-mail
-// alike, so who has the name is read: our own account of an earlier crash, a stranger's, or
+// createOrAdopt goes down the ladder of usernames. Coder gives the same answer for a taken name and
+// a taken e-mail, so who has the name is read: our own account of an earlier crash, a stranger's, or
 // nobody's, and then it is the e-mail that belongs to an account which is not ours to take.
 func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, error) {
 	org, err := p.organization(ctx)
@@ -153,7 +155,7 @@ func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, e
 	return owner == j.user, nil
 }
 
-// createFailed tells what an operator has to look at from what heals by itself.
+// createFailed separates failures that need an operator from those that heal by themselves.
 func (p *Provisioner) createFailed(err error) error {
 	answer, answered := errors.AsType[*coderclient.Error](err)
 	if answered && answer.Status == http.StatusNotFound {

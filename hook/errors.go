@@ -10,10 +10,10 @@ import (
 // errConflict marks what does not heal by itself: an operator has to decide.
 var errConflict = errors.New("needs an operator")
 
-// errPending is the answer to who can wait no longer for work that goes on.
+// errPending: the caller's deadline passed, but the work goes on.
 var errPending = errors.New("still being made")
 
-// errStopping is the answer to who asks for a key when the server is about to leave.
+// errStopping: asked for a key while the server is shutting down.
 var errStopping = errors.New("the server is stopping")
 
 // status is the reason for a missing key, as the client finds it in app_metadata.api_key_status.
@@ -21,7 +21,7 @@ type status string
 
 const (
 	statusPending     status = "pending"     // being made: refresh the session soon
-	statusUnavailable status = "unavailable" // Coder or the database can't be reached: try later
+	statusUnavailable status = "unavailable" // anything else that failed, as Coder or the database out of reach: the log says what
 	statusConflict    status = "conflict"    // an operator has to decide
 )
 
@@ -45,8 +45,8 @@ type errorDetail struct {
 	Message string `json:"message"`
 }
 
-// handleError is the one place that turns errors into answers. Only texts that were
-// written for the caller go out; of all others the caller learns the status and the log the rest.
+// handleError is the one place that turns errors into answers. Only texts written for the
+// caller are sent; for any other error the caller gets the status and the log the details.
 func (s *Server) handleError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// lenient decodes what Supabase Auth decodes: of duplicate names the last counts,
-// and a lone surrogate or a broken byte somewhere in the metadata is no reason to fail a sign-in.
+// lenient accepts what Go's encoding/json in Supabase Auth accepts: of duplicate names the last
+// counts, and a lone surrogate or a broken byte somewhere in the metadata fails no sign-in.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
 // event is what Supabase Auth posts on a token mint

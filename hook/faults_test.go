@@ -1,14 +1,18 @@
 package hook
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
+	"coderhook/store/storetest"
+	"coderhook/store/storetest/pgserver"
 
 	"github.com/google/uuid"
 )
@@ -182,4 +186,57 @@ func TestProfileRefusesTheKey(t *testing.T) {
 	if got := w.mint(t, user, "ada@example.com"); got.keyStatus(t) != "conflict" || len(w.coder.Requests()) > 0 {
 		t.Errorf("got %s, after %v", got.body, w.coder.Requests())
 	}
+}
+
+// Whoever lost the lease while its key waits to be stored leaves nothing behind: the other's key counts.
+func TestLeaseLostWhileStoring(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.options.LeaseTTL = 100 * time.Millisecond
+	w := newWorld(t, s)
+	user := uuid.New()
+	signUp := w.db.Begin(t)
+	signUp.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, user)
+	if w.mint(t, user, "ada@example.com").key(t) == "" {
+		t.Fatal("no key")
+	}
+	w.wantOneUser(t, 1)
+	w.db.Exec(t, `update coderhook.accounts set lease_owner = 'another replica', lease_until = now() + interval '1 hour'`)
+	eventually(t, "our token is deleted", func() bool { return len(w.coder.TokensOf(w.coder.Users()[0].Username)) == 0 })
+	signUp.Exec(t, "commit")
+	if got := w.stored(t, user); got != "" {
+		t.Errorf("the loser's key %.10s was stored", got)
+	}
+}
+
+// Many sign-ins that hold their profiles locked take no connection from those that only look up.
+func TestLockedProfilesDoNotSlowOthers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	w.db.Script(t, pgserver.NewUserTriggerSQL)
+	reader := w.db.AddUser(t, "reader@example.com")
+	first := w.mint(t, reader, "reader@example.com").key(t)
+	eventually(t, "stored", func() bool { return w.stored(t, reader) == first })
+
+	signUps := w.db.Begin(t)
+	var minting sync.WaitGroup
+	for i := range 30 {
+		user, email := uuid.New(), fmt.Sprintf("user%d@example.com", i)
+		signUps.Exec(t, `insert into auth.users (id, email) values ($1, $2)`, user, email)
+		minting.Go(func() {
+			if w.mint(t, user, email).key(t) == "" {
+				t.Error("no key")
+			}
+		})
+	}
+	minting.Wait()
+	for range 20 {
+		if got := w.mint(t, reader, "reader@example.com"); got.took > 400*time.Millisecond {
+			t.Errorf("a look-up took %s", got.took)
+		}
+	}
+	signUps.Exec(t, "commit")
+	eventually(t, "all are stored", func() bool {
+		return storetest.Query[int](t, w.db, `select count(*) from public.profiles where api_key is not null`) == 31
+	})
 }

@@ -29,9 +29,9 @@ type job struct {
 	done     chan struct{} // closed when key or err is set
 	key      string
 	err      error
-	finished bool // of use to the job's own goroutine only
+	finished bool // used only by the job's own goroutine
 	once     sync.Once
-	answered chan struct{} // closed when the answer to one that waited is out
+	answered chan struct{} // closed when an answer to a mint that waited has been sent
 }
 
 // release lets the key be written: an answer is out.

@@ -35,12 +35,12 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 			log.Warn().Msg("the sign-up was rolled back: its Coder token is deleted")
 			p.undo(ctx, j, m)
 			return
-		case errors.Is(err, store.ErrLeaseLost):
+		case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
 			log.Warn().Msg("another replica took over: our Coder token is retired")
 			p.retire(j, m)
 			return
 		case errors.Is(err, store.ErrProfile):
-			log.Error().Err(err).Msg("the profile does not take the key: see coderhook doctor")
+			log.Error().Err(err).Msg("the profiles table refuses the key: mend what the error names")
 			p.discard(j, m.user.User, m.key.ID)
 			p.record(ctx, j, store.Conflict, err)
 			return
@@ -49,7 +49,7 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 			return
 		}
 		log.Debug().Err(err).Msg("key not stored yet")
-		if sleep(ctx, wait) != nil {
+		if sleep(ctx, wait) != nil && !errors.Is(context.Cause(ctx), store.ErrLeaseLost) {
 			log.Error().Err(err).Msg("key not stored before the end: the next token mint makes another")
 			return
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Ledger is what provisioning needs of the database. What takes a lease is fenced by it:
-// who lost it to somebody else writes nothing any more.
+// Ledger is what provisioning needs of the database. What takes a lease is fenced by it: a worker
+// that lost it can no longer write.
 type Ledger interface {
 	Accounts
 	Observations
@@ -50,8 +50,8 @@ type Coder interface {
 	DeleteKey(ctx context.Context, user uuid.UUID, keyID string) error
 }
 
-// Provisioner makes Coder users and keys: for one user at a time by one caller,
-// in this process by its jobs and across replicas by the lease in the ledger.
+// Provisioner makes Coder users and keys. At most one worker is at it for a user: in this
+// process by the table of jobs, across replicas by the lease in the ledger.
 type Provisioner struct {
 	Options
 	Ledger Ledger
@@ -70,7 +70,7 @@ type Provisioner struct {
 	org      organizationCache
 }
 
-// Options are the times and limits of provisioning. DefaultOptions has what the design says.
+// Options are the times and limits of provisioning. DefaultOptions has those of production.
 type Options struct {
 	Instance        string        // names this process in leases; unique among replicas and restarts
 	Organization    string        // name or id; empty for Coder's default organization
@@ -88,7 +88,7 @@ type Options struct {
 	Now             func() time.Time
 }
 
-// DefaultOptions returns the values of the design.
+// DefaultOptions returns the values used in production.
 func DefaultOptions() Options {
 	return Options{
 		Instance:        uuid.NewString(),

@@ -2,7 +2,10 @@ package hook
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -23,21 +26,42 @@ func healthz(c echo.Context) error { return c.String(http.StatusOK, "ok") }
 func (s *Server) ready(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
 	defer cancel()
-	code := http.StatusOK
-	detail := make(map[string]string, len(s.Checks)+1)
-	for name, check := range s.Checks {
-		switch err := check.Run(ctx); {
-		case err == nil:
-			detail[name] = healthOK
-		case check.Required:
-			detail[name], code = healthDown, http.StatusServiceUnavailable
-		default:
-			detail[name] = healthDegraded
-		}
+	code, detail := http.StatusOK, map[string]string{"server": healthOK}
+	for name, health := range s.health(ctx) {
+		detail[name] = health
 	}
-	detail["server"] = healthOK
 	if s.draining.Load() {
-		detail["server"], code = healthDown, http.StatusServiceUnavailable
+		detail["server"] = healthDown
+	}
+	if slices.Contains(slices.Collect(maps.Values(detail)), healthDown) {
+		code = http.StatusServiceUnavailable
 	}
 	return c.JSON(code, detail)
+}
+
+// health runs all checks at the same time: one that hangs must not use up the time of another.
+func (s *Server) health(ctx context.Context) map[string]string {
+	var mu sync.Mutex
+	var running sync.WaitGroup
+	found := make(map[string]string, len(s.Checks))
+	for name, check := range s.Checks {
+		running.Go(func() {
+			health := check.health(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			found[name] = health
+		})
+	}
+	running.Wait()
+	return found
+}
+
+func (c Check) health(ctx context.Context) string {
+	switch err := c.Run(ctx); {
+	case err == nil:
+		return healthOK
+	case c.Required:
+		return healthDown
+	}
+	return healthDegraded
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -85,7 +86,9 @@ func TestRefusedRequests(t *testing.T) {
 
 func TestOtherRoutes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, patient())
+	s := patient()
+	s.coder.CallTimeout = 50 * time.Millisecond
+	w := newWorld(t, s)
 	for _, test := range []struct {
 		method, path string
 		status       int
@@ -101,6 +104,13 @@ func TestOtherRoutes(t *testing.T) {
 			t.Errorf("%s %s: %d %s", test.method, test.path, status, body)
 		}
 	}
+	remove := w.coder.Fail(codertest.Fault{Hang: true})
+	for range 10 { // a Coder that hangs must not use up the database's time
+		if status, body := w.do(t, "GET", "/readyz"); status != 200 || !strings.Contains(body, `"coder":"degraded"`) {
+			t.Fatalf("Coder hangs: %d %s", status, body)
+		}
+	}
+	remove()
 	w.coder.Close()
 	if status, body := w.do(t, "GET", "/readyz"); status != 200 || !strings.Contains(body, `"coder":"degraded"`) {
 		t.Errorf("without Coder sign-ins go on: %d %s", status, body)

@@ -54,9 +54,9 @@ func (s *Server) Handler() http.Handler {
 	return e
 }
 
-// Drain makes the server unready and asks every client to close its connection. A kept-alive
-// connection that we close under a request would cost its user the two seconds that
-// Supabase Auth waits after a broken one.
+// Drain makes the server unready and asks every client to close its connection. Closing a
+// kept-alive connection while a request is on its way would make Supabase Auth wait two seconds
+// before it tries again.
 func (s *Server) Drain() { s.draining.Store(true) }
 
 func (s *Server) closeWhenDraining(next echo.HandlerFunc) echo.HandlerFunc {

@@ -42,7 +42,9 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	}
 	found := s.resolve(ctx, ev, line)
 	defer found.answered() // even after a panic: what waits for the answer must not wait for ever
-	return s.deliver(c, ev, found, line)
+	err = s.deliver(c, ev, found, line)
+	line.AnErr("undelivered", err)
+	return err
 }
 
 // receive reads and verifies the request, and only then decodes it.

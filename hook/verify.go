@@ -69,7 +69,7 @@ func (v *Verifier) Verify(body []byte, header http.Header) error {
 	if err := v.signed(body, header); err != nil {
 		return err
 	}
-	// After the signature, so that the clock's verdict is only given to who knows a secret.
+	// After the signature, so that only senders that know a secret learn about our clock.
 	seconds, err := strconv.ParseInt(header.Get(standardwebhooks.HeaderWebhookTimestamp), 10, 64)
 	if err != nil {
 		return standardwebhooks.ErrInvalidHeaders

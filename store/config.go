@@ -22,7 +22,7 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
-	MaxConns int32 // 0 leaves it to pool_max_conns in the URL, or to pgx
+	MaxConns int32 // default 10; pool_max_conns in the URL comes first
 }
 
 // profiles names the product's table; nothing in it is quoted.
@@ -31,6 +31,12 @@ type profiles struct {
 }
 
 // profiles applies the defaults and checks the names.
+// Check says what is wrong with the names of the product's table, without asking the database.
+func (c Config) Check() error {
+	_, err := c.profiles()
+	return err
+}
+
 func (c Config) profiles() (profiles, error) {
 	name := cmp.Or(c.ProfilesTable, "public.profiles")
 	schema, table, found := strings.Cut(name, ".")

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,9 @@ import (
 // connectTimeout bounds a connection attempt, unless the URL says otherwise: a
 // dead host must not use up a sign-in's whole deadline.
 const connectTimeout = 2 * time.Second
+
+// defaultMaxConns suits Supabase's smallest project, which allows 60 in all.
+const defaultMaxConns = 10
 
 // poolerPort is where Supabase's Supavisor listens in transaction mode.
 const poolerPort = 6543
@@ -33,8 +37,8 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	if password != "" {
 		cfg.ConnConfig.Password = password
 	}
-	if c.MaxConns > 0 {
-		cfg.MaxConns = c.MaxConns
+	if !u.has("pool_max_conns") {
+		cfg.MaxConns = cmp.Or(c.MaxConns, defaultMaxConns)
 	}
 	if !u.has("pool_min_idle_conns") {
 		cfg.MinIdleConns = 1 // a rare sign-in should not pay for the TLS handshake

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestOpenNamesWhatIsWrong(t *testing.T) {
@@ -51,6 +52,9 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "ter2") {
 				t.Errorf("password in %q", err)
+			}
+			if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok && strings.Contains(parse.ConnString, "hunter2") {
+				t.Error("password in the driver's error")
 			}
 		})
 	}

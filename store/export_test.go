@@ -18,3 +18,9 @@ func ExecMode(s *Store) pgx.QueryExecMode { return s.pool.Config().ConnConfig.De
 func PingsIdle(s *Store, idle time.Duration) bool {
 	return s.pool.Config().ShouldPing(context.Background(), pgxpool.ShouldPingParams{IdleDuration: idle})
 }
+
+// LockTimeout is the setting of a connection that comes back from the pool.
+func LockTimeout(ctx context.Context, s *Store) (timeout string, err error) {
+	err = s.pool.QueryRow(ctx, `show lock_timeout`).Scan(&timeout)
+	return timeout, err
+}

@@ -44,6 +44,12 @@ const insertProfileSQL = `insert into {table} ({id}, {key}) values ($1, $2)`
 // being made; [ErrNoUser] when the profile's foreign key finds no user; and
 // [ErrProfile] when another rule of the product's table is violated.
 func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
+	select {
+	case s.writers <- struct{}{}:
+		defer func() { <-s.writers }()
+	case <-ctx.Done():
+		return fmt.Errorf("store key: %w", ctx.Err())
+	}
 	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.

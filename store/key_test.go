@@ -84,6 +84,17 @@ func TestStoreKeyDoesNotWaitForLocks(t *testing.T) {
 	}
 }
 
+// Behind a pooler the session is somebody else's next.
+func TestStoreKeyLeavesTheSessionAsItWas(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := storetest.Open(t, store.Config{URL: db.RoleURL("coderhook"), MaxConns: 1})
+	must(t, s.StoreKey(t.Context(), newUser(t, db, s), newKey()))
+	if got, err := store.LockTimeout(t.Context(), s); got != "0" || err != nil {
+		t.Errorf("lock_timeout is %s, %v", got, err)
+	}
+}
+
 func TestStoreKeyForAUserOfAnOpenTransaction(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

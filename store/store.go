@@ -18,6 +18,10 @@ import (
 type Store struct {
 	pool *pgxpool.Pool
 	sql  statements
+
+	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
+	// connections, the look-ups of other sign-ins would wait with them.
+	writers chan struct{}
 }
 
 // statements are the queries that name the product's table.
@@ -40,11 +44,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
-	return &Store{pool: pool, sql: statements{
-		lookup:        profiles.in(lookupSQL),
-		updateProfile: profiles.in(updateProfileSQL),
-		insertProfile: profiles.in(insertProfileSQL),
-	}}, nil
+	return &Store{
+		pool: pool,
+		sql: statements{
+			lookup:        profiles.in(lookupSQL),
+			updateProfile: profiles.in(updateProfileSQL),
+			insertProfile: profiles.in(insertProfileSQL),
+		},
+		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
+	}, nil
 }
 
 // Close waits for the queries under way and closes all connections.

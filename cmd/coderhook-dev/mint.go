@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,10 +35,12 @@ type mint struct {
 
 // showMints mints twice for one user: the first makes user and key, the second finds the key.
 func (s *stack) showMints(ctx context.Context) error {
-	user, email, err := pgserver.SampleUser(ctx, s.adminURL)
+	user, email := uuid.New(), "ada-"+strings.ToLower(rand.Text()[:6])+"@example.com"
+	remove, err := pgserver.AddUser(ctx, s.adminURL, user, email)
 	if err != nil {
 		return err
 	}
+	s.closers = append(s.closers, remove)
 	if s.event, err = s.sampleEvent(user, email); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (r *report) step(name string) func(result string) {
 
 func (r *report) firstMint(email string, m mint) {
 	r.title("A token mint for " + email)
-	r.line("  Supabase Auth asks   POST /hooks/custom-access-token   (recorded from a real one, signed again for now)")
+	r.line("  Supabase Auth asks   POST /hooks/custom-access-token   (recorded from a real one, re-signed with the current time)")
 	r.line("  coderhook answers    %d in %s\n", m.status, short(m.took))
 	r.timeline(m)
 	r.line("\n  claims before")

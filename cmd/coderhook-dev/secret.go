@@ -10,7 +10,7 @@ import (
 )
 
 // rememberedSecret is the same at every start, so that config.toml has to be edited only once.
-// It is no fixed one, as the server listens on all interfaces: who knows the secret gets keys.
+// Not a constant: the server listens on all interfaces, and whoever knows the secret gets keys.
 func rememberedSecret() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {

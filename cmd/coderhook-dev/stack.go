@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"coderhook/coderclient/codertest"
@@ -25,7 +26,7 @@ type stack struct {
 	root   string // of the module: the program is built from it
 
 	adminURL    string // of the database
-	databaseURL string // the same database, with the rights of the server only
+	databaseURL string // the same database; of the throwaway one, with the rights of the server only
 	coderToken  string
 	proxy       *coderProxy
 	secret      string // of the hook
@@ -87,7 +88,10 @@ func (s *stack) startDatabase(ctx context.Context) error {
 
 func (s *stack) migrate(ctx context.Context) error {
 	done := s.out.step("migrations")
-	result, err := store.Migrate(ctx, store.Config{URL: s.adminURL})
+	result, err := store.Migrate(ctx, store.Config{
+		URL: s.adminURL, ProfilesTable: s.getenv("PROFILES_TABLE"),
+		ProfilesIDColumn: s.getenv("PROFILES_ID_COLUMN"), ProfilesKeyColumn: s.getenv("PROFILES_KEY_COLUMN"),
+	})
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,7 @@ func (s *stack) startCoder(context.Context) error {
 	if address == "" {
 		fake := codertest.Start(codertest.ProfileV231)
 		s.closers = append(s.closers, func() error { fake.Close(); return nil })
-		address, s.coderToken, what = fake.URL, fake.OwnerToken, "fake, like version 2.31"
+		address, s.coderToken, what = fake.URL, fake.OwnerToken, "fake, like version 2.31; it starts empty, so keys of earlier fakes are dead"
 	}
 	target, err := url.Parse(address)
 	if err != nil || target.Host == "" {
@@ -132,13 +136,13 @@ func (s *stack) startServer(ctx context.Context) error {
 	}
 	s.closers = append(s.closers, func() error { return os.Remove(binary) })
 	var err error
-	s.server, err = startProcess(binary, append(os.Environ(),
+	s.server, err = startProcess(binary, append(withoutOurs(os.Environ()),
 		"LISTEN_ADDR="+cmp.Or(s.getenv("LISTEN_ADDR"), ":8787"),
 		"DATABASE_URL="+s.databaseURL,
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS="+s.secret,
 		"CODER_URL="+s.proxy.url,
 		"CODER_OWNER_TOKEN="+s.coderToken,
-		"LOG_FORMAT=json",
+		"LOG_FORMAT=json", "LOG_LEVEL="+s.logLevel(),
 		"DRAIN_DELAY="+cmp.Or(s.getenv("DRAIN_DELAY"), "0s"),
 	))
 	if err != nil {
@@ -152,7 +156,23 @@ func (s *stack) startServer(ctx context.Context) error {
 	return nil
 }
 
-// wait serves on, with the server's log on the terminal.
+// withoutOurs drops secrets in files: what we set ourselves would be a second value for them.
+func withoutOurs(environ []string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return name == "DATABASE_URL_FILE" || name == "CODER_OWNER_TOKEN_FILE" || name == "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS_FILE"
+	})
+}
+
+// logLevel is at least info, as we read that part of the log.
+func (s *stack) logLevel() string {
+	if level := s.getenv("LOG_LEVEL"); level == "debug" || level == "trace" {
+		return level
+	}
+	return "info"
+}
+
+// wait keeps serving, with the server's log on the terminal.
 func (s *stack) wait(ctx context.Context) error {
 	s.server.showLog(s.out.w)
 	select {
@@ -169,5 +189,5 @@ func hostOf(address string) string {
 	if err != nil {
 		return "of DATABASE_URL"
 	}
-	return u.Host + u.Path
+	return cmp.Or(u.Host, u.Query().Get("host")) + u.Path
 }

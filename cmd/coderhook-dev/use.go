@@ -14,7 +14,7 @@ func (s *stack) showUse() {
 	s.out.line("    enabled = true")
 	s.out.line(`    uri = "http://host.docker.internal:%s/hooks/custom-access-token"`, port)
 	s.out.line(`    secrets = "%s"`, s.secret)
-	s.out.title("Or ask yourself, within the next five minutes, for which the signature is good")
+	s.out.title("Or send the request by hand (the signature is valid for five minutes)")
 	s.out.line("%s", s.curl())
 	s.out.title("Serving. Ctrl-C ends it. From here on: the server's log")
 }

@@ -55,12 +55,16 @@ func readLogging(v *variables) logging {
 
 func readDatabase(v *variables) store.Config {
 	dsn := v.required("DATABASE_URL", "set it to the project's Postgres, like postgres://coderhook:PASSWORD@HOST:5432/postgres")
-	return store.Config{
+	c := store.Config{
 		URL:               v.address("DATABASE_URL", dsn, "postgres", "postgresql"),
 		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 	}
+	if err := c.Check(); err != nil {
+		v.fault("PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN", "%w; write them like public.profiles, id, api_key", err)
+	}
+	return c
 }
 
 func readCoder(v *variables) coderclient.Config {

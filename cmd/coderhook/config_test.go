@@ -66,6 +66,7 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"unknown value":     {"ON_ERROR", "panic", `ON_ERROR: "panic" is not known; set one of omit, reject`},
 		"number":            {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
 		"assurance level":   {"REQUIRE_AAL", "2", `REQUIRE_AAL: "2" is not known`},
+		"profiles table":    {"PROFILES_TABLE", "a.b.c", "PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN: "},
 		"login type":        {"CODER_LOGIN_TYPE", "saml", "CODER_LOGIN_TYPE: "},
 		"log level":         {"LOG_LEVEL", "loud", "LOG_LEVEL: "},
 	} {

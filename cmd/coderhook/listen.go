@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// lastAccept is how long connections are still accepted that were on their way when the port closes.
+// lastAccept is how long we still accept connections that are already on their way.
 const lastAccept = 20 * time.Millisecond
 
 // frontDoor serves HTTP and leaves without breaking a request. http.Server.Shutdown alone drops
 // those that it reads after it was called, on connections that are accepted already:
-// so first the port is closed, then what is accepted is answered, and only then it is called.
+// so first the port is closed, then what was accepted is answered, and only then is it called.
 type frontDoor struct {
 	server   *http.Server
 	listener *net.TCPListener

@@ -37,7 +37,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close() //nolint:errcheck // read only
+	resp.Body.Close() // read only
 	http.DefaultClient.CloseIdleConnections()
 	type row struct {
 		method, path, as, body string
@@ -187,7 +187,7 @@ func TestCSRF(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.Close() //nolint:errcheck // read only
+		resp.Body.Close() // read only
 		if resp.StatusCode != want {
 			t.Errorf("%s with a cookie alone: %d", method, resp.StatusCode)
 		}

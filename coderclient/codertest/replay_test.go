@@ -36,7 +36,7 @@ func readExchanges(t *testing.T, version string) []exchange {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // read only
+	defer file.Close() // read only
 	var list []exchange
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
@@ -127,7 +127,7 @@ func (rp *replay) send(method, path string, header http.Header, body string) (*h
 	if err != nil {
 		rp.t.Fatal(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read only
+	defer resp.Body.Close() // read only
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
 		rp.t.Fatal(err)

@@ -77,7 +77,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, rep reply, proxy 
 		return
 	}
 	w.WriteHeader(rep.status)
-	io.Copy(w, strings.NewReader(rep.body)) //nolint:errcheck // the client is gone
+	io.Copy(w, strings.NewReader(rep.body)) // the client is gone
 }
 
 func csrfToken() string {

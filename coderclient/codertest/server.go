@@ -95,7 +95,7 @@ func Start(p Profile, opts ...Option) *Server {
 	s.OwnerToken = newKey()
 	s.install()
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
-	go s.http.Serve(ln) //nolint:errcheck // ends with Close
+	go s.http.Serve(ln) // ends with Close
 	return s
 }
 
@@ -103,7 +103,7 @@ func Start(p Profile, opts ...Option) *Server {
 func (s *Server) Close() {
 	s.closing.Do(func() {
 		close(s.done)
-		s.http.Close() //nolint:errcheck // nothing is left to be done
+		s.http.Close() // nothing is left to be done
 	})
 }
 

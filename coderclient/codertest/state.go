@@ -105,13 +105,13 @@ func find[T any](all []*T, match func(*T) bool) *T {
 // newKey has the shape of a real one: a public id and a secret.
 func newKey() string { return randomText(10) + "-" + randomText(22) }
 
+// randomText has capitals and small letters, as real keys do.
 func randomText(n int) string {
-	var b strings.Builder
-	for b.Len() < n {
-		b.WriteString(strings.ToLower(rand.Text()[:1]))
-		b.WriteString(rand.Text())
+	text := ""
+	for len(text) < n {
+		text += strings.ToLower(rand.Text()[:4]) + rand.Text()[:4]
 	}
-	return b.String()[:n]
+	return text[:n]
 }
 
 // newToken is not yet kept. Less than a second is a lifetime of a day to whoever moves the expiry, as in Coder.

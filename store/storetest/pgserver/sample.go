@@ -19,38 +19,40 @@ func LetIn(ctx context.Context, adminURL, role string) (string, error) {
 	}
 	password := rand.Text()
 	u.User = url.UserPassword(role, password)
-	conn, err := pgx.Connect(ctx, adminURL)
-	if err != nil {
-		return "", fmt.Errorf("let role in: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	// Base32 needs no quoting.
 	sql := fmt.Sprintf("alter role %s login password '%s'", pgx.Identifier{role}.Sanitize(), password)
-	if _, err := conn.Exec(ctx, sql); err != nil {
+	if err := execute(ctx, adminURL, sql); err != nil {
 		return "", fmt.Errorf("let role %s in: %w", role, err)
 	}
 	return u.String(), nil
 }
 
-const anyUserSQL = `
-select id, email from auth.users where email <> '' order by created_at desc nulls last limit 1`
-
 const addUserSQL = `insert into auth.users (id, email) values ($1, $2)`
 
-// SampleUser returns the newest user with an e-mail, or adds one.
-func SampleUser(ctx context.Context, adminURL string) (id uuid.UUID, email string, err error) {
+const removeUserSQL = `
+with ledger as (delete from coderhook.accounts where user_id = $1)
+delete from auth.users where id = $1`
+
+// AddUser adds a user to auth.users. The returned function removes them, and what coderhook
+// wrote about them.
+func AddUser(ctx context.Context, adminURL string, id uuid.UUID, email string) (remove func() error, err error) {
+	if err := execute(ctx, adminURL, addUserSQL, id, email); err != nil {
+		return nil, fmt.Errorf("add a user to auth.users: %w", err)
+	}
+	return func() error {
+		if err := execute(context.WithoutCancel(ctx), adminURL, removeUserSQL, id); err != nil {
+			return fmt.Errorf("remove the sample user: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+func execute(ctx context.Context, adminURL, sql string, args ...any) error {
 	conn, err := pgx.Connect(ctx, adminURL)
 	if err != nil {
-		return uuid.Nil, "", fmt.Errorf("find a user: %w", err)
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	err = conn.QueryRow(ctx, anyUserSQL).Scan(&id, &email)
-	if errors.Is(err, pgx.ErrNoRows) {
-		id, email = uuid.New(), "ada@example.com"
-		_, err = conn.Exec(ctx, addUserSQL, id, email)
-	}
-	if err != nil {
-		return uuid.Nil, "", fmt.Errorf("find a user in auth.users: %w", err)
-	}
-	return id, email, nil
+	_, err = conn.Exec(ctx, sql, args...)
+	return err
 }
