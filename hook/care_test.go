@@ -208,6 +208,10 @@ func TestKeyThatCoderDoesNotTakeIsReplaced(t *testing.T) {
 	for name, end := range map[string]func(*world, string){
 		"revoked":               func(w *world, key string) { w.coder.DeleteKey(coderclient.KeyID(key)) },
 		"deleted with its user": func(w *world, _ string) { w.coder.DeleteUser("ada0ada0") },
+		"suspended and then deleted": func(w *world, _ string) {
+			w.coder.SuspendUser("ada0ada0")
+			w.coder.DeleteUser("ada0ada0")
+		},
 		"its user has been made anew": func(w *world, _ string) {
 			w.coder.DeleteUser("ada0ada0")
 			w.coder.AddUser("ada0ada0", "ada@example.com", "none")

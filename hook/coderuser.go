@@ -48,11 +48,24 @@ func (p *Provisioner) coderUser(ctx context.Context, j *job) (coderUser, error) 
 	if err != nil {
 		return coderUser{}, fmt.Errorf("read Coder user: %w", err)
 	}
-	if user.Suspended() && j.known.SuspendedByUs {
+	if user.Suspended() {
+		return p.suspendedCoderUser(ctx, j, user)
+	}
+	return coderUser{User: user}, nil
+}
+
+// suspendedCoderUser is an account that is suspended, or that was when it was deleted: by its id
+// Coder shows both alike, by its name only the one that is there.
+func (p *Provisioner) suspendedCoderUser(ctx context.Context, j *job, user coderclient.User) (coderUser, error) {
+	named, err := p.Coder.User(ctx, user.Username)
+	if errors.Is(err, coderclient.ErrNotFound) || err == nil && named.ID != user.ID {
+		return p.replaceCoderUser(ctx, j)
+	}
+	if err == nil && j.known.SuspendedByUs {
 		user, err = p.reactivate(ctx, j, user)
 	}
 	if err != nil {
-		return coderUser{}, err
+		return coderUser{}, fmt.Errorf("read suspended Coder user: %w", err)
 	}
 	return coderUser{User: user}, refuseSuspended(user)
 }

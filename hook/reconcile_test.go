@@ -127,8 +127,10 @@ func TestSuspensionByOthersStays(t *testing.T) {
 
 func TestOffboardByDeletion(t *testing.T) {
 	t.Parallel()
-	workspaces := codertest.Fault{Method: "DELETE", Path: "/users/*", Status: 417,
-		Body: `{"message":"You cannot delete a user that has workspaces. Delete their workspaces and try again!"}`}
+	workspaces := codertest.Fault{
+		Method: "DELETE", Path: "/users/*", Status: 417,
+		Body: `{"message":"You cannot delete a user that has workspaces. Delete their workspaces and try again!"}`,
+	}
 	for name, test := range map[string]struct {
 		fault *codertest.Fault
 		want  Summary

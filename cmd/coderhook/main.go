@@ -24,9 +24,11 @@ func main() {
 
 // program is the command line. All settings are variables: README lists them.
 type program struct {
-	Serve   serveCmd   `cmd:"" help:"Answer Supabase Auth's hook."`
-	Migrate migrateCmd `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Answer Supabase Auth's hook."`
+	Migrate   migrateCmd   `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
+	Reconcile reconcileCmd `cmd:"" help:"Take Coder access from users who are gone or banned, give it back to who is here again, and clean up. The server does so too, every RECONCILE_INTERVAL."`
+	Link      linkCmd      `cmd:"" help:"Give a Supabase user an existing Coder account, on purpose."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // environment is what a command works with; tests give their own.

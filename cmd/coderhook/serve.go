@@ -37,11 +37,19 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	defer database.Close()
+	if err := hook.CheckLifetime(env.ctx, database, c.options.TokenLifetime, log); err != nil {
+		return configError(err)
+	}
+	owner, err := useOwnerToken(&c, log)
+	if err != nil {
+		return err
+	}
 	coder, err := coderclient.New(c.coder)
 	if err != nil {
 		return err
 	}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	keeper := newOwnerKeeper(c, owner, coder, database, log)
 	server := &hook.Server{
 		Verifier:      c.verifier,
 		Policy:        c.policy,
@@ -52,11 +60,13 @@ func (serveCmd) Run(env *environment) error {
 		Now:           time.Now,
 		Log:           log,
 		Checks: map[string]hook.Check{
-			"database": {Required: true, Run: database.Ping},
-			"coder":    {Run: coder.Probe},
+			"database":    {Required: true, Run: database.Ping},
+			"coder":       {Run: coder.Probe},
+			"owner_token": {Run: keeper.Check},
 		},
 	}
 	go watch(env.ctx, coder)
+	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run)() // ends before the database closes
 	return listen(env.ctx, c, server, provisioner, log)
 }
 

@@ -137,6 +137,15 @@ func (s *Server) DeleteKey(id string) {
 	s.dropKeys(func(k *apiKey) bool { return k.id == id })
 }
 
+// Prolong moves the end of a key.
+func (s *Server) Prolong(id string, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keyByID(id); k != nil {
+		k.expires = until
+	}
+}
+
 // AgeKey moves the times of a key back, as if it had been made so much earlier.
 func (s *Server) AgeKey(id string, by time.Duration) {
 	s.mu.Lock()

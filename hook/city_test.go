@@ -1,0 +1,380 @@
+package hook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/coderclient/codertest"
+	"coderhook/store"
+	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// city is a product with many users over a long time: one server after another, as each crashes,
+// before a real database and the fake Coder. All time but that of leases is the clock's.
+type city struct {
+	tb     testing.TB
+	db     *storetest.DB
+	store  *store.Store
+	coder  *codertest.Server
+	clock  *clock
+	log    *logBuffer
+	users  []*citizen
+	down   func() // ends the outage; nil while Coder is up
+	keeper *OwnerKeeper
+
+	life       *life
+	server     *Server
+	handler    http.Handler
+	client     *coderclient.Client
+	reconciler *Reconciler
+
+	mints, crashes, repeated, without, fallbacks, outages int
+}
+
+// citizen is a user, and what their access tokens carry.
+type citizen struct {
+	id      uuid.UUID
+	email   string
+	carried []carried
+}
+
+type carried struct {
+	keyID string
+	until time.Time
+}
+
+func newCity(t *testing.T) *city {
+	t.Helper()
+	c := &city{tb: t, db: storetest.New(t), clock: newClock(), log: new(logBuffer)}
+	c.coder = codertest.Start(codertest.ProfileNew, codertest.Clock(c.clock.now))
+	t.Cleanup(c.coder.Close)
+	c.store = c.db.Store(t)
+	file := filepath.Join(t.TempDir(), "owner-token")
+	if err := os.WriteFile(file, []byte(c.coder.OwnerToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token, err := OpenOwnerToken(file, zerolog.New(c.log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.keeper = &OwnerKeeper{Token: token, Ledger: c.store, Instance: "keeper", Now: c.clock.now, Log: zerolog.New(c.log)}
+	c.boot(t)
+	t.Cleanup(func() { c.end() })
+	return c
+}
+
+// inMemory saves the fake's network.
+type inMemory struct{ handler http.Handler }
+
+func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.RemoteAddr = "127.0.0.1:1"
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	answer := httptest.NewRecorder()
+	m.handler.ServeHTTP(answer, r)
+	return answer.Result(), nil
+}
+
+// settler is what a test and rapid have in common.
+type settler interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// boot starts a server. The leases of the one before have run out by then.
+func (c *city) boot(t settler) {
+	t.Helper()
+	log := zerolog.New(c.log).Level(zerolog.WarnLevel)
+	client, err := coderclient.New(coderclient.Config{
+		URL: c.coder.URL, Token: c.keeper.Token.Current, Observe: c.keeper.Token.Observe,
+		HTTPClient: &http.Client{Transport: inMemory{c.coder}},
+		RetryDelay: func(int) time.Duration { return 0 }, Breaker: coderclient.BreakerSettings{CoolDown: time.Millisecond},
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	verifier, err := NewVerifier(secretA, c.clock.now)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	c.life, c.client, c.keeper.Coder = new(life), client, client
+	o := patient().options
+	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, day
+	ledger := mortalLedger{c.store, c.life}
+	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
+	c.server = &Server{
+		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
+		Deadline: 2500 * time.Millisecond, Now: c.clock.now, Log: log,
+	}
+	c.handler = c.server.Handler()
+	c.reconciler = &Reconciler{Provisioner: provisioner, Register: ledger, Interval: day}
+}
+
+// end lets nothing of the server go on.
+func (c *city) end() {
+	c.server.Provisioner.cancel()
+	c.server.Provisioner.running.Wait()
+}
+
+// reboot comes after a crash.
+func (c *city) reboot(t settler) {
+	t.Helper()
+	c.end()
+	c.crashes++
+	if err := c.db.Run(`update coderhook.accounts set lease_until = now() where lease_until is not null;
+		update coderhook.tasks set lease_until = now() where lease_until is not null`); err != nil {
+		t.Fatalf("%v", err)
+	}
+	c.boot(t)
+}
+
+func (c *city) move(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		email := uuid.NewString() + "@example.com"
+		c.users = append(c.users, &citizen{id: c.db.AddUser(t, email), email: email})
+	}
+}
+
+// outage begins or ends.
+func (c *city) outage(begins bool) {
+	switch {
+	case begins && c.down == nil:
+		c.down = c.coder.Fail(codertest.Fault{Status: 503, Proxy: true})
+		c.outages++
+	case !begins && c.down != nil:
+		c.down()
+		c.down = nil
+		for !c.client.Available() {
+			_ = c.client.Probe(context.Background()) // as serve does once a second
+		}
+	}
+}
+
+// mint asks for a token as Supabase Auth does: when the connection breaks, again, up to three times.
+func (c *city) mint(t settler, u *citizen) (key, status string) {
+	t.Helper()
+	c.mints++
+	now := c.clock.now()
+	body, err := json.Marshal(map[string]any{
+		"user_id": u.id.String(), "claims": claimsAt(now, u.id, u.email), "authentication_method": "token_refresh",
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for attempt := 1; ; attempt++ {
+		request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", strings.NewReader(string(body)))
+		request.Header = c.signature(body)
+		answer := httptest.NewRecorder()
+		c.handler.ServeHTTP(answer, request)
+		lost := c.life.dead() // its connections broke with it
+		c.server.Provisioner.running.Wait()
+		if c.life.dead() {
+			c.reboot(t)
+		}
+		if !lost {
+			return c.carry(t, u, now, answer)
+		}
+		if c.repeated++; attempt == 3 {
+			t.Fatalf("the sign-in failed: three servers in a row crashed under it")
+		}
+	}
+}
+
+func (c *city) signature(body []byte) http.Header {
+	id, now := uuid.NewString(), c.clock.now()
+	return sign(c.tb, secretA, id, now, body)
+}
+
+// carry notes what the new token carries.
+func (c *city) carry(t settler, u *citizen, now time.Time, answer *httptest.ResponseRecorder) (key, status string) {
+	t.Helper()
+	var said struct {
+		Claims struct {
+			Metadata struct {
+				Key    string `json:"api_key"`
+				Status string `json:"api_key_status"`
+			} `json:"app_metadata"`
+		} `json:"claims"`
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &said); answer.Code != 200 || err != nil {
+		t.Fatalf("the sign-in failed: %d %s", answer.Code, answer.Body)
+	}
+	key, status = said.Claims.Metadata.Key, said.Claims.Metadata.Status
+	if key == "" {
+		c.without++
+		return key, status
+	}
+	u.carried = append(u.carried, carried{coderclient.KeyID(key), now.Add(time.Hour).Truncate(time.Second)})
+	return key, status
+}
+
+// key is what Coder knows of a key, nil when it has it no more.
+func (c *city) key(u *citizen, id string) *codertest.Key {
+	for _, user := range c.coder.Users() {
+		if user.Email != u.email {
+			continue
+		}
+		for _, key := range c.coder.TokensOf(user.Username) {
+			if key.ID == id {
+				return &key
+			}
+		}
+	}
+	return nil
+}
+
+// wantAlive checks that the keys which the user's tokens carry outlive them.
+func (c *city) wantAlive(t settler, u *citizen) {
+	t.Helper()
+	now := c.clock.now()
+	living := u.carried[:0]
+	for _, token := range u.carried {
+		if token.until.Before(now) {
+			continue
+		}
+		living = append(living, token)
+		if key := c.key(u, token.keyID); key == nil || key.ExpiresAt.Before(token.until) {
+			t.Errorf("a token that lives until %s carries key %s, which is %+v", token.until, token.keyID, key)
+		}
+	}
+	u.carried = living
+}
+
+// reconcile runs, and again after a crash.
+func (c *city) reconcile(t settler) (sum Summary) {
+	t.Helper()
+	for {
+		sum, err := c.reconciler.Reconcile(context.Background(), false)
+		crashed := c.life.dead()
+		if crashed {
+			c.reboot(t)
+		}
+		switch {
+		case !crashed && err == nil:
+			return sum
+		case !crashed && c.down == nil && !errors.Is(err, errCrashed):
+			t.Fatalf("reconcile: %v", err)
+		case !crashed:
+			return sum
+		}
+	}
+}
+
+// wantOneToken checks that the user has one token of ours that lives: the profile's.
+func (c *city) wantOneToken(t settler, u *citizen) {
+	t.Helper()
+	account, err := c.store.Lookup(context.Background(), u.id)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	accounts, tokens := 0, []codertest.Key{}
+	for _, user := range c.coder.Users() {
+		if user.Email != u.email {
+			continue
+		}
+		accounts++
+		for _, key := range c.coder.TokensOf(user.Username) {
+			if strings.HasPrefix(key.TokenName, tokenPrefix) && key.ExpiresAt.After(c.clock.now()) {
+				tokens = append(tokens, key)
+			}
+		}
+	}
+	if accounts != 1 || len(tokens) != 1 || tokens[0].Whole != account.APIKey || account.APIKey == "" {
+		t.Errorf("%s: %d Coder users, %d live tokens of ours, %v", u.email, accounts, len(tokens), account)
+	}
+}
+
+// TestYear is a year of fifty users with four mints a day each. Coder is down for an hour every
+// week, and the server crashes once a day, at a random call of Coder or the database.
+func TestYear(t *testing.T) {
+	t.Parallel()
+	days := 365
+	if testing.Short() {
+		days = 30
+	}
+	began := time.Now()
+	seed := uint64(began.UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	c := newCity(t)
+	c.move(t, 50)
+	const step = 6 * time.Hour / 50
+	outageFrom, tokens := 0, make(map[string]bool)
+	for hour := 0; hour < days*24; hour += 6 {
+		if hour%(7*24) == 0 {
+			outageFrom = hour + random.IntN(7*24-1)
+		}
+		for i, u := range random.Perm(len(c.users)) {
+			minute := float64(hour) + float64(i)*step.Hours()
+			c.outage(minute >= float64(outageFrom) && minute < float64(outageFrom+1))
+			if hour%24 == 0 && i == 25 {
+				c.life.crashAfter(1+random.IntN(8), random.IntN(2) == 0)
+			}
+			u := c.users[u]
+			key, _ := c.mint(t, u)
+			if key != "" {
+				tokens[key] = true
+			}
+			if c.down == nil {
+				c.wantAlive(t, u)
+			} else if last := u.carried; key != "" && len(last) > 0 {
+				if k := c.key(u, coderclient.KeyID(key)); k != nil && k.ExpiresAt.Before(last[len(last)-1].until) {
+					c.fallbacks++
+				}
+				u.carried = nil // a short key is better than none while Coder can't be reached
+			}
+			if c.down == nil && key == "" {
+				t.Errorf("hour %d: no key for %s though Coder was up", hour, u.email)
+			}
+			c.clock.advance(step)
+		}
+		if c.down == nil {
+			if err := c.keeper.Turn(t.Context()); err != nil {
+				t.Errorf("hour %d: %v", hour, err)
+			}
+			if hour%(7*24) == 72 {
+				c.reconcile(t)
+			}
+			for _, u := range c.users {
+				c.wantAlive(t, u)
+			}
+		}
+		c.coder.ForgetRequests()
+		if t.Failed() {
+			t.Logf("log:\n%s", c.log)
+			t.FailNow()
+		}
+	}
+	c.outage(false)
+	for range 2 {
+		c.clock.advance(2 * time.Hour)
+		c.reconcile(t)
+	}
+	for _, u := range c.users {
+		c.wantOneToken(t, u)
+	}
+	if c.crashes < days*9/10 {
+		t.Errorf("only %d crashes in %d days", c.crashes, days)
+	}
+	t.Logf("%d days, %d users: %d mints, all answered with 200 (%d repeated after a crash under them), %d crashes, %d outages of an hour; "+
+		"%d answers without a key and %d with a key shorter than the token, all while Coder was down; %d keys were handed out in all; "+
+		"at the end one live token of ours for each user; took %s",
+		days, len(c.users), c.mints, c.repeated, c.crashes, c.outages, c.without, c.fallbacks, len(tokens), time.Since(began).Round(time.Second))
+}
