@@ -48,6 +48,7 @@ type city struct {
 type citizen struct {
 	id      uuid.UUID
 	email   string
+	name    string // in Coder, once it is known
 	carried []carried
 }
 
@@ -118,6 +119,7 @@ func (c *city) boot(t settler) {
 	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, day
 	ledger := mortalLedger{c.store, c.life}
 	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
+	c.life.end = provisioner.cancel
 	c.server = &Server{
 		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
 		Deadline: 2500 * time.Millisecond, Now: c.clock.now, Log: log,
@@ -225,16 +227,22 @@ func (c *city) carry(t settler, u *citizen, now time.Time, answer *httptest.Resp
 	return key, status
 }
 
-// key is what Coder knows of a key, nil when it has it no more.
+// key is what Coder knows of a key of the user's, nil when it has it no more.
 func (c *city) key(u *citizen, id string) *codertest.Key {
-	for _, user := range c.coder.Users() {
-		if user.Email != u.email {
-			continue
-		}
-		for _, key := range c.coder.TokensOf(user.Username) {
-			if key.ID == id {
-				return &key
+	if user, found := c.coder.User(u.name); !found || user.Email != u.email {
+		u.name = ""
+		for _, user := range c.coder.Users() {
+			if user.Email == u.email {
+				u.name = user.Username
 			}
+		}
+	}
+	if u.name == "" {
+		return nil
+	}
+	for _, key := range c.coder.TokensOf(u.name) {
+		if key.ID == id {
+			return &key
 		}
 	}
 	return nil
@@ -351,9 +359,9 @@ func TestYear(t *testing.T) {
 			}
 			if hour%(7*24) == 72 {
 				c.reconcile(t)
-			}
-			for _, u := range c.users {
-				c.wantAlive(t, u)
+				for _, u := range c.users {
+					c.wantAlive(t, u)
+				}
 			}
 		}
 		c.coder.ForgetRequests()

@@ -21,6 +21,7 @@ type life struct {
 	calls int // that are left; 0: it does not end
 	after bool
 	ended bool
+	end   func() // stops what the process still waits for
 }
 
 func (l *life) crashAfter(calls int, after bool) {
@@ -49,6 +50,7 @@ func (l *life) step() (made, learnt bool) {
 		return true, true
 	}
 	l.ended = true
+	l.end()
 	return l.after, false
 }
 
