@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -116,7 +118,7 @@ func (c *city) boot(t settler) {
 	}
 	c.life, c.client, c.keeper.Coder = new(life), client, client
 	o := patient().options
-	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, day
+	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, 3*day
 	ledger := mortalLedger{c.store, c.life}
 	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
 	c.life.end = provisioner.cancel
@@ -169,34 +171,70 @@ func (c *city) outage(begins bool) {
 	}
 }
 
-// mint asks for a token as Supabase Auth does: when the connection breaks, again, up to three times.
+// mint asks for a token as Supabase Auth does.
 func (c *city) mint(t settler, u *citizen) (key, status string) {
 	t.Helper()
-	c.mints++
-	now := c.clock.now()
-	body, err := json.Marshal(map[string]any{
-		"user_id": u.id.String(), "claims": claimsAt(now, u.id, u.email), "authentication_method": "token_refresh",
-	})
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
+	minted := c.mintAll(t, []*citizen{u})[0]
+	return minted.key, minted.status
+}
+
+// minted is what a token carries: a key, or the reason for none.
+type minted struct{ key, status string }
+
+// mintAll signs users in at the same time. When a connection breaks, Supabase Auth tries again, up
+// to three times.
+func (c *city) mintAll(t settler, users []*citizen) []minted {
+	t.Helper()
+	c.mints += len(users)
+	now, answers := c.clock.now(), make([]*httptest.ResponseRecorder, len(users))
 	for attempt := 1; ; attempt++ {
-		request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", strings.NewReader(string(body)))
-		request.Header = c.signature(body)
-		answer := httptest.NewRecorder()
-		c.handler.ServeHTTP(answer, request)
-		lost := c.life.dead() // its connections broke with it
+		var minting sync.WaitGroup
+		for i, u := range users {
+			if answers[i] == nil {
+				minting.Go(func() { answers[i] = c.ask(u, now) })
+			}
+		}
+		minting.Wait()
 		c.server.Provisioner.running.Wait()
 		if c.life.dead() {
 			c.reboot(t)
 		}
-		if !lost {
-			return c.carry(t, u, now, answer)
+		lost := 0
+		for _, answer := range answers {
+			if answer == nil {
+				lost++
+			}
 		}
-		if c.repeated++; attempt == 3 {
+		if c.repeated += lost; lost == 0 {
+			break
+		}
+		if attempt == 3 {
 			t.Fatalf("the sign-in failed: three servers in a row crashed under it")
 		}
 	}
+	got := make([]minted, len(users))
+	for i, u := range users {
+		got[i] = c.carry(t, u, now, answers[i])
+	}
+	return got
+}
+
+// ask posts one event. An answer of a process that is dead is lost with its connection: nil.
+func (c *city) ask(u *citizen, now time.Time) *httptest.ResponseRecorder {
+	body, err := json.Marshal(map[string]any{
+		"user_id": u.id.String(), "claims": claimsAt(now, u.id, u.email), "authentication_method": "token_refresh",
+	})
+	if err != nil {
+		panic(err)
+	}
+	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", bytes.NewReader(body))
+	request.Header = c.signature(body)
+	answer := httptest.NewRecorder()
+	c.handler.ServeHTTP(answer, request)
+	if c.life.dead() {
+		return nil
+	}
+	return answer
 }
 
 func (c *city) signature(body []byte) http.Header {
@@ -205,7 +243,7 @@ func (c *city) signature(body []byte) http.Header {
 }
 
 // carry notes what the new token carries.
-func (c *city) carry(t settler, u *citizen, now time.Time, answer *httptest.ResponseRecorder) (key, status string) {
+func (c *city) carry(t settler, u *citizen, now time.Time, answer *httptest.ResponseRecorder) minted {
 	t.Helper()
 	var said struct {
 		Claims struct {
@@ -218,13 +256,13 @@ func (c *city) carry(t settler, u *citizen, now time.Time, answer *httptest.Resp
 	if err := json.Unmarshal(answer.Body.Bytes(), &said); answer.Code != 200 || err != nil {
 		t.Fatalf("the sign-in failed: %d %s", answer.Code, answer.Body)
 	}
-	key, status = said.Claims.Metadata.Key, said.Claims.Metadata.Status
-	if key == "" {
+	got := minted{said.Claims.Metadata.Key, said.Claims.Metadata.Status}
+	if got.key == "" {
 		c.without++
-		return key, status
+		return got
 	}
-	u.carried = append(u.carried, carried{coderclient.KeyID(key), now.Add(time.Hour).Truncate(time.Second)})
-	return key, status
+	u.carried = append(u.carried, carried{coderclient.KeyID(got.key), now.Add(time.Hour).Truncate(time.Second)})
+	return got
 }
 
 // key is what Coder knows of a key of the user's, nil when it has it no more.
@@ -309,6 +347,23 @@ func (c *city) wantOneToken(t settler, u *citizen) {
 	}
 }
 
+// judge checks what a sign-in got.
+func (c *city) judge(t settler, u *citizen, got minted) {
+	t.Helper()
+	switch {
+	case c.down == nil && got.key == "":
+		t.Errorf("no key for %s though Coder was up: %s", u.email, got.status)
+	case c.down == nil:
+		c.wantAlive(t, u)
+	case got.key != "":
+		last := u.carried[len(u.carried)-1]
+		if key := c.key(u, last.keyID); key == nil || key.ExpiresAt.Before(last.until) {
+			c.fallbacks++ // a short key is better than none while Coder can't be reached
+			u.carried = u.carried[:len(u.carried)-1]
+		}
+	}
+}
+
 // TestYear is a year of fifty users with four mints a day each. Coder is down for an hour every
 // week, and the server crashes once a day, at a random call of Coder or the database.
 func TestYear(t *testing.T) {
@@ -323,51 +378,39 @@ func TestYear(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	c := newCity(t)
 	c.move(t, 50)
-	const step = 6 * time.Hour / 50
-	outageFrom, tokens := 0, make(map[string]bool)
-	for hour := 0; hour < days*24; hour += 6 {
-		if hour%(7*24) == 0 {
-			outageFrom = hour + random.IntN(7*24-1)
+	const batch, step = 10, 6 * time.Hour / 5 // ten sign in at the same time, five times in six hours
+	outage, keys := 0, make(map[string]bool)
+	for at := 0; at < days*24*5/6; at++ {
+		hour := float64(at) * step.Hours()
+		if at%(7*20) == 0 {
+			outage = at + random.IntN(7*20)
 		}
-		for i, u := range random.Perm(len(c.users)) {
-			minute := float64(hour) + float64(i)*step.Hours()
-			c.outage(minute >= float64(outageFrom) && minute < float64(outageFrom+1))
-			if hour%24 == 0 && i == 25 {
-				c.life.crashAfter(1+random.IntN(8), random.IntN(2) == 0)
-			}
-			u := c.users[u]
-			key, _ := c.mint(t, u)
-			if key != "" {
-				tokens[key] = true
-			}
-			if c.down == nil {
-				c.wantAlive(t, u)
-			} else if last := u.carried; key != "" && len(last) > 0 {
-				if k := c.key(u, coderclient.KeyID(key)); k != nil && k.ExpiresAt.Before(last[len(last)-1].until) {
-					c.fallbacks++
-				}
-				u.carried = nil // a short key is better than none while Coder can't be reached
-			}
-			if c.down == nil && key == "" {
-				t.Errorf("hour %d: no key for %s though Coder was up", hour, u.email)
-			}
-			c.clock.advance(step)
+		c.outage(at == outage) // and not at the next, which is more than an hour later
+		if at%20 == 11 {
+			c.life.crashAfter(1+random.IntN(30), random.IntN(2) == 0)
 		}
-		if c.down == nil {
+		now := c.users[at%5*batch : (at%5+1)*batch]
+		for i, got := range c.mintAll(t, now) {
+			c.judge(t, now[i], got)
+			if got.key != "" {
+				keys[got.key] = true
+			}
+		}
+		c.clock.advance(step)
+		if at%5 == 4 && c.down == nil {
 			if err := c.keeper.Turn(t.Context()); err != nil {
-				t.Errorf("hour %d: %v", hour, err)
+				t.Errorf("hour %.0f: %v", hour, err)
 			}
-			if hour%(7*24) == 72 {
-				c.reconcile(t)
-				for _, u := range c.users {
-					c.wantAlive(t, u)
-				}
+		}
+		if at%(7*20) == 60 && c.down == nil {
+			c.reconcile(t)
+			for _, u := range c.users {
+				c.wantAlive(t, u)
 			}
 		}
 		c.coder.ForgetRequests()
 		if t.Failed() {
-			t.Logf("log:\n%s", c.log)
-			t.FailNow()
+			t.Fatalf("hour %.0f, log:\n%s", hour, c.log)
 		}
 	}
 	c.outage(false)
@@ -384,5 +427,5 @@ func TestYear(t *testing.T) {
 	t.Logf("%d days, %d users: %d mints, all answered with 200 (%d repeated after a crash under them), %d crashes, %d outages of an hour; "+
 		"%d answers without a key and %d with a key shorter than the token, all while Coder was down; %d keys were handed out in all; "+
 		"at the end one live token of ours for each user; took %s",
-		days, len(c.users), c.mints, c.repeated, c.crashes, c.outages, c.without, c.fallbacks, len(tokens), time.Since(began).Round(time.Second))
+		days, len(c.users), c.mints, c.repeated, c.crashes, c.outages, c.without, c.fallbacks, len(keys), time.Since(began).Round(time.Second))
 }
