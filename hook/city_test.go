@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -118,7 +119,7 @@ func (c *city) boot(t settler) {
 	}
 	c.life, c.client, c.keeper.Coder = new(life), client, client
 	o := patient().options
-	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, 3*day
+	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, 7*day
 	ledger := mortalLedger{c.store, c.life}
 	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
 	c.life.end = provisioner.cancel
@@ -221,12 +222,9 @@ func (c *city) mintAll(t settler, users []*citizen) []minted {
 
 // ask posts one event. An answer of a process that is dead is lost with its connection: nil.
 func (c *city) ask(u *citizen, now time.Time) *httptest.ResponseRecorder {
-	body, err := json.Marshal(map[string]any{
-		"user_id": u.id.String(), "claims": claimsAt(now, u.id, u.email), "authentication_method": "token_refresh",
-	})
-	if err != nil {
-		panic(err)
-	}
+	body := fmt.Appendf(nil, `{"user_id":%[1]q,"authentication_method":"token_refresh","claims":{"sub":%[1]q,"email":%[2]q,"exp":%[3]d,`+
+		`"iat":%[4]d,"role":"authenticated","aal":"aal1","is_anonymous":false,"app_metadata":{"api_key":"stale"},"user_metadata":{}}}`,
+		u.id, u.email, now.Unix()+3600, now.Unix())
 	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", bytes.NewReader(body))
 	request.Header = c.signature(body)
 	answer := httptest.NewRecorder()

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"flag"
 	"testing"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 // made well again, and everybody must come back to one account and one token.
 func TestProperties(t *testing.T) {
 	t.Parallel()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("30") // a life is long; -rapid.checks asks for more of them
+	}
 	c := newCity(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		p := &play{c}
@@ -168,7 +172,7 @@ func (p *play) makeWell(rt *rapid.T) {
 		}
 	}
 	for range 3 { // the first mint may carry what is only then found to be dead
-		p.clock.advance(day + time.Hour)
+		p.clock.advance(7*day + time.Hour)
 		p.keepOwner()
 		for _, u := range p.users {
 			p.city.mint(rt, u)
