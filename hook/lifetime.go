@@ -22,7 +22,9 @@ type Lives interface {
 // Supabase's default before any was. What Coder itself imposes is only complained about: it may
 // change at any time, and sign-ins must go on.
 func CheckLifetime(ctx context.Context, seen Lives, configured time.Duration, log zerolog.Logger) error {
-	token, key, err := seen.Lives(ctx)
+	asking, cancel := context.WithTimeout(ctx, cleanupTimeout) // the start does not depend on the database
+	defer cancel()
+	token, key, err := seen.Lives(asking)
 	if err != nil {
 		log.Warn().Err(err).Msg("how long access tokens live is not known: one hour is assumed")
 	}
