@@ -3,6 +3,8 @@ package coderclient
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -33,6 +35,9 @@ func isDown(err error) bool {
 
 // guarded is one attempt through the breaker.
 func (c *Client) guarded(ctx context.Context, rq call, read reader) error {
+	if err := ctx.Err(); err != nil { // not Coder's fault
+		return rq.fail(answer{}, err)
+	}
 	_, err := c.breaker.Execute(func() (struct{}, error) {
 		return struct{}{}, c.attempt(ctx, rq, read)
 	})
@@ -46,11 +51,13 @@ func (c *Client) guarded(ctx context.Context, rq call, read reader) error {
 // ErrUnavailable, but for one after each cool-down; Probe is meant to be that one.
 func (c *Client) Available() bool { return c.breaker.State() == gobreaker.StateClosed }
 
-// Probe asks for something cheap, once and without a key, and so closes the breaker when Coder is back. Before the
-// cool-down is over it fails without asking.
+// Probe asks, once, who the owner's token belongs to. Unlike build information that takes Coder's database, and so it
+// closes the breaker only when Coder is really back. Before the cool-down is over it fails without asking.
 func (c *Client) Probe(ctx context.Context) error {
-	rq := buildInfoCall
-	rq.once = true
-	var info BuildInfo
-	return c.do(ctx, rq, info.reader())
+	var owner User
+	rq := call{endpoint: "probe", method: http.MethodGet, path: []string{"users", "me"}, token: c.token, once: true}
+	if err := c.do(ctx, rq, owner.reader()); err != nil {
+		return fmt.Errorf("probe: %w", err)
+	}
+	return nil
 }

@@ -35,7 +35,7 @@ func TestBreakerOpensAndHeals(t *testing.T) {
 			if down {
 				return nil, errNoRoute
 			}
-			return coderSays(200, `{"version":"v2.31.3"}`), nil
+			return coderSays(200, `{"id":"da86e93d-527e-4967-a338-87ad7c8d0db1","username":"owner"}`), nil
 		}, nil)
 		failFor(t, c, 4)
 		if !c.Available() {
@@ -111,13 +111,29 @@ func TestHalfOpenLetsOneThrough(t *testing.T) {
 func TestProbeIsOneRequest(t *testing.T) {
 	t.Parallel()
 	c, counter := inMemory(t, func(_ int, r *http.Request) (*http.Response, error) {
-		if r.URL.Path != "/api/v2/buildinfo" || r.Header.Get("Coder-Session-Token") != "" {
+		if r.URL.Path != "/api/v2/users/me" || r.Header.Get("Coder-Session-Token") == "" {
 			t.Errorf("probed with %s", r.URL)
 		}
 		return nil, errNoRoute
 	}, nil)
 	if err := c.Probe(t.Context()); err == nil || counter.count != 1 {
 		t.Errorf("%d requests, %v", counter.count, err)
+	}
+}
+
+// A caller whose time is up before the request is no sign of a Coder that is down.
+func TestEndedContextDoesNotCount(t *testing.T) {
+	t.Parallel()
+	c, counter := inMemory(t, func(int, *http.Request) (*http.Response, error) { return nil, errNoRoute }, nil)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	for range 10 {
+		if err := c.Probe(ctx); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	if counter.count != 0 || !c.Available() {
+		t.Errorf("%d requests, available %v", counter.count, c.Available())
 	}
 }
 

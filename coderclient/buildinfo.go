@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // BuildInfo is what a Coder server says of itself to anybody.
@@ -12,6 +13,8 @@ type BuildInfo struct {
 	DashboardURL   string `json:"dashboard_url"`
 	DeploymentID   string `json:"deployment_id"`   // since 2024
 	WorkspaceProxy bool   `json:"workspace_proxy"` // true: a proxy, which has no user API
+
+	Date time.Time `json:"-"` // Coder's clock, to the second; zero when it did not say
 }
 
 var buildInfoCall = call{endpoint: "build_info", method: http.MethodGet, path: []string{"buildinfo"}}
@@ -26,5 +29,10 @@ func (c *Client) BuildInfo(ctx context.Context) (BuildInfo, error) {
 }
 
 func (i *BuildInfo) reader() reader {
-	return reading(i, func() bool { return i.Version != "" })
+	read := reading(i, func() bool { return i.Version != "" })
+	return func(ans answer) error {
+		err := read(ans)
+		i.Date, _ = http.ParseTime(ans.header.Get("Date")) // zero where it is none
+		return err
+	}
 }

@@ -182,7 +182,7 @@ func TestTransportError(t *testing.T) {
 	c, _ := inMemory(t, func(int, *http.Request) (*http.Response, error) { return nil, errNoRoute }, nil)
 	err := c.Probe(t.Context())
 	onlyIs(t, err, coderclient.ErrUnavailable)
-	if want := "GET /api/v2/buildinfo: dial tcp: no route to host"; err.Error() != want || !errors.Is(err, errNoRoute) {
+	if want := "probe: GET /api/v2/users/me: dial tcp: no route to host"; err.Error() != want || !errors.Is(err, errNoRoute) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -15,11 +15,19 @@ func echoed(claims []byte) []byte {
 	return slices.Concat([]byte(`{"claims":`), claims, []byte(`}`))
 }
 
-// with is the answer with one member of app_metadata set.
+// maxAnswer is what Supabase Auth reads, in bytes: a longer answer fails the sign-in.
+const maxAnswer = 200 << 10
+
+// with is the answer with one member of app_metadata set, or unchanged if that
+// makes it longer than Supabase Auth takes.
 func (ev *event) with(name, value string) []byte {
 	body := make([]byte, 0, len(ev.Claims)+len(name)+len(value)+64)
 	body = append(body, `{"claims":`...)
-	return append(ev.slot.set(body, ev.Claims, name, value), '}')
+	body = append(ev.slot.set(body, ev.Claims, name, value), '}')
+	if len(body) > maxAnswer {
+		return echoed(ev.Claims)
+	}
+	return body
 }
 
 // rejection makes Supabase Auth refuse the sign-in with this status and text.

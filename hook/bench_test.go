@@ -31,7 +31,7 @@ func BenchmarkHandler(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := &Server{
-		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: storedKey{},
+		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: storedKey{}, Provisioner: &Provisioner{Metrics: NewMetrics()},
 		Deadline: 2500 * time.Millisecond, Now: func() time.Time { return now }, Log: zerolog.New(io.Discard),
 	}
 	handler := s.Handler()

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"coderhook/coderclient"
@@ -20,6 +20,9 @@ import (
 // That the name is made of the uuid is what ours relies on: with names made of anything that a
 // user chooses, somebody could wait for us in Coder with another's name.
 var usernameDigits = [...]int{8, 12, 16, 20, 24, 28}
+
+// errForeignAccount: an e-mail proves nothing, so that account is not ours to take.
+var errForeignAccount = errors.New("a Coder account with this e-mail exists that was not made for this user")
 
 func usernames(user uuid.UUID) []string {
 	digits := strings.ReplaceAll(user.String(), "-", "")
@@ -141,7 +144,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		user, err = p.Coder.User(ctx, name)
 		switch {
 		case errors.Is(err, coderclient.ErrNotFound):
-			return coderUser{}, fmt.Errorf("%w: a Coder account with this e-mail exists that was not made for this user", errConflict)
+			return coderUser{}, fmt.Errorf("%w: %w", errConflict, errForeignAccount)
 		case err != nil:
 			return coderUser{}, fmt.Errorf("read Coder user of that name: %w", err)
 		}
@@ -186,23 +189,15 @@ func refuseSuspended(user coderclient.User) error {
 	return nil
 }
 
-// organizationCache remembers where new users go: it is asked once.
-type organizationCache struct {
-	mu sync.Mutex
-	id uuid.UUID
-}
+// organizationCache remembers where new users go. It is not locked while Coder is asked: when
+// Coder hangs, all who ask must find out for themselves, and at the same time.
+type organizationCache struct{ id atomic.Pointer[uuid.UUID] }
 
-func (o *organizationCache) forget() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.id = uuid.Nil
-}
+func (o *organizationCache) forget() { o.id.Store(nil) }
 
 func (p *Provisioner) organization(ctx context.Context) (uuid.UUID, error) {
-	p.org.mu.Lock()
-	defer p.org.mu.Unlock()
-	if p.org.id != uuid.Nil {
-		return p.org.id, nil
+	if id := p.org.id.Load(); id != nil {
+		return *id, nil
 	}
 	org, err := p.readOrganization(ctx)
 	if errors.Is(err, coderclient.ErrNotFound) {
@@ -211,7 +206,7 @@ func (p *Provisioner) organization(ctx context.Context) (uuid.UUID, error) {
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("read organization: %w", err)
 	}
-	p.org.id = org.ID
+	p.org.id.Store(&org.ID)
 	return org.ID, nil
 }
 

@@ -14,6 +14,8 @@ import (
 // counts, and a lone surrogate or a broken byte somewhere in the metadata fails no sign-in.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
+func unmarshal(text []byte, into any) error { return json.Unmarshal(text, into, lenient) }
+
 // event is what Supabase Auth posts on a token mint
 // (supabase/auth, internal/hooks/v0hooks, CustomAccessTokenInput).
 type event struct {
@@ -43,13 +45,13 @@ func (c claims) expiresAt() time.Time { return time.Unix(c.Expires, 0) }
 // parseEvent decodes a verified body. The error's text is for the sender.
 func parseEvent(body []byte) (*event, error) {
 	ev := new(event)
-	if err := json.Unmarshal(body, ev, lenient); err != nil {
+	if err := unmarshal(body, ev); err != nil {
 		return nil, errors.New("the body is not the JSON object of a custom access token hook")
 	}
 	if ev.Claims.Kind() != '{' {
 		return nil, errors.New("claims is not an object")
 	}
-	if err := json.Unmarshal(ev.Claims, &ev.claims, lenient); err != nil {
+	if err := unmarshal(ev.Claims, &ev.claims); err != nil {
 		return nil, errors.New("claims: sub, email, exp, role, aal, client_id or is_anonymous has the wrong type")
 	}
 	var err error
@@ -80,7 +82,7 @@ func (ev *event) callID() string {
 	var metadata struct {
 		UUID string `json:"uuid"`
 	}
-	if err := json.Unmarshal(ev.Metadata, &metadata, lenient); err != nil || len(metadata.UUID) > 64 {
+	if err := unmarshal(ev.Metadata, &metadata); err != nil || len(metadata.UUID) > 64 {
 		return ""
 	}
 	return metadata.UUID

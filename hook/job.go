@@ -37,6 +37,16 @@ type job struct {
 // release lets the key be written: an answer is out.
 func (j *job) release() { j.once.Do(func() { close(j.answered) }) }
 
+// isDone reports whether the key was there already, and is only not stored yet.
+func (j *job) isDone() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // finish gives the result to all who wait. Only the first call counts.
 func (j *job) finish(key string, err error) {
 	if j.finished {
@@ -79,37 +89,53 @@ func (p *Provisioner) leave(j *job) {
 	delete(p.jobs, j.user)
 }
 
-// acquire takes the user's lease and one of the slots, which makeKey gives back. Where another
+// acquire takes one of the slots, which makeKey gives back, and the user's lease. Where another
 // replica has the lease, it waits, holding no slot, for the key that is being made there,
-// or for the lease of a killed holder to run out.
+// which it returns, or for the lease of a killed holder to run out.
 func (p *Provisioner) acquire(j *job) (key string, err error) {
+	p.Metrics.waiting.Inc()
+	defer p.Metrics.waiting.Dec()
 	ctx, cancel := context.WithTimeout(p.base, p.Timeout)
 	defer cancel()
 	for {
-		if err := p.takeSlot(ctx); err != nil {
-			return "", err
-		}
-		claimed := p.Ledger.Claim(ctx, j.lease, p.LeaseTTL)
-		if claimed != nil && !errors.Is(claimed, store.ErrLeased) {
-			p.freeSlot()
-			return "", fmt.Errorf("provision: %w", claimed)
-		}
-		// Whoever held the lease before may have finished since we looked.
-		key, err := p.lookAgain(ctx, j)
-		if claimed == nil && err == nil && key == "" {
-			return "", nil
-		}
-		p.freeSlot()
-		if claimed == nil {
-			p.releaseLease(j.lease)
-		}
-		if err != nil || key != "" {
-			return key, err
+		if !j.known.Leased {
+			key, held, err := p.claim(ctx, j)
+			if held || err != nil || key != "" {
+				return key, err
+			}
 		}
 		if err := sleep(ctx, p.Poll); err != nil {
 			return "", fmt.Errorf("wait for the lease: %w", err)
 		}
+		if key, err := p.lookAgain(ctx, j); err != nil || key != "" {
+			return key, err
+		}
 	}
+}
+
+// claim holds slot and lease if it says so, and neither otherwise.
+func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool, err error) {
+	if err := p.takeSlot(ctx); err != nil {
+		return "", false, err
+	}
+	defer func() {
+		if !held {
+			p.freeSlot()
+		}
+	}()
+	switch err := p.Ledger.Claim(ctx, j.lease, p.LeaseTTL); {
+	case errors.Is(err, store.ErrLeased):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("provision: %w", err)
+	}
+	// Whoever held the lease before may have finished since we looked.
+	key, err = p.lookAgain(ctx, j)
+	if err != nil || key != "" {
+		p.releaseLease(j.lease)
+		return key, false, err
+	}
+	return "", true, nil
 }
 
 func (p *Provisioner) takeSlot(ctx context.Context) error {

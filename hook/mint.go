@@ -25,6 +25,8 @@ type made struct {
 // makeKey makes sure that the Coder user exists and mints a key for it.
 func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	defer p.freeSlot()
+	p.Metrics.inFlight.Inc()
+	defer p.Metrics.inFlight.Dec()
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	user, err := p.coderUser(ctx, j)

@@ -14,6 +14,8 @@ var errSuspended = errors.New("the user is suspended in Coder")
 // persist writes the key to ledger and profile, after the answer and for as long as the
 // sign-in's own transaction keeps the user uncommitted or the profile locked.
 func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
+	p.Metrics.unstored.Inc()
+	defer p.Metrics.unstored.Dec()
 	select {
 	case <-j.answered:
 	case <-ctx.Done():

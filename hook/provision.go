@@ -54,9 +54,10 @@ type Coder interface {
 // process by the table of jobs, across replicas by the lease in the ledger.
 type Provisioner struct {
 	Options
-	Ledger Ledger
-	Coder  Coder
-	Log    zerolog.Logger
+	Ledger  Ledger
+	Coder   Coder
+	Log     zerolog.Logger
+	Metrics *Metrics
 
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
@@ -109,7 +110,7 @@ func DefaultOptions() Options {
 func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *Provisioner {
 	base, cancel := context.WithCancel(context.Background())
 	return &Provisioner{
-		Options: o, Ledger: ledger, Coder: coder, Log: log,
+		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
 		jobs:   make(map[uuid.UUID]*job),
 		tended: make(map[uuid.UUID]bool),
 		slots:  make(chan struct{}, o.Concurrency),
@@ -129,9 +130,10 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
+	made := !j.isDone()
 	select {
 	case <-j.done:
-		return resolution{key: j.key, err: j.err, answered: j.release}
+		return resolution{key: j.key, made: made, err: j.err, answered: j.release}
 	case <-ctx.Done():
 		return resolution{err: errPending, answered: j.release}
 	}

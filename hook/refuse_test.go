@@ -139,3 +139,24 @@ func TestUnknownErrorsAreNotShown(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// A sign-in whose claims leave no room for a key goes on without one.
+func TestAnswerFitsSupabaseAuth(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	claims := claimsOf(user, "ada@example.com")
+	claims["app_metadata"] = map[string]any{}
+	claims["user_metadata"] = map[string]any{"big": ""}
+	room := maxAnswer - len(mustJSON(t, map[string]any{"claims": claims}))
+	for filling, wantKey := range map[int]bool{room - 100: true, room - 10: false} {
+		claims["user_metadata"] = map[string]any{"big": strings.Repeat("x", filling)}
+		got := w.mintClaims(t, user, claims)
+		if got.status != 200 || len(got.body) > maxAnswer || (got.key(t) != "") != wantKey {
+			t.Errorf("%d bytes of room: %d, %d bytes, key %.10s", room-filling, got.status, len(got.body), got.key(t))
+		}
+	}
+	if MaxBody != 1<<20 {
+		t.Errorf("bodies are read up to %d bytes", MaxBody)
+	}
+}

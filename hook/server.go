@@ -23,7 +23,8 @@ import (
 // MaxBody is how many bytes of a request are read at most.
 const MaxBody = 1 << 20
 
-// Server answers Supabase Auth and the load balancer. All fields but Checks are required.
+// Server answers Supabase Auth, the product's front end and the load balancer.
+// All fields but Checks and FrontEnd are required.
 type Server struct {
 	Verifier      *Verifier
 	Policy        Policy
@@ -34,6 +35,7 @@ type Server struct {
 	Now           func() time.Time
 	Log           zerolog.Logger
 	Checks        map[string]Check // dependencies shown by /readyz, by name
+	FrontEnd      FrontEnd
 
 	draining atomic.Bool
 }
@@ -53,6 +55,7 @@ func (s *Server) Handler() http.Handler {
 	e.HTTPErrorHandler = s.handleError
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.closeWhenDraining)
 	e.POST("/hooks/custom-access-token", s.customAccessToken)
+	s.addFrontEnd(e)
 	e.GET("/healthz", healthz)
 	e.GET("/readyz", s.ready)
 	return e

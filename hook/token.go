@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-	"github.com/rs/zerolog"
 )
 
 // Accounts is what a mint reads.
@@ -22,28 +21,28 @@ type Accounts interface {
 
 // customAccessToken answers one token mint.
 func (s *Server) customAccessToken(c echo.Context) error {
-	started := time.Now()
-	line := s.Log.Info()
-	defer func() { line.Dur("duration_ms", time.Since(started)).Msg("token mint") }()
+	record := s.newRecord()
+	defer record.end()
 	// A twentieth is kept for the way back.
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline-s.Deadline/20)
 	defer cancel()
 
 	ev, err := s.receive(c)
 	if err != nil {
-		line.Str("outcome", "refused").AnErr("reason", err)
+		record.is("refused", refusal(err))
+		record.line.AnErr("error", err)
 		return err
 	}
-	line.Stringer("user_id", ev.user).Str("method", ev.Method).Str("call_id", ev.callID()).
+	record.line.Stringer("user_id", ev.user).Str("method", ev.Method).Str("call_id", ev.callID()).
 		Str("webhook_id", c.Request().Header.Get("webhook-id"))
 	if reason := s.Policy.skip(ev.claims); reason != "" {
-		line.Str("outcome", "skipped").Str("reason", reason)
+		record.is("skipped", reason)
 		return answer(c, echoed(ev.Claims))
 	}
-	found := s.resolve(ctx, ev, line)
+	found := s.resolve(ctx, ev, record)
 	defer found.answered() // even after a panic: what waits for the answer must not wait for ever
-	err = s.deliver(c, ev, found, line)
-	line.AnErr("undelivered", err)
+	err = s.deliver(c, ev, found, record)
+	record.line.AnErr("undelivered", err)
 	return err
 }
 
@@ -67,45 +66,58 @@ func (s *Server) receive(c echo.Context) (*event, error) {
 	return ev, nil
 }
 
+// refusal is the reason for a refused request, by its status.
+func refusal(err error) string {
+	if known, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return http.StatusText(known.Code)
+	}
+	return "internal error"
+}
+
 // resolution is the key for a token, or why there is none.
 type resolution struct {
 	key      string
+	made     bool // while the caller waited
 	err      error
 	answered func() // to be called once the answer is out
 }
 
 // resolve finds the user's key, and has one made where there is none that outlives the token.
-func (s *Server) resolve(ctx context.Context, ev *event, line *zerolog.Event) resolution {
+func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolution {
 	started := time.Now()
 	account, err := s.Accounts.Lookup(ctx, ev.user)
-	line.Dur("lookup_ms", time.Since(started))
+	record.stage("lookup", started)
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
 	wanted := request{user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account}
 	state := s.Provisioner.judge(account, wanted.until, s.Now())
 	if state.usable() {
-		line.Str("reason", "key found")
+		record.reason = reasonFound
 		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
 	}
+	looked := time.Now()
 	found := s.Provisioner.Provision(ctx, wanted)
-	line.Dur("provision_ms", time.Since(started))
+	record.reason = reasonMade
+	record.stage("provision", looked)
 	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
-		line.AnErr("renewal", found.err)
+		record.reason = reasonShort
+		record.line.AnErr("renewal", found.err)
 		found.key, found.err = account.APIKey, nil
 	}
 	return found
 }
 
 // deliver sends the claims with the key, or with the reason why it is missing.
-func (s *Server) deliver(c echo.Context, ev *event, found resolution, line *zerolog.Event) error {
+func (s *Server) deliver(c echo.Context, ev *event, found resolution, record *record) error {
 	if found.err == nil {
-		line.Str("outcome", "injected")
+		record.outcome = "injected"
 		return answer(c, ev.with(keyMember, found.key))
 	}
 	status := statusOf(found.err)
-	line.Str("outcome", string(status)).AnErr("reason", found.err)
+	record.is(string(status), reasonNoKey)
+	record.line.AnErr("error", found.err)
 	if s.RejectOnError {
 		return answer(c, rejection(status))
 	}

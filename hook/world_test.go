@@ -87,7 +87,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	provisioner := NewProvisioner(s.options, w.store, client, log)
 	r := &replica{client: client, Server: &Server{
 		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
-		Deadline: 2500 * time.Millisecond, Now: s.clock.now, Log: log,
+		Deadline: 2500 * time.Millisecond, Now: s.clock.now, Log: log, FrontEnd: FrontEnd{Apps: client},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {

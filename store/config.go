@@ -31,9 +31,15 @@ type profiles struct {
 }
 
 // profiles applies the defaults and checks the names.
-// Check says what is wrong with the names of the product's table, without asking the database.
-func (c Config) Check() error {
+// CheckNames says what is wrong with the names of the product's table, without asking the database.
+func (c Config) CheckNames() error {
 	_, err := c.profiles()
+	return err
+}
+
+// CheckURL says what is wrong with the URL, without using it.
+func (c Config) CheckURL() error {
+	_, err := c.pool()
 	return err
 }
 

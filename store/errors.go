@@ -34,9 +34,11 @@ const (
 	adminShutdown        = "57P01"
 	crashShutdown        = "57P02"
 	deadlockDetected     = "40P01"
+	duplicateStatement   = "42P05"
 	foreignKeyViolation  = "23503"
 	insufficientRights   = "42501"
 	invalidSchemaName    = "3F000"
+	unknownStatement     = "26000"
 	lockNotAvailable     = "55P03"
 	serializationFailure = "40001"
 	undefinedColumn      = "42703"
@@ -64,16 +66,27 @@ func explain(err error) error {
 	return err
 }
 
-// again calls f, and once more if it met a connection that the server or
-// something in between had closed while it was idle. All our statements can be
-// repeated: a lease's owner who claims, extends or writes twice changes nothing.
+// maxTries is for again: a connection of the kind that failed may be met once more.
+const maxTries = 3
+
+// again calls f, and calls it again if it met a connection that the server or
+// something in between had closed while it was idle, or a pooler that gives each
+// statement another server. All our statements can be repeated: a lease's owner
+// who claims, extends or writes twice changes nothing.
 func (s *Store) again(ctx context.Context, f func() error) error {
-	err := f()
-	if !stale(err) || ctx.Err() != nil {
-		return err
+	for try := 1; ; try++ {
+		err := f()
+		if err == nil || ctx.Err() != nil || try == maxTries {
+			return err
+		}
+		switch state := sqlState(err); {
+		case state == unknownStatement, state == duplicateStatement:
+			s.unprepared.Store(true)
+		case try > 1 || !stale(err):
+			return err
+		}
+		s.pool.Reset() // the other connections are of the same kind
 	}
-	s.pool.Reset() // the other idle connections are as old
-	return f()
 }
 
 // stale reports whether err means that an open connection was lost, as opposed

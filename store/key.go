@@ -28,7 +28,16 @@ func (k Key) GoString() string { return k.String() }
 // Local to the transaction, as a pooler demands. A sign-in may hold the row for
 // seconds: better to come back than to queue behind it, where others would
 // queue behind us.
-const lockTimeoutSQL = `select set_config('lock_timeout', '500ms', true)`
+//
+// The other two end a transaction whose client has fallen silent: its lock would
+// keep the user from signing in for as long as TCP takes to notice.
+const lockTimeoutSQL = `
+select set_config('lock_timeout', '500ms', true),
+       set_config('statement_timeout', '5s', true),
+       set_config('idle_in_transaction_session_timeout', '5s', true)`
+
+// storeTimeout bounds one try to store a key.
+const storeTimeout = 10 * time.Second
 
 const updateProfileSQL = `update {table} set {key} = $2 where {id} = $1`
 
@@ -50,6 +59,8 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	case <-ctx.Done():
 		return fmt.Errorf("store key: %w", ctx.Err())
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.

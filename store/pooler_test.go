@@ -25,6 +25,7 @@ func TestThroughPgBouncer(t *testing.T) {
 	}{
 		"known by its port":      {6543, ""},
 		"known by its parameter": {5432, "&pgbouncer=true"},
+		"found out":              {5432, ""},
 		"simple protocol":        {6543, "&default_query_exec_mode=simple_protocol"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,6 +23,10 @@ type Store struct {
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
 	writers chan struct{}
+
+	// unprepared is set once prepared statements turn out not to survive on this
+	// way to the database.
+	unprepared atomic.Bool
 }
 
 // statements are the queries that name the product's table.
@@ -40,19 +45,27 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
-	if err != nil {
-		return nil, fmt.Errorf("open database pool: %w", err)
-	}
-	return &Store{
-		pool: pool,
+	s := &Store{
 		sql: statements{
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
 		},
 		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
-	}, nil
+	}
+	poolConfig.BeforeConnect = s.withoutPreparing
+	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
+		return nil, fmt.Errorf("open database pool: %w", err)
+	}
+	return s, nil
+}
+
+// withoutPreparing makes new connections prepare nothing, once that is known to fail.
+func (s *Store) withoutPreparing(_ context.Context, cfg *pgx.ConnConfig) error {
+	if s.unprepared.Load() {
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	return nil
 }
 
 // Close waits for the queries under way and closes all connections.

@@ -11,14 +11,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"coderhook/hook"
 	"coderhook/store/storetest/pgserver"
 
 	"github.com/google/uuid"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 // recording is the request of a real Supabase Auth that is replayed.
@@ -83,52 +82,28 @@ func (s *stack) sampleEvent(user uuid.UUID, email string) ([]byte, error) {
 	if err := json.Unmarshal(content, &recorded); err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
-	var old struct {
-		UserID string `json:"user_id"`
-		Claims struct {
-			Email string `json:"email"`
-			Exp   int64  `json:"exp"`
-			Iat   int64  `json:"iat"`
-		} `json:"claims"`
-	}
-	if err := json.Unmarshal([]byte(recorded.Request.Body), &old); err != nil {
+	body, err := hook.Replay([]byte(recorded.Request.Body), user, email, time.Now())
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
-	now := time.Now().Unix()
-	return []byte(strings.NewReplacer(
-		old.UserID, user.String(),
-		old.Claims.Email, email,
-		strconv.FormatInt(old.Claims.Exp, 10), strconv.FormatInt(now+3600, 10),
-		strconv.FormatInt(old.Claims.Iat, 10), strconv.FormatInt(now, 10),
-	).Replace(recorded.Request.Body)), nil
+	return body, nil
 }
 
 // signed is a request as Supabase Auth would send it now.
-func (s *stack) signed(ctx context.Context, body []byte) (*http.Request, error) {
+func (s *stack) signed(ctx context.Context) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		"http://"+s.server.address()+"/hooks/custom-access-token", bytes.NewReader(body))
+		"http://"+s.server.address()+"/hooks/custom-access-token", bytes.NewReader(s.event))
 	if err != nil {
 		return nil, err
 	}
-	secret, _, _ := strings.Cut(s.secret, "|")
-	webhook, err := standardwebhooks.NewWebhook(strings.TrimPrefix(secret, "v1,"))
-	if err != nil {
+	if r.Header, err = hook.Sign(s.secret, uuid.NewString(), time.Now(), s.event); err != nil {
 		return nil, fmt.Errorf("CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: %w", err)
 	}
-	id, now := uuid.NewString(), time.Now()
-	signature, err := webhook.Sign(id, now, body)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("webhook-id", id)
-	r.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
-	r.Header.Set("webhook-signature", signature)
 	return r, nil
 }
 
 func (s *stack) mint(ctx context.Context) (mint, error) {
-	r, err := s.signed(ctx, s.event)
+	r, err := s.signed(ctx)
 	if err != nil {
 		return mint{}, err
 	}

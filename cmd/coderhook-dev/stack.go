@@ -138,6 +138,7 @@ func (s *stack) startServer(ctx context.Context) error {
 	var err error
 	s.server, err = startProcess(binary, append(withoutOurs(os.Environ()),
 		"LISTEN_ADDR="+cmp.Or(s.getenv("LISTEN_ADDR"), ":8787"),
+		"ADMIN_ADDR="+cmp.Or(s.getenv("ADMIN_ADDR"), "127.0.0.1:0"),
 		"DATABASE_URL="+s.databaseURL,
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS="+s.secret,
 		"CODER_URL="+s.proxy.url,

@@ -21,7 +21,7 @@ func (s *stack) showUse() {
 
 // curl is the sample request as a command for the shell.
 func (s *stack) curl() string {
-	r, err := s.signed(context.Background(), s.event)
+	r, err := s.signed(context.Background())
 	if err != nil {
 		return err.Error()
 	}

@@ -9,9 +9,18 @@ import (
 	"coderhook/store"
 )
 
+// maxDeadline leaves Supabase Auth time for its own work.
+const maxDeadline = 4 * time.Second
+
+// secretsVariable holds the hook's secrets.
+const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
+
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
+	admin      string
+	certFile   string
+	keyFile    string
 	drainDelay time.Duration
 	logging    logging
 	database   store.Config
@@ -19,6 +28,8 @@ type config struct {
 	verifier   *hook.Verifier
 	policy     hook.Policy
 	options    hook.Options
+	tokens     *hook.AccessTokens // nil: no front end
+	cors       hook.CORS
 	deadline   time.Duration
 	reject     bool
 	upkeep     upkeep
@@ -31,6 +42,9 @@ func readConfig(get func(string) string) (config, error) {
 	v := &variables{get: get}
 	c := config{
 		listen:     v.text("LISTEN_ADDR", ":8787"),
+		admin:      v.text("ADMIN_ADDR", "127.0.0.1:8788"),
+		certFile:   v.text("TLS_CERT_FILE", ""),
+		keyFile:    v.text("TLS_KEY_FILE", ""),
 		drainDelay: v.duration("DRAIN_DELAY", time.Second, 0),
 		logging:    readLogging(v),
 		database:   readDatabase(v),
@@ -38,12 +52,17 @@ func readConfig(get func(string) string) (config, error) {
 		verifier:   readSecrets(v),
 		policy:     readPolicy(v),
 		options:    readProvisioning(v),
+		tokens:     readAccessTokens(v),
+		cors:       readCORS(v),
 		deadline:   v.duration("HOOK_DEADLINE", 2500*time.Millisecond, 100*time.Millisecond),
 		reject:     v.oneOf("ON_ERROR", "omit", "reject") == "reject",
 		upkeep:     readUpkeep(v),
 	}
-	if c.deadline >= 5*time.Second {
-		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set 4s or less", c.deadline)
+	if c.deadline > maxDeadline {
+		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set %s or less", c.deadline, maxDeadline)
+	}
+	if (c.certFile == "") != (c.keyFile == "") {
+		v.fault("TLS_CERT_FILE", "goes together with TLS_KEY_FILE; set both or none")
 	}
 	return c, v.err()
 }
@@ -63,8 +82,11 @@ func readDatabase(v *variables) store.Config {
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 	}
-	if err := c.Check(); err != nil {
+	if err := c.CheckNames(); err != nil {
 		v.fault("PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN", "%w; write them like public.profiles, id, api_key", err)
+	}
+	if err := c.CheckURL(); c.URL != "" && err != nil {
+		v.fault("DATABASE_URL", "%w", err)
 	}
 	return c
 }
@@ -78,24 +100,27 @@ func readCoder(v *variables) coderclient.Config {
 	if token != "" && coderclient.KeyID(token) == "" {
 		v.fault("CODER_OWNER_TOKEN", "is not a Coder token: it has 10 characters, a hyphen and 22 more")
 	}
-	return coderclient.Config{
+	c := coderclient.Config{
 		URL:         v.address("CODER_URL", base, "https", "http"),
 		Token:       func() string { return token },
 		LoginType:   v.oneOf("CODER_LOGIN_TYPE", "auto", "none", "password", "oidc", "github"),
 		Scope:       v.text("CODER_TOKEN_SCOPE", "all"),
 		CallTimeout: 5 * time.Second,
 	}
+	if _, err := coderclient.New(c); c.URL != "" && err != nil {
+		v.fault("CODER_URL", "%w", err)
+	}
+	return c
 }
 
 func readSecrets(v *variables) *hook.Verifier {
-	const name = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
-	secrets := v.required(name, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
+	secrets := v.required(secretsVariable, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
 	if secrets == "" {
 		return nil
 	}
 	verifier, err := hook.NewVerifier(secrets, time.Now)
 	if err != nil {
-		v.fault(name, "%w", err)
+		v.fault(secretsVariable, "%w", err)
 	}
 	return verifier
 }

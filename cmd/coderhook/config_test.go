@@ -61,7 +61,10 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"empty secret":      {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "v1,whsec_", "too weak"},
 		"both":              {"CODER_OWNER_TOKEN_FILE", empty, "CODER_OWNER_TOKEN: set together with CODER_OWNER_TOKEN_FILE; set only one"},
 		"duration":          {"HOOK_DEADLINE", "fast", `HOOK_DEADLINE: "fast" is not a duration; write it like 2.5s`},
-		"duration too long": {"HOOK_DEADLINE", "6s", "HOOK_DEADLINE: 6s is too long"},
+		"duration too long": {"HOOK_DEADLINE", "4.9s", "HOOK_DEADLINE: 4.9s is too long"},
+		"same columns":      {"PROFILES_KEY_COLUMN", "id", "PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN: "},
+		"database option":   {"DATABASE_URL", "postgres://u:p@h/db?sslmode=bogus", "DATABASE_URL: "},
+		"coder URL's query": {"CODER_URL", "https://coder.example.com/?x=1", "CODER_URL: "},
 		"negative duration": {"CODER_TOKEN_LIFETIME", "-1h", "CODER_TOKEN_LIFETIME: -1h0m0s is too short"},
 		"unknown value":     {"ON_ERROR", "panic", `ON_ERROR: "panic" is not known; set one of omit, reject`},
 		"number":            {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
@@ -117,6 +120,12 @@ func TestConfigReadsSecretsFromFiles(t *testing.T) {
 // What is wrong with a secret is said without the secret.
 func TestConfigFaultsShowNoSecret(t *testing.T) {
 	t.Parallel()
+	variables := goodVariables()
+	delete(variables, "CODER_OWNER_TOKEN")
+	variables["CODER_OWNER_TOKEN_FILE"] = goodToken // instead of a file's name
+	if _, err := read(variables); err == nil || strings.Contains(err.Error(), goodToken) {
+		t.Errorf("got %v", err)
+	}
 	_, err := read(map[string]string{
 		"DATABASE_URL":                     "postgres://u:hunter2@ho st:x/db",
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": "v1,whsec_hunter2",
@@ -125,5 +134,51 @@ func TestConfigFaultsShowNoSecret(t *testing.T) {
 	})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestConfigOfTheFrontEnd(t *testing.T) {
+	t.Parallel()
+	const secret = "a secret of the project that has at least 32 characters"
+	for name, test := range map[string]struct{ set, value, want string }{
+		"not a URL":       {"SUPABASE_URL", "project.supabase.co", "SUPABASE_URL: is not a URL with https://"},
+		"with a path":     {"SUPABASE_URL", "https://project.supabase.co/auth/v1", "SUPABASE_URL: is more than a host; set the project's URL alone"},
+		"with a key":      {"SUPABASE_URL", "https://project.supabase.co?apikey=hunter2", "SUPABASE_URL: is more than a host"},
+		"anon key":        {"SUPABASE_JWT_SECRET", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.x", "SUPABASE_JWT_SECRET: is a JWT"},
+		"short secret":    {"SUPABASE_JWT_SECRET", "hunter2", "SUPABASE_JWT_SECRET: is too weak: it has 7 bytes, at least 32"},
+		"origin's slash":  {"CORS_ORIGINS", "https://app.example.com/", `CORS_ORIGINS: "https://app.example.com/" is not an origin`},
+		"all and another": {"CORS_ORIGINS", "*,https://app.example.com", `CORS_ORIGINS: "*" beside other origins`},
+		"credentials":     {"CORS_CREDENTIALS", "yes", `CORS_CREDENTIALS: "yes" is not known`},
+	} {
+		variables := goodVariables()
+		variables[test.set] = test.value
+		if _, err := read(variables); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+	}
+	variables := goodVariables()
+	variables["CORS_ORIGINS"], variables["CORS_CREDENTIALS"] = "*", "true"
+	if _, err := read(variables); err == nil || !strings.Contains(err.Error(), `CORS_ORIGINS: "*" together with credentials`) {
+		t.Errorf(`"*" with credentials: %v`, err)
+	}
+	if c, err := read(goodVariables()); err != nil || c.tokens != nil || len(c.cors.Origins) > 0 {
+		t.Errorf("without variables there is no front end: %+v, %v", c, err)
+	}
+	file := filepath.Join(t.TempDir(), "jwt-secret")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []map[string]string{
+		{"SUPABASE_URL": "https://project.supabase.co/"},
+		{"SUPABASE_JWT_SECRET": secret},
+		{"SUPABASE_JWT_SECRET_FILE": file, "CORS_ORIGINS": "https://app.example.com, http://localhost:5173", "CORS_CREDENTIALS": "true"},
+	} {
+		variables := goodVariables()
+		for name, value := range set {
+			variables[name] = value
+		}
+		if c, err := read(variables); err != nil || c.tokens == nil {
+			t.Errorf("%v: %v", set, err)
+		}
 	}
 }

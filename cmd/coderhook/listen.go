@@ -2,17 +2,29 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 // lastAccept is how long we still accept connections that are already on their way.
 const lastAccept = 20 * time.Millisecond
+
+// Limits of one server. Supabase Auth sends small headers and keeps few connections; the largest
+// headers are a front end's, with an access token in them.
+const (
+	maxConnections = 1024
+	maxHeaderBytes = 48 << 10
+)
 
 // frontDoor serves HTTP and leaves without breaking a request. http.Server.Shutdown alone drops
 // those that it reads after it was called, on connections that are accepted already:
@@ -20,12 +32,14 @@ const lastAccept = 20 * time.Millisecond
 type frontDoor struct {
 	server   *http.Server
 	listener *net.TCPListener
+	limited  net.Listener // the same, for so many connections at a time
 	served   chan error
 
 	mu   sync.Mutex
 	busy map[net.Conn]bool // accepted, and not idle since
 }
 
+// openFrontDoor listens on addr; serve answers.
 func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*frontDoor, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -42,10 +56,22 @@ func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*fro
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         d.connState,
+		ErrorLog:          log.New(io.Discard, "", 0), // broken handshakes of strangers
 	}
-	go func() { d.served <- d.server.Serve(d) }()
+	d.limited = netutil.LimitListener(d, maxConnections)
 	return d, nil
+}
+
+// serve answers until close is called, with TLS if there is a certificate.
+func (d *frontDoor) serve(cert *certificate) {
+	if cert == nil {
+		d.served <- d.server.Serve(d.limited)
+		return
+	}
+	d.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+	d.served <- d.server.ServeTLS(d.limited, "", "")
 }
 
 // close ends it within ctx.
@@ -53,7 +79,12 @@ func (d *frontDoor) close(ctx context.Context) error {
 	if err := d.listener.SetDeadline(time.Now().Add(lastAccept)); err != nil {
 		return err
 	}
-	<-d.served
+	select {
+	case <-d.served:
+	case <-time.After(2 * lastAccept): // at the limit of connections nobody accepts
+		_ = d.limited.Close()
+		<-d.served
+	}
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for d.isBusy() {

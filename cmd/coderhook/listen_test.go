@@ -21,6 +21,7 @@ func TestAcceptedConnectionsAreAnswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	go door.serve(nil)
 	conns := make([]net.Conn, 20)
 	for i := range conns {
 		if conns[i], err = net.Dial("tcp", door.Addr().String()); err != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,8 +17,11 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
+		if !errors.Is(err, errReported) {
+			fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
+		}
 		os.Exit(1)
 	}
 }
@@ -25,9 +29,11 @@ func main() {
 // program is the command line. All settings are variables: README lists them.
 type program struct {
 	Serve     serveCmd     `cmd:"" help:"Answer Supabase Auth's hook."`
+	Doctor    doctorCmd    `cmd:"" help:"Check all that a deployment can get wrong, and print the cure. Changes nothing."`
 	Migrate   migrateCmd   `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
 	Reconcile reconcileCmd `cmd:"" help:"Take Coder access from users who are gone or banned, give it back to who is here again, and clean up. The server does so too, every RECONCILE_INTERVAL."`
 	Link      linkCmd      `cmd:"" help:"Give a Supabase user an existing Coder account, on purpose."`
+	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

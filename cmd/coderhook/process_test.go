@@ -11,17 +11,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
@@ -58,7 +58,7 @@ func startServe(t *testing.T, db *storetest.DB, coder *codertest.Server, extra .
 	}
 	p := &process{cmd: exec.Command(binary, "serve"), ended: make(chan error, 1)}
 	p.cmd.Env = append([]string{
-		"LISTEN_ADDR=127.0.0.1:0", "DRAIN_DELAY=100ms", "LOG_LEVEL=debug",
+		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=off", "DRAIN_DELAY=100ms", "LOG_LEVEL=debug",
 		"DATABASE_URL=" + db.RoleURL("coderhook"),
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + goodSecret,
 		"CODER_URL=" + coder.URL, "CODER_OWNER_TOKEN=" + coder.OwnerToken,
@@ -111,7 +111,7 @@ func (p *process) text() string {
 // stop sends SIGTERM and waits for the end.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	p.wait(t)
@@ -134,12 +134,7 @@ func signedMint(ctx context.Context, url string, user uuid.UUID, email string) (
 	now := time.Now()
 	body := fmt.Appendf(nil, `{"user_id":%q,"claims":{"sub":%q,"email":%q,"exp":%d,"role":"authenticated","aal":"aal1","app_metadata":{}},"authentication_method":"password"}`,
 		user, user, email, now.Unix()+3600)
-	webhook, err := standardwebhooks.NewWebhook(strings.TrimPrefix(goodSecret, "v1,"))
-	if err != nil {
-		return nil, err
-	}
-	id := uuid.NewString()
-	signature, err := webhook.Sign(id, now, body)
+	header, err := hook.Sign(goodSecret, uuid.NewString(), now, body)
 	if err != nil {
 		return nil, err
 	}
@@ -147,9 +142,7 @@ func signedMint(ctx context.Context, url string, user uuid.UUID, email string) (
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("webhook-id", id)
-	request.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
-	request.Header.Set("webhook-signature", signature)
+	request.Header = header
 	return request, nil
 }
 

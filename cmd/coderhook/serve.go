@@ -16,12 +16,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-const (
-	// stopTimeout is for running requests and for keys that are not stored yet.
-	stopTimeout = 45 * time.Second
-	// watchInterval is how often a Coder that is down is asked whether it is back.
-	watchInterval = time.Second
-)
+// stopTimeout is for running requests and for keys that are not stored yet.
+const stopTimeout = 45 * time.Second
 
 type serveCmd struct{}
 
@@ -44,12 +40,16 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	metrics := hook.NewMetrics()
+	c.coder.Observe = both(metrics.CoderCall, owner.Observe)
 	coder, err := coderclient.New(c.coder)
 	if err != nil {
 		return err
 	}
+	watch := &coderWatch{coder: coder, log: log}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
 	keeper := newOwnerKeeper(c, owner, coder, database, log)
+	provisioner.Metrics = metrics
 	server := &hook.Server{
 		Verifier:      c.verifier,
 		Policy:        c.policy,
@@ -61,21 +61,35 @@ func (serveCmd) Run(env *environment) error {
 		Log:           log,
 		Checks: map[string]hook.Check{
 			"database":    {Required: true, Run: database.Ping},
-			"coder":       {Run: coder.Probe},
+			"coder":       {Run: watch.check},
 			"owner_token": {Run: keeper.Check},
 		},
+		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
 	}
-	go watch(env.ctx, coder)
+	describeDependencies(metrics, database, coder)
+	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry)
+	if err != nil {
+		return err
+	}
+	go watch.run(env.ctx)
 	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run)() // ends before the database closes
-	return listen(env.ctx, c, server, provisioner, log)
+	return errors.Join(listen(env.ctx, c, server, provisioner, log), stopAdmin())
 }
 
 // listen serves until ctx ends, and then leaves in the order that loses nothing.
 func listen(ctx context.Context, c config, server *hook.Server, provisioner *hook.Provisioner, log zerolog.Logger) error {
+	var cert *certificate
+	if c.certFile != "" {
+		var err error
+		if cert, err = openCertificate(c.certFile, c.keyFile, log); err != nil {
+			return err
+		}
+	}
 	door, err := openFrontDoor(ctx, c.listen, server.Handler())
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
+	go door.serve(cert)
 	log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
 	select {
 	case err := <-door.served:
@@ -90,22 +104,6 @@ func listen(ctx context.Context, c config, server *hook.Server, provisioner *hoo
 	err = errors.Join(door.close(stopCtx), provisioner.Stop(stopCtx))
 	log.Info().Err(err).Msg("stopped")
 	return err
-}
-
-// watch finds out that Coder is back without making anybody's sign-in wait for the answer.
-func watch(ctx context.Context, coder *coderclient.Client) {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if !coder.Available() {
-				_ = coder.Probe(ctx) // its success closes the breaker; its failure is known
-			}
-		}
-	}
 }
 
 func newLog(l logging, w io.Writer) zerolog.Logger {

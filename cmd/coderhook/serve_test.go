@@ -164,6 +164,31 @@ func size(m *sync.Map) (n int) {
 	return n
 }
 
+// Coder comes back, nobody asks /readyz: the server notices by itself.
+func TestCoderComesBack(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	remove := coder.Fail(codertest.Fault{Status: 500})
+	p := startServe(t, db, coder)
+	user := db.AddUser(t, "ada@example.com")
+	mint := func() (key, status string) {
+		key, status, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key, status
+	}
+	eventually(t, "nobody waits for Coder any more", func() bool {
+		_, status := mint()
+		return status == "unavailable" && strings.Contains(p.text(), "Coder is down")
+	})
+	remove()
+	eventually(t, "a mint gives a key", func() bool { key, _ := mint(); return key != "" })
+	if !strings.Contains(p.text(), "Coder can be used again") {
+		t.Error("the log does not say so")
+	}
+}
+
 func TestLogHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
@@ -205,7 +230,7 @@ func TestServeSaysThatItsAddressIsTaken(t *testing.T) {
 	db, coder := storetest.New(t), startCoder(t)
 	variables := goodVariables()
 	variables["LISTEN_ADDR"] = strings.TrimPrefix(coder.URL, "http://")
-	variables["DATABASE_URL"] = db.RoleURL("coderhook")
+	variables["DATABASE_URL"], variables["ADMIN_ADDR"] = db.RoleURL("coderhook"), "off"
 	var out strings.Builder
 	err := run(t.Context(), []string{"serve"}, func(name string) string { return variables[name] }, &out, &out)
 	if err == nil || !strings.Contains(err.Error(), "LISTEN_ADDR") {

@@ -44,6 +44,14 @@ func useOwnerToken(c *config, log zerolog.Logger) (*hook.OwnerToken, error) {
 	return owner, nil
 }
 
+// both tells two observers of every call.
+func both(a, b coderclient.Observer) coderclient.Observer {
+	return func(endpoint string, status int, took time.Duration) {
+		a(endpoint, status, took)
+		b(endpoint, status, took)
+	}
+}
+
 func newOwnerKeeper(c config, owner *hook.OwnerToken, coder *coderclient.Client, database *store.Store, log zerolog.Logger) *hook.OwnerKeeper {
 	return &hook.OwnerKeeper{
 		Token: owner, Coder: coder, Ledger: database, Instance: c.options.Instance, Now: c.options.Now, Log: log,

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strconv"
@@ -53,12 +54,16 @@ func (v *variables) secret(name string) string {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		v.fault(name+"_FILE", "can't be read: %w", err)
+		// Without the path: some put the secret itself there.
+		if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
+			err = wrapped.Err
+		}
+		v.fault(name+"_FILE", "the file can't be read: %w", err)
 		return ""
 	}
 	value = strings.TrimSpace(string(content))
 	if value == "" {
-		v.fault(name+"_FILE", "%s is empty; write the secret into it", file)
+		v.fault(name+"_FILE", "the file is empty; write the secret into it")
 	}
 	return value
 }

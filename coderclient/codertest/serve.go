@@ -64,6 +64,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, rep reply, proxy 
 		s.mu.Lock()
 		h.Set("X-Coder-Build-Version", s.version.String())
 		s.mu.Unlock()
+		h.Set("Date", s.now().UTC().Format(http.TimeFormat))
 		h.Set("X-Coder-Request-Id", uuid.NewString())
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Vary", "Cookie")

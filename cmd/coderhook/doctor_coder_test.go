@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"coderhook/coderclient/codertest"
+)
+
+func TestDoctorOnCodersFaults(t *testing.T) {
+	t.Parallel()
+	const appHost = "*.apps.localhost"
+	for name, test := range map[string]struct {
+		profile         codertest.Profile
+		variable, value string // set before, to be changed by the cure
+		appHost         string
+		fault           codertest.Fault
+		want, cure      string
+	}{
+		"login type none":     {profile: codertest.ProfileNew, appHost: appHost, variable: "CODER_LOGIN_TYPE", value: "none", want: "failure Coder", cure: "set CODER_LOGIN_TYPE=auto"},
+		"no application host": {profile: codertest.ProfileV231, want: "warning application host", cure: "CODER_WILDCARD_ACCESS_URL"},
+		"workspace proxy": {
+			profile: codertest.ProfileNew, appHost: appHost, want: "failure Coder", cure: "set CODER_URL=https://coder.example.com",
+			fault: codertest.Fault{Path: "/buildinfo", Status: 200, Body: `{"version":"v2.36.0","workspace_proxy":true,"dashboard_url":"https://coder.example.com"}`},
+		},
+		"not Coder":   {profile: codertest.ProfileNew, appHost: appHost, fault: codertest.Fault{Status: 200, Body: `{"version":"1"}`, Proxy: true}, want: "failure Coder", cure: "access URL"},
+		"no database": {profile: codertest.ProfileV231, appHost: appHost, fault: codertest.Fault{Path: "/users/me", Status: 500, Body: `{"message":"An internal error occurred."}`}, want: "failure owner's token", cure: ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newDeployment(t, codertest.Start(test.profile))
+			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = test.appHost })
+			if test.variable != "" {
+				w.variables[test.variable] = test.value
+			}
+			remove := func() {}
+			if test.fault.Status != 0 {
+				remove = w.coder.Fail(test.fault)
+			}
+			found := w.doctor(t)
+			wantResults(t, found, test.want)
+			if !strings.Contains(found[0].Cure, test.cure) {
+				t.Errorf("cure %q, want %q", found[0].Cure, test.cure)
+			}
+			remove()
+			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = appHost })
+			if test.variable != "" {
+				w.follow(t, found)
+			}
+			wantResults(t, w.doctor(t))
+		})
+	}
+}
+
+func TestDoctorOnTheOwnersToken(t *testing.T) {
+	t.Parallel()
+	coder := codertest.Start(codertest.ProfileNew)
+	w := newDeployment(t, coder)
+	coder.AddUser("admin", "admin@example.test", "password", "user-admin")
+	coder.AddUser("gone", "gone@example.test", "password", "owner")
+	coder.SuspendUser("gone")
+	expired := coder.AddToken("owner", "old", time.Hour)
+	coder.AgeKey(expired.ID, 2*time.Hour)
+	for name, test := range map[string]struct{ token, want, found, cure string }{
+		"not an owner's": {coder.AddToken("admin", "t", 24*time.Hour).Whole, "failure owner's token", "admin is not an owner", "role Owner"},
+		"suspended":      {coder.AddToken("gone", "t", 24*time.Hour).Whole, "failure owner's token", "not active", "coder tokens create"},
+		"expired":        {expired.Whole, "failure owner's token", "expired", "coder tokens create"},
+		"soon to expire": {coder.AddToken("owner", "short", 47*time.Hour).Whole, "warning owner's token", "ends in 47h", "coder tokens create"},
+	} {
+		w.variables["CODER_OWNER_TOKEN"] = test.token
+		found := w.doctor(t)
+		wantResults(t, found, test.want)
+		if !strings.Contains(found[0].Found, test.found) || !strings.Contains(found[0].Cure, test.cure) {
+			t.Errorf("%s: got %+v", name, found[0])
+		}
+	}
+	w.variables["CODER_OWNER_TOKEN"] = coder.AddToken("owner", "new", 168*time.Hour).Whole
+	wantResults(t, w.doctor(t))
+}
+
+// Coder's clock alone is wrong, then ours.
+func TestDoctorOnClocks(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew, codertest.Clock(func() time.Time { return time.Now().Add(-time.Minute) })))
+	wantResults(t, w.doctor(t), "warning clock of Coder")
+
+	w = newDeployment(t, codertest.Start(codertest.ProfileNew))
+	d := &doctor{ctx: t.Context(), get: func(name string) string { return w.variables[name] }, now: func() time.Time { return time.Now().Add(5 * time.Minute) }}
+	d.examine()
+	if d.count(failure) != 2 || d.count(warning) != 0 {
+		t.Errorf("%+v", d.findings)
+	}
+	for _, f := range d.findings {
+		if strings.HasPrefix(f.Check, "clock of") != (f.Result == failure) {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestDoctorOnAccessTokens(t *testing.T) {
+	t.Parallel()
+	keys := `{"keys":[]}`
+	project := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/auth/v1/.well-known/jwks.json" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(keys))
+	}))
+	defer project.Close()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.variables["SUPABASE_URL"] = project.URL + "/"
+	found := w.doctor(t)
+	wantResults(t, found, "failure access tokens")
+	if !strings.Contains(found[0].Cure, "set SUPABASE_JWT_SECRET") {
+		t.Errorf("%+v", found)
+	}
+	w.variables["SUPABASE_JWT_SECRET"] = randomSecret()
+	wantResults(t, w.doctor(t))
+	delete(w.variables, "SUPABASE_JWT_SECRET")
+	keys = `{"keys":[{"kty":"EC","alg":"ES256"}]}`
+	wantResults(t, w.doctor(t))
+	keys = `<html>`
+	wantResults(t, w.doctor(t), "failure access tokens")
+}
+
+func TestWhatAVersionOfCoderImplies(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{
+		"v2.0.2":              "new users have the login type none; every use of a key moves its end; keys live for 30 days by default",
+		"v2.29.17":            "moves its end",
+		"v2.29.18+abc":        "end is fixed",
+		"v2.31.3":             "moves its end; keys live for 7 days by default, those of owners",
+		"v2.34.3":             "end is fixed",
+		"v2.35.0":             "login type none; a key's end is fixed",
+		"v2.36.0-devel+abc":   "password that nobody knows",
+		"v3.0.0":              "password that nobody knows, as login type none is refused; a key's end is fixed",
+		"something different": "not known",
+	} {
+		if got := parseCoderVersion(version).implies(); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+}
+
+// Keys of the owner's that are no tokens for this: of a browser, and of an app.
+func TestDoctorOnOtherKeysOfTheOwner(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	for path, test := range map[string]struct{ body, want, found string }{
+		"/users/login":          {`{"email":"owner@example.test","password":"SomeSecurePassword!1"}`, "warning owner's token", "browser's session"},
+		"/users/me/keys/tokens": {`{"token_name":"app","scope":"application_connect"}`, "failure owner's token", "scope is too narrow"},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.coder.URL+"/api/v2"+path, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Coder-Session-Token", w.coder.OwnerToken)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made map[string]string
+		if err := json.NewDecoder(response.Body).Decode(&made); err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		w.variables["CODER_OWNER_TOKEN"] = made["session_token"] + made["key"]
+		found := w.doctor(t)
+		wantResults(t, found, test.want)
+		if !strings.Contains(found[0].Found, test.found) {
+			t.Errorf("%s: %+v", path, found)
+		}
+	}
+}

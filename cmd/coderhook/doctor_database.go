@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// migrateCure is for whatever the migrations make and grant.
+var migrateCure = cure{do: "run `coderhook migrate` with DATABASE_URL of the table's owner (role postgres in Supabase)"}
+
+// checkDatabase asks all that the database can tell. What can't be asked is one failure, not many.
+func (d *doctor) checkDatabase(ctx context.Context) {
+	if d.config.database.URL == "" {
+		return
+	}
+	i, err := store.Inspect(ctx, d.config.database)
+	if err != nil {
+		d.fail("database", cure{do: "see that DATABASE_URL, PROFILES_TABLE and its columns are right, that the host can be reached from here, and that the role may log in: alter role coderhook login password '…'"},
+			"%v (skipped because of this: the rest of the database)", err)
+		return
+	}
+	defer i.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	for _, check := range []func(context.Context, *store.Inspector) error{
+		d.checkServer, d.checkPooler, d.checkLedger, d.checkTable, d.checkAccess, d.checkViews, d.checkRealtime, d.checkTriggers,
+	} {
+		if err := check(ctx, i); err != nil {
+			d.fail("database", cure{do: "see what the server's log says, and try again"}, "%v", err)
+			return
+		}
+	}
+}
+
+func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
+	asked := d.now()
+	server, err := i.Server(ctx)
+	if err != nil {
+		return err
+	}
+	d.server = server
+	d.ok("database", "PostgreSQL %s answers to role %s", server.Version, server.Role)
+	d.judgeWire(i.Wire())
+	d.checkClock("clock of the database", asked, d.now(), server.Now, 0)
+	if !server.IsSupabase {
+		d.warn("Supabase", cure{do: "point DATABASE_URL to the database of the Supabase project"}, "there is no auth.users: this is not the database of a Supabase project")
+	}
+	excess := strings.Join(server.Excess, ", ")
+	switch {
+	case excess == "":
+		d.ok("database role", "%s holds no rights of an administrator", server.Role)
+	case server.Role == "coderhook":
+		d.warn("database role", cure{"run as a superuser", "alter role coderhook no" + strings.Join(server.Excess, " no") + ";"},
+			"coderhook holds more than it needs: %s", excess)
+	default:
+		d.warn("database role", cure{"let the role coderhook log in, and name it in DATABASE_URL instead of " + server.Role, "alter role coderhook login password '…';"},
+			"%s holds more than the server needs: %s", server.Role, excess)
+	}
+	return nil
+}
+
+// judgeWire: what travels there is the keys of all users.
+func (d *doctor) judgeWire(encrypted, local bool) {
+	if !encrypted && !local {
+		d.warn("database's address", cure{do: "add sslmode=require to the parameters of DATABASE_URL, or keep this traffic in a network of your own"}, "the keys travel unencrypted")
+	}
+}
+
+func (d *doctor) checkPooler(ctx context.Context, i *store.Inspector) error {
+	pooling, err := i.Pooling(ctx)
+	switch {
+	case err != nil:
+		return err
+	case pooling.PerTransaction && !pooling.Expected:
+		d.warn("pooler", cure{do: "add pgbouncer=true to the parameters of DATABASE_URL"},
+			"a pooler in transaction mode is in between, and DATABASE_URL does not say so: prepared statements get lost there, unless it keeps track of them")
+	case pooling.PerTransaction:
+		d.ok("pooler", "in transaction mode; no statements are prepared")
+	case pooling.Expected:
+		d.ok("pooler", "DATABASE_URL says that there is one in transaction mode; none was noticed")
+	default:
+		d.ok("pooler", "none in transaction mode")
+	}
+	return nil
+}
+
+func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
+	ledger, err := i.Ledger(ctx)
+	if err != nil {
+		return err
+	}
+	d.ledger = ledger
+	switch {
+	case !ledger.Role || !ledger.Table || !ledger.Function:
+		d.fail("migrations", migrateCure, "not applied: the role coderhook, the table coderhook.accounts or the function coderhook.auth_users_state is missing")
+	case len(ledger.OpenTo) > 0:
+		d.fail("migrations", migrateCure, "%s may read or write coderhook.accounts", strings.Join(ledger.OpenTo, " and "))
+	case !ledger.Usable && !ledger.Member:
+		d.fail("migrations", cure{"name the role coderhook in DATABASE_URL, or give its rights to this role, as its creator", fmt.Sprintf("grant coderhook to %q;", d.server.Role)},
+			"applied, but the role of DATABASE_URL may not use the ledger")
+	case !ledger.Usable:
+		d.fail("migrations", migrateCure, "applied, but the role coderhook lacks rights on the ledger")
+	case d.server.IsSupabase:
+		d.checkLookup(ctx)
+	default:
+		d.ok("migrations", "applied; the ledger can be used")
+	}
+	return nil
+}
+
+// checkLookup looks for a user who does not exist, as nobody can tell better what that needs.
+func (d *doctor) checkLookup(ctx context.Context) {
+	database, err := store.Open(ctx, d.config.database)
+	if err == nil {
+		defer database.Close()
+		_, err = database.AuthUsers(ctx, []uuid.UUID{uuid.New()})
+	}
+	if err != nil {
+		d.warn("migrations", cure{do: "do what the error says; it is needed to take accounts from users who are gone"}, "applied, but %v", err)
+		return
+	}
+	d.ok("migrations", "applied; the ledger can be used")
+}
+
+// tolerance of clocks: Supabase Auth's signatures are good for five minutes.
+const (
+	skewWarning = 20 * time.Second
+	skewFailure = 4 * time.Minute
+)
+
+// checkClock compares a clock that was read between asked and answered. A clock that tells
+// whole seconds is right within its grain.
+func (d *doctor) checkClock(check string, asked, answered, theirs time.Time, grain time.Duration) {
+	var skew time.Duration
+	switch {
+	case theirs.Add(grain).Before(asked):
+		skew = theirs.Add(grain).Sub(asked)
+	case theirs.After(answered):
+		skew = theirs.Sub(answered)
+	}
+	says := fmt.Sprintf("%s apart from the one here", skew.Abs().Round(time.Millisecond))
+	cures := cure{do: "set both clocks by NTP; here: timedatectl set-ntp true"}
+	switch {
+	case skew.Abs() > skewFailure:
+		d.fail(check, cures, "%s: signatures are good for five minutes", says)
+	case skew.Abs() > skewWarning:
+		d.warn(check, cures, "%s", says)
+	default:
+		d.ok(check, "%s", says)
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// localHosts are the only ones to which Supabase Auth speaks plain http.
+var localHosts = []string{"localhost", "127.0.0.1", "::1", "host.docker.internal"}
+
+func isLocal(host string) bool { return slices.Contains(localHosts, host) }
+
+// checkHook calls the running hook as Supabase Auth does, and as nobody should.
+func (d *doctor) checkHook(ctx context.Context) {
+	if !d.checkHookURL() {
+		return
+	}
+	secrets := d.hookSecrets()
+	if len(secrets) == 0 {
+		return // the fault is reported
+	}
+	for n, secret := range secrets {
+		if !d.checkAccepted(ctx, n+1, secret) {
+			return
+		}
+	}
+	d.checkRefused(ctx, secrets[0])
+}
+
+// checkHookURL applies Supabase Auth's own rules.
+func (d *doctor) checkHookURL() bool {
+	const check = "hook's address"
+	u, err := url.Parse(d.url)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		d.fail(check, cure{do: "write it like https://YOUR-HOST/hooks/custom-access-token"}, "is not a URL with https:// and a host (skipped because of this: the running hook)")
+		return false
+	case u.Scheme == "http" && !isLocal(u.Hostname()):
+		d.fail(check, cure{do: "use https://; for a project on this machine, http:// and one of " + strings.Join(localHosts, ", ")},
+			"Supabase Auth refuses http:// for %s (skipped because of this: the running hook)", u.Hostname())
+		return false
+	}
+	d.ok(check, "Supabase Auth takes it")
+	return true
+}
+
+// checkAccepted sends an event that the server echoes by policy: an anonymous user has no key. It
+// proves address, signature and answer, and makes nothing, here or in Coder.
+func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
+	check := fmt.Sprintf("signed call, secret %d", n)
+	event, claims := d.harmlessEvent()
+	began := d.now()
+	got, err := d.post(ctx, event, signature(secret, event, d.now()))
+	took := d.now().Sub(began)
+	const skipped = " (skipped because of this: calls that must be refused)"
+	switch {
+	case err != nil:
+		d.fail(check, cure{do: "see that the server runs and that this address leads to it"}, "%v%s", err, skipped)
+	case got.status == http.StatusUnauthorized:
+		d.fail(check, cure{do: "restart the running server with the " + secretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.text(), skipped)
+	case got.status != http.StatusOK:
+		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may redirect or change the request"}, "answered with status %d: %s%s", got.status, got.text(), skipped)
+	case !got.echoes(claims):
+		d.fail(check, cure{do: "see what answers at this address, and whether something in between changes bodies"}, "answered with other claims than were sent: %s%s", got.text(), skipped)
+	case took > time.Second:
+		d.warn(check, cure{do: "bring the server nearer to Supabase Auth, which waits for five seconds at most"}, "accepted, but only after %s", took.Round(time.Millisecond))
+		return true
+	default:
+		d.ok(check, "accepted, and the claims came back unchanged, in %s", took.Round(time.Millisecond))
+		return true
+	}
+	return false
+}
+
+// checkRefused makes the calls that must be answered with 401.
+func (d *doctor) checkRefused(ctx context.Context, secret string) {
+	event, _ := d.harmlessEvent()
+	stranger := make([]byte, 32)
+	_, _ = rand.Read(stranger) // never fails
+	for _, call := range []struct {
+		name   string
+		header http.Header
+	}{
+		{"unsigned call", http.Header{}},
+		{"stale call", signature(secret, event, d.now().Add(-10*time.Minute))},
+		{"call with a wrong secret", signature("v1,whsec_"+base64.StdEncoding.EncodeToString(stranger), event, d.now())},
+	} {
+		got, err := d.post(ctx, event, call.header)
+		switch {
+		case err != nil:
+			d.fail(call.name, cure{do: "see that the server runs and that this address leads to it"}, "%v", err)
+		case got.status != http.StatusUnauthorized:
+			d.fail(call.name, cure{do: "see what answers at this address: coderhook refuses such a call with 401"}, "answered with status %d instead of 401", got.status)
+		default:
+			d.ok(call.name, "refused")
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"coderhook/store"
+)
+
+// checkViews is about views that show the keys with the rights of whoever owns them.
+func (d *doctor) checkViews(ctx context.Context, i *store.Inspector) error {
+	views, err := i.Views(ctx)
+	if err != nil {
+		return err
+	}
+	for _, v := range views {
+		roles := strings.Join(v.Roles, ", ")
+		c := runSQL(fmt.Sprintf("alter view %s set (security_invoker = true);", v.Name))
+		if v.Materialized {
+			c = runSQL(fmt.Sprintf("revoke select on %s from %s, public;", v.Name, roles))
+		}
+		d.fail("views of the keys", c, "%s reads the keys with its owner's rights, past all policies, for %s", v.Name, roles)
+	}
+	if len(views) == 0 {
+		d.ok("views of the keys", "none that anon or authenticated can read")
+	}
+	return nil
+}
+
+// checkRealtime is about the two ways in which Supabase Realtime spreads keys.
+func (d *doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
+	realtime, err := i.Realtime(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case realtime.Published && realtime.Directly:
+		d.warn("realtime", runSQL(fmt.Sprintf("alter publication supabase_realtime drop table %s;", i.Table())),
+			"changes of %s are published, with the key for everybody who may read it", i.Table())
+	case realtime.Published:
+		d.warn("realtime", cure{do: "make the publication supabase_realtime anew, for only the tables that the front end listens to"},
+			"changes of all tables are published, so those of %s too, with the key for everybody who may read it", i.Table())
+	default:
+		d.ok("realtime", "the keys are not published")
+	}
+	d.judgeSubscriptions(realtime.Subscriptions)
+	return nil
+}
+
+// judgeSubscriptions: Realtime keeps the claims of everybody who listens, and the key is in them.
+func (d *doctor) judgeSubscriptions(roles []string) {
+	const check = "realtime.subscription"
+	if len(roles) == 0 {
+		d.ok(check, "can't be read by anon or authenticated")
+		return
+	}
+	who := strings.Join(roles, ", ")
+	d.warn(check, cure{
+		"keep the schema realtime out of the Data API (Settings → Data API → Exposed schemas); to shut it altogether run, as the table's owner",
+		"revoke select on realtime.subscription from " + who + ", public;",
+	}, "can be read by %s: it holds the claims of all who listen, with their keys", who)
+}

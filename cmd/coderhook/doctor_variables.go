@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"slices"
+	"strings"
+
+	"coderhook/hook"
+)
+
+const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
+
+// skippedFor tells what can't be checked when a variable is unusable.
+var skippedFor = map[string]string{
+	"DATABASE_URL":      "the database",
+	"CODER_URL":         "Coder",
+	"CODER_OWNER_TOKEN": "Coder",
+	secretsVariable:     "the running hook",
+}
+
+// checkVariables makes a finding of each fault that the server would not start with.
+func (d *doctor) checkVariables() {
+	var err error
+	d.config, err = readConfig(d.get)
+	for _, fault := range faultsOf(err) {
+		name, text, _ := strings.Cut(fault.Error(), ": ")
+		what, do, _ := strings.Cut(text, "; ")
+		if party := skippedFor[strings.TrimSuffix(name, "_FILE")]; party != "" {
+			what += " (skipped because of this: " + party + ")"
+		}
+		d.fail("variable "+name, cure{do: do}, "%s", what)
+	}
+	if err == nil {
+		d.ok("variables", "all are there and can be read")
+	}
+}
+
+func faultsOf(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return nil
+}
+
+// hookSecrets are those that the server would take, one by one; none where there is a fault in them.
+func (d *doctor) hookSecrets() []string {
+	all := (&variables{get: d.get}).secret(secretsVariable)
+	if _, err := hook.NewVerifier(all, d.now); err != nil {
+		return nil
+	}
+	secrets := strings.Split(all, "|")
+	for i := range secrets {
+		secrets[i] = strings.TrimSpace(secrets[i])
+	}
+	return secrets
+}
+
+// checkSecrets looks at what the server takes but should not be given.
+func (d *doctor) checkSecrets() {
+	secrets := d.hookSecrets()
+	if len(secrets) == 0 {
+		return // it is among the faults
+	}
+	renew := cure{do: "make one with: echo \"v1,whsec_$(openssl rand -base64 32)\"; write it into the hook's settings in Supabase and into " + secretsVariable}
+	for i, secret := range secrets {
+		switch {
+		case guessable(keyOf(secret)):
+			d.warn("hook secrets", renew, "secret %d looks like text or a pattern, not like random bytes", i+1)
+			return
+		case slices.Contains(secrets[:i], secret):
+			d.warn("hook secrets", cure{do: "remove one of the two from " + secretsVariable}, "secret %d is there twice", i+1)
+			return
+		}
+	}
+	if len(secrets) > 1 {
+		d.ok("hook secrets", "%d, each random; after a rotation remove the old one", len(secrets))
+		return
+	}
+	d.ok("hook secrets", "one, of %d random bytes", len(keyOf(secrets[0])))
+}
+
+// keyOf is the key in a secret whose form was checked.
+func keyOf(secret string) []byte {
+	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "v1,whsec_"))
+	return key
+}
+
+// guessable is true for no random key of 24 bytes, but for one in a thousand million.
+func guessable(key []byte) bool {
+	distinct := make(map[byte]bool)
+	for _, b := range key {
+		distinct[b] = true
+	}
+	text := bytes.IndexFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+	return text || len(distinct) < 12
+}

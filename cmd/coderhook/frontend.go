@@ -1,0 +1,42 @@
+package main
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"coderhook/hook"
+)
+
+// minJWTSecret is what an HMAC with SHA-256 wants at least, in bytes.
+const minJWTSecret = 32
+
+// readAccessTokens says whose access tokens are taken. Without either variable there is no
+// front end to serve.
+func readAccessTokens(v *variables) *hook.AccessTokens {
+	project := v.address("SUPABASE_URL", v.text("SUPABASE_URL", ""), "https", "http")
+	if u, err := url.Parse(project); err != nil || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		v.fault("SUPABASE_URL", "is more than a host; set the project's URL alone, like https://PROJECT.supabase.co")
+	}
+	secret := v.secret("SUPABASE_JWT_SECRET")
+	switch {
+	case secret == "" && project == "":
+		return nil
+	case strings.HasPrefix(secret, "eyJ"):
+		v.fault("SUPABASE_JWT_SECRET", "is a JWT, as the anon and service_role keys are; set the secret with which tokens are signed")
+	case secret != "" && len(secret) < minJWTSecret:
+		v.fault("SUPABASE_JWT_SECRET", "is too weak: it has %d bytes, at least %d are needed", len(secret), minJWTSecret)
+	}
+	return hook.NewAccessTokens(project, secret, time.Now)
+}
+
+func readCORS(v *variables) hook.CORS {
+	cors := hook.CORS{
+		Origins:     v.list("CORS_ORIGINS"),
+		Credentials: v.oneOf("CORS_CREDENTIALS", "false", "true") == "true",
+	}
+	if err := cors.Check(); err != nil {
+		v.fault("CORS_ORIGINS", "%w", err)
+	}
+	return cors
+}

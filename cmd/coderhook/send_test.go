@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"coderhook/store/storetest"
+)
+
+// command runs the program with these variables, and returns what it printed.
+func command(t *testing.T, variables map[string]string, args ...string) (string, error) {
+	t.Helper()
+	var out strings.Builder
+	err := run(t.Context(), args, func(name string) string { return variables[name] }, &out, &out)
+	if key := wholeKey.FindString(out.String()); key != "" {
+		t.Errorf("%v shows a whole key", args)
+	}
+	return out.String(), err
+}
+
+func TestSend(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	p := startServe(t, db, coder)
+	user := db.AddUser(t, "ada@example.com").String()
+	secrets := map[string]string{secretsVariable: goodSecret}
+
+	out, err := command(t, secrets, "send", "--url", p.url, "--user", user, "--email", "ada@example.com")
+	if err != nil || !strings.Contains(out, "status 200 in ") || !regexp.MustCompile(`\+     "api_key": "\w{10}-\*{10}"`).MatchString(out) {
+		t.Errorf("made-up event: %s%v", out, err)
+	}
+	recordings, err := filepath.Glob("../../testdata/hook/*.json")
+	if err != nil || len(recordings) == 0 {
+		t.Fatalf("no recordings (%v)", err)
+	}
+	for _, file := range recordings {
+		out, err := command(t, secrets, "send", "--url", p.url, "--user", user, "--email", "ada@example.com", "--recorded", file)
+		want := `+     "api_key": "`
+		if regexp.MustCompile(`anonymous|phone-only|third-party`).MatchString(file) {
+			want = "came back as they were sent"
+		}
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %s%v", file, out, err)
+		}
+	}
+}
+
+func TestSendSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	p := startServe(t, db, coder)
+	user := db.AddUser(t, "ada@example.com").String()
+	broken := filepath.Join(t.TempDir(), "broken.json")
+	if err := os.WriteFile(broken, []byte(`{"claims":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	secrets := map[string]string{secretsVariable: goodSecret}
+	other := map[string]string{secretsVariable: "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}
+	for name, test := range map[string]struct {
+		variables map[string]string
+		args      []string
+		want      string
+	}{
+		"wrong secret": {other, []string{"--url", p.url, "--user", user}, "no matching signature"},
+		"no secret":    {nil, []string{"--url", p.url, "--user", user}, secretsVariable + ": is missing"},
+		"bad secret":   {map[string]string{secretsVariable: "x"}, []string{"--url", p.url, "--user", user}, "must look like"},
+		"no path":      {secrets, []string{"--url", strings.TrimSuffix(p.url, "/hooks/custom-access-token"), "--user", user}, "404"},
+		"no server":    {secrets, []string{"--url", "http://127.0.0.1:1/", "--user", user}, "did not answer"},
+		"bad user":     {secrets, []string{"--url", p.url, "--user", "ada"}, "--user"},
+		"bad file":     {secrets, []string{"--url", p.url, "--user", user, "--recorded", broken}, "broken.json: claims is not an object"},
+		"no file":      {secrets, []string{"--url", p.url, "--user", user, "--recorded", "/none"}, "--recorded"},
+	} {
+		out, err := command(t, test.variables, append([]string{"send"}, test.args...)...)
+		if err == nil || !strings.Contains(out+err.Error(), test.want) {
+			t.Errorf("%s: %s%v, want %q", name, out, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+)
+
+// pendingPause is after how long work in the background should have ended.
+const pendingPause = 2 * time.Second
+
+// createdUser is the answer for a user who has a Coder account and a key. The key is not in it:
+// it comes with the next token.
+type createdUser struct {
+	UserID      uuid.UUID `json:"user_id"`
+	CoderUserID uuid.UUID `json:"coder_user_id"`
+	Username    string    `json:"username"`
+	Created     bool      `json:"created"` // account or key, since the call came in, by whomever
+}
+
+// pendingUser is the answer for a user whose account or key is still being made.
+type pendingUser struct {
+	UserID uuid.UUID `json:"user_id"`
+	Status status    `json:"status"`
+}
+
+// createCoderUser does for a signed-in user what the next token mint would do.
+func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline)
+	defer cancel()
+	before, err := s.Accounts.Lookup(ctx, who.user)
+	if err != nil {
+		return s.unavailable(c, err)
+	}
+	if before.Status == store.Offboarded {
+		// The token may be older than that. A new sign-in, which Supabase Auth allows or not, decides.
+		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
+	}
+	found := s.resolve(ctx, &event{user: who.user, claims: who.claims}, &record{line: line, metrics: s.Provisioner.Metrics})
+	defer found.answered()
+	if found.err != nil {
+		return s.notCreated(c, who, found.err)
+	}
+	made, err := s.coderUserOf(c.Request().Context(), before, found)
+	if _, answered := errors.AsType[*coderclient.Error](err); answered && !errors.Is(err, coderclient.ErrUnavailable) {
+		return echo.NewHTTPError(http.StatusConflict, "Coder does not accept the key that is stored for you. "+
+			"Sign in again; if that does not help, ask the operator, and name your user id: "+who.user.String())
+	}
+	if err != nil {
+		return s.unavailable(c, err)
+	}
+	code := http.StatusOK
+	if made.Created {
+		code = http.StatusCreated
+	}
+	return c.JSON(code, made)
+}
+
+// coderUserOf names the Coder account of a key. The ledger knows it, but for the key of an
+// older deployment: there Coder is asked.
+func (s *Server) coderUserOf(ctx context.Context, account store.Account, found resolution) (createdUser, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Deadline)
+	defer cancel()
+	if found.key != account.APIKey { // the account may have come with it
+		var err error
+		if account, err = s.Accounts.Lookup(ctx, account.UserID); err != nil {
+			return createdUser{}, err
+		}
+	}
+	if account.CoderUserID != uuid.Nil {
+		return createdUser{account.UserID, account.CoderUserID, account.CoderUsername, found.made}, nil
+	}
+	me, err := s.FrontEnd.Apps.Me(ctx, found.key)
+	return createdUser{account.UserID, me.ID, me.Username, found.made}, err
+}
+
+// notCreated says what the caller can do about it.
+func (s *Server) notCreated(c echo.Context, who caller, err error) error {
+	switch {
+	case errors.Is(err, errStopping):
+		return comeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
+	case statusOf(err) == statusPending:
+		setRetryAfter(c, pendingPause)
+		return c.JSON(http.StatusAccepted, pendingUser{who.user, statusPending})
+	case statusOf(err) == statusConflict:
+		return echo.NewHTTPError(http.StatusConflict, conflictText(who.user, err))
+	}
+	return s.unavailable(c, err)
+}
+
+// conflictText is for a person, who can do no more than to ask another one. The reason may come
+// from the ledger, which keeps it as text.
+func conflictText(user uuid.UUID, err error) string {
+	text := "Your Coder account can't be made or used as it is."
+	switch reason := err.Error(); {
+	case strings.Contains(reason, errSuspended.Error()):
+		text = "Your Coder account is suspended."
+	case strings.Contains(reason, errForeignAccount.Error()):
+		text = "Coder already has an account with your e-mail address that was not made for you here."
+	}
+	return text + " Ask the operator, and name your user id: " + user.String()
+}

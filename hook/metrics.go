@@ -1,0 +1,94 @@
+package hook
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics counts what the server does. Labels have a bounded set of values: no user, host or
+// path that a client chooses ever becomes one.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	mints      *prometheus.CounterVec
+	mintTime   *prometheus.HistogramVec
+	stageTime  *prometheus.HistogramVec
+	inFlight   prometheus.Gauge
+	waiting    prometheus.Gauge
+	unstored   prometheus.Gauge
+	stored     *prometheus.CounterVec
+	coderCalls *prometheus.CounterVec
+	coderTime  *prometheus.HistogramVec
+}
+
+// fast covers a SQL round trip and a hanging Coder.
+var fast = []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+
+// NewMetrics returns metrics in a registry of their own.
+func NewMetrics() *Metrics {
+	registry := prometheus.NewRegistry()
+	make := promauto.With(registry)
+	gauge := func(name, help string) prometheus.Gauge {
+		return make.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return make.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	times := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return make.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: fast}, labels)
+	}
+	m := &Metrics{
+		Registry:   registry,
+		mints:      counters("coderhook_mints_total", "Token mints by outcome and reason.", "outcome", "reason"),
+		mintTime:   times("coderhook_mint_duration_seconds", "Time from a mint's request to its answer.", "outcome"),
+		stageTime:  times("coderhook_stage_duration_seconds", "Time of a mint's stages: lookup, provision.", "stage"),
+		inFlight:   gauge("coderhook_provisioning_in_flight", "Users whose Coder user or key is being made."),
+		waiting:    gauge("coderhook_provisioning_waiting", "Users who wait for a slot or for another replica's lease."),
+		unstored:   gauge("coderhook_pending_writes", "Keys that are handed out and not stored yet."),
+		stored:     counters("coderhook_writes_total", "Keys by what became of storing them.", "result"),
+		coderCalls: counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
+		coderTime:  times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
+	}
+	m.start()
+	return m
+}
+
+// start makes what will be counted visible from the beginning: a rate needs a zero to grow from.
+func (m *Metrics) start() {
+	m.mints.WithLabelValues("injected", reasonFound)
+	m.mints.WithLabelValues("injected", reasonMade)
+	for _, status := range []status{statusPending, statusUnavailable, statusConflict} {
+		m.mints.WithLabelValues(string(status), reasonNoKey)
+	}
+	m.mintTime.WithLabelValues("injected")
+	m.stageTime.WithLabelValues("lookup")
+	m.stageTime.WithLabelValues("provision")
+}
+
+// CoderCall counts one request to Coder; it is a coderclient.Observer.
+func (m *Metrics) CoderCall(endpoint string, status int, took time.Duration) {
+	class := "0"
+	if status > 0 {
+		class = strconv.Itoa(status/100) + "xx"
+	}
+	m.coderCalls.WithLabelValues(endpoint, class).Inc()
+	m.coderTime.WithLabelValues(endpoint).Observe(took.Seconds())
+}
+
+// Gauge adds a value that is read when the metrics are.
+func (m *Metrics) Gauge(name, help string, labels map[string]string, value func() float64) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+}
+
+func (m *Metrics) mint(outcome, reason string, took time.Duration) {
+	m.mints.WithLabelValues(outcome, reason).Inc()
+	m.mintTime.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+func (m *Metrics) stage(name string, since time.Time) {
+	m.stageTime.WithLabelValues(name).Observe(time.Since(since).Seconds())
+}

@@ -1,0 +1,114 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"coderhook/coderclient"
+
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+)
+
+// authRedirect sends a signed-in user into a workspace app. The address that it gives holds an
+// encrypted key of Coder's: it goes to the caller and nowhere else.
+func (s *Server) authRedirect(c echo.Context, who caller, line *zerolog.Event) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline)
+	defer cancel()
+	to, err := s.appURI(ctx, c)
+	if err != nil {
+		return err
+	}
+	key, err := s.keyOf(ctx, c, who)
+	if err != nil {
+		return err
+	}
+	location, err := s.enter(ctx, key, to.String())
+	if err != nil {
+		return s.notLetIn(c, err)
+	}
+	line.Str("key_id", coderclient.KeyID(key)).Str("app", to.Hostname())
+	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
+	if wantsJSON(c.Request()) {
+		return c.JSON(http.StatusOK, map[string]string{"location": location})
+	}
+	return c.Redirect(http.StatusSeeOther, location)
+}
+
+// appURI is the address that is asked for, if it is one of Coder's apps.
+func (s *Server) appURI(ctx context.Context, c echo.Context) (*url.URL, error) {
+	to, err := parseAppURI(c.QueryParam("redirect_uri"))
+	if err != nil {
+		return nil, echo.NewHTTPError(http.StatusBadRequest, err.Error())
+	}
+	host, err := s.appHost(ctx, to)
+	if err != nil {
+		return nil, s.unavailable(c, err)
+	}
+	if host == "" {
+		return nil, echo.NewHTTPError(http.StatusNotImplemented,
+			"Coder has no host for workspace apps: its operator has to set CODER_WILDCARD_ACCESS_URL")
+	}
+	if !isApp(to, host) {
+		return nil, echo.NewHTTPError(http.StatusBadRequest, errNotAnApp.Error())
+	}
+	return to, nil
+}
+
+// appHost is the wildcard host of Coder's apps. It may have changed since it was read: before
+// an address is refused, it is asked for anew.
+func (s *Server) appHost(ctx context.Context, to *url.URL) (string, error) {
+	host, err := s.FrontEnd.host.get(ctx)
+	if err == nil && !isApp(to, host) {
+		host, err = s.FrontEnd.host.renew(ctx)
+	}
+	return host, err
+}
+
+// keyOf is the key of the caller's token, or, if it has none, of the profile.
+func (s *Server) keyOf(ctx context.Context, c echo.Context, who caller) (string, error) {
+	if who.key != "" {
+		return who.key, nil
+	}
+	account, err := s.Accounts.Lookup(ctx, who.user)
+	if err != nil {
+		return "", s.unavailable(c, err)
+	}
+	if account.APIKey == "" {
+		return "", echo.NewHTTPError(http.StatusConflict, "there is no Coder key for this user yet: call POST /create-coder-user first")
+	}
+	return account.APIKey, nil
+}
+
+// enter asks Coder for the address. An ordinary call goes before it, as that wakes a dormant
+// user where this one would not; a key with a narrow scope may do no more than this one.
+func (s *Server) enter(ctx context.Context, key, to string) (string, error) {
+	_, err := s.FrontEnd.Apps.Me(ctx, key)
+	if err != nil && !errors.Is(err, coderclient.ErrNotFound) && !errors.Is(err, coderclient.ErrForbidden) {
+		return "", err
+	}
+	return s.FrontEnd.Apps.AuthRedirect(ctx, key, to)
+}
+
+// notLetIn never passes on where Coder would send the user instead: to its own login page.
+func (s *Server) notLetIn(c echo.Context, err error) error {
+	switch {
+	case errors.Is(err, coderclient.ErrUnauthorized):
+		return unauthorized(c, "Coder does not accept the key: refresh the session")
+	case errors.Is(err, coderclient.ErrInactive):
+		return unauthorized(c, "Coder says that this user is not active: ask the operator")
+	case errors.Is(err, coderclient.ErrNotFound), errors.Is(err, coderclient.ErrForbidden):
+		return echo.NewHTTPError(http.StatusForbidden, "the key's scope does not allow to open workspace apps")
+	case errors.Is(err, coderclient.ErrRefused):
+		return echo.NewHTTPError(http.StatusBadRequest, errNotAnApp.Error())
+	}
+	return s.unavailable(c, err)
+}
+
+// wantsJSON: a script can't read where a redirect leads to.
+func wantsJSON(r *http.Request) bool {
+	return strings.Contains(strings.Join(r.Header.Values(echo.HeaderAccept), ","), echo.MIMEApplicationJSON)
+}

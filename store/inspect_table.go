@@ -1,0 +1,82 @@
+package store
+
+import "context"
+
+// Ledger says what of the migrations is there, and what the URL's role may do with it.
+type Ledger struct {
+	Role, Table, Function bool     // the role coderhook, coderhook.accounts, coderhook.auth_users_state
+	Usable                bool     // by the URL's role
+	Member                bool     // the URL's role has the rights of the role coderhook
+	OpenTo                []string // API roles that may read or write the ledger
+}
+
+const ledgerSQL = `,
+  ledger as (select c.oid, n.oid as in_schema from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+              where n.nspname = 'coderhook' and c.relname = 'accounts'),
+  state as (select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+             where n.nspname = 'coderhook' and p.proname = 'auth_users_state')
+select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as role,
+       exists (select from ledger) as table,
+       exists (select from state) as function,
+       coalesce((select has_schema_privilege(in_schema, 'usage') and has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
+                    and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete') from ledger), false)
+         and coalesce((select bool_and(has_function_privilege(oid, 'execute')) from state), false) as usable,
+       coalesce((select pg_has_role(oid, 'usage') from pg_catalog.pg_roles where rolname = 'coderhook'), false) as member,
+       array(select name from api_roles r, ledger l where has_schema_privilege(r.oid, l.in_schema, 'usage')
+                and has_table_privilege(r.oid, l.oid, 'select, insert, update, delete') order by 1) as open_to`
+
+// Ledger looks for what the migrations make.
+func (i *Inspector) Ledger(ctx context.Context) (Ledger, error) {
+	return found[Ledger](ctx, i, "ledger", ledgerSQL)
+}
+
+// Table is the shape of the product's table. Its names are as SQL writes them.
+type Table struct {
+	Exists          bool
+	ID              string   // the name of its column
+	IDType, KeyType string   // "" where there is no such column
+	IDUnique        bool     //
+	Others          []string // all columns but the key's
+	Required        []string // columns that have neither a default nor may be null, but for id
+	RowSecurity     bool     //
+	Policies        bool     // that let the URL's role read, insert and update, or it is above them
+	Rights          bool     // the URL's role may read, insert and update id and key
+	ForeignKey      string   // of the id, to auth.users; "" for none
+	Cascades        bool     // when the user is deleted
+}
+
+const tableSQL = `,
+  columns as (select a.* from profiles p join pg_catalog.pg_attribute a on a.attrelid = p.oid and a.attnum > 0 and not a.attisdropped),
+  id as (select columns.* from columns join named on attname = id_column),
+  key as (select columns.* from columns join named on attname = key_column),
+  reference as (select k.* from profiles p join pg_catalog.pg_constraint k on k.conrelid = p.oid and k.contype = 'f' join id on k.conkey = array[id.attnum]
+                 where k.confrelid = (select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                                       where n.nspname = 'auth' and c.relname = 'users')
+                 order by k.confdeltype = 'c' desc limit 1),
+  allowed as (select distinct case polcmd when '*' then c else polcmd::text end as command
+                from profiles p join pg_catalog.pg_policy y on y.polrelid = p.oid and polpermissive,
+                     lateral unnest(array['r', 'a', 'w']) as c,
+                     lateral unnest(polroles) as r
+               where case when r = 0 then true else pg_has_role(r, 'usage') end)
+select exists (select from profiles) as exists,
+       quote_ident((select id_column from named)) as id,
+       coalesce((select format_type(atttypid, atttypmod) from id), '') as id_type,
+       coalesce((select format_type(atttypid, atttypmod) from key), '') as key_type,
+       exists (select from profiles p join pg_catalog.pg_index x on x.indrelid = p.oid join id on true
+                where x.indisunique and x.indpred is null and x.indnkeyatts = 1 and x.indkey[0] = id.attnum) as id_unique,
+       array(select quote_ident(attname) from columns, named where attname <> key_column order by attnum) as others,
+       array(select quote_ident(attname) from columns, named where attnotnull and not atthasdef and attidentity = ''
+                and attname not in (id_column, key_column) order by attnum) as required,
+       coalesce((select relrowsecurity from profiles), false) as row_security,
+       coalesce((select not row_security_active(oid) from profiles), false) or (select count(*) from allowed where command in ('r', 'a', 'w')) = 3 as policies,
+       coalesce((select has_schema_privilege(p.relnamespace, 'usage')
+                    and has_column_privilege(p.oid, id.attnum, 'select') and has_column_privilege(p.oid, key.attnum, 'select')
+                    and has_column_privilege(p.oid, id.attnum, 'insert') and has_column_privilege(p.oid, key.attnum, 'insert')
+                    and has_column_privilege(p.oid, key.attnum, 'update') from profiles p, id, key), false) as rights,
+       coalesce((select quote_ident(conname) from reference), '') as foreign_key,
+       coalesce((select confdeltype = 'c' from reference), false) as cascades`
+
+// Shape looks at the product's table.
+func (i *Inspector) Shape(ctx context.Context) (Table, error) {
+	return found[Table](ctx, i, "profiles table", tableSQL)
+}

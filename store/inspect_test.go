@@ -1,0 +1,160 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"coderhook/store"
+	"coderhook/store/storetest"
+	"coderhook/store/storetest/pgserver"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func inspect(t *testing.T, cfg store.Config) *store.Inspector {
+	t.Helper()
+	i, err := store.Inspect(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(func() { must(t, i.Close(t.Context())) })
+	return i
+}
+
+// That a pooler gives each transaction another connection is seen, whatever the URL says of it.
+func TestInspectSeesAPooler(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	direct, err := inspect(t, store.Config{URL: db.RoleURL("coderhook")}).Pooling(t.Context())
+	must(t, err)
+	if direct != (store.Pooling{}) {
+		t.Errorf("without a pooler: %+v", direct)
+	}
+	pooler, err := pgserver.StartPooler(t.Context(), db.RoleURL("coderhook"), 5432)
+	if errors.Is(err, pgserver.ErrNoPooler) && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	must(t, err)
+	t.Cleanup(func() { must(t, pooler.Stop()) })
+	url := pooler.URL(storetest.Query[string](t, db, `select current_database()`))
+	for params, expected := range map[string]bool{"": false, "&pgbouncer=true": true, "&default_query_exec_mode=cache_statement": false} {
+		got, err := inspect(t, store.Config{URL: url + params}).Pooling(t.Context())
+		must(t, err)
+		if want := (store.Pooling{PerTransaction: true, Expected: expected}); got != want {
+			t.Errorf("with %q: %+v, want %+v", params, got, want)
+		}
+	}
+}
+
+// Rights that reach an API role by another role count; those that it would have to switch to do not.
+// In a cluster of its own, as roles belong to the cluster.
+func TestInspectFollowsInheritedRights(t *testing.T) {
+	t.Parallel()
+	server, err := pgserver.Start(t.Context(), pgserver.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Stop()) })
+	url := server.URL("postgres")
+	must(t, pgserver.PrepareSupabase(t.Context(), url))
+	must(t, second(store.Migrate(t.Context(), store.Config{URL: url})))
+	must(t, storetest.RunScript(t.Context(), url, `
+		create role staff nologin;
+		alter role authenticated inherit;
+		grant staff to authenticated, anon;
+		grant select on public.profiles to staff;
+		create policy staff on public.profiles for select to staff using (true);`))
+	i := inspect(t, store.Config{URL: url})
+
+	access, err := i.Access(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]store.Access{{Role: "anon"}, {Role: "authenticated", Read: true}}, access); diff != "" {
+		t.Error(diff)
+	}
+	grants, err := i.Grants(t.Context())
+	must(t, err)
+	if !hasGrant(grants, store.Grant{Privilege: "SELECT", Grantee: "staff", Roles: []string{"authenticated"}}) {
+		t.Errorf("got %+v", grants)
+	}
+	policies, err := i.Policies(t.Context())
+	must(t, err)
+	for _, p := range policies {
+		if p.Name == "staff" && cmp.Diff([]string{"authenticated"}, p.Roles) != "" || strings.HasPrefix(p.Name, "coderhook_s") && len(p.Roles) > 0 {
+			t.Errorf("got %+v", p)
+		}
+	}
+}
+
+func hasGrant(grants []store.Grant, want store.Grant) bool {
+	for _, g := range grants {
+		if cmp.Equal(g, want) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestInspectSaysWhoAnswers(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	got, err := inspect(t, store.Config{URL: db.RoleURL(pgserver.ProductAdmin)}).Server(t.Context())
+	must(t, err)
+	if got.Role != pgserver.ProductAdmin || got.Version == "" || got.Now.IsZero() || !got.IsSupabase {
+		t.Errorf("got %+v", got)
+	}
+	if diff := cmp.Diff([]string{"bypassrls", "createrole", "createdb", "replication"}, got.Excess); diff != "" {
+		t.Error(diff)
+	}
+	plain, err := inspect(t, store.Config{URL: storetest.Empty(t).URL}).Server(t.Context())
+	must(t, err)
+	if plain.IsSupabase || plain.Excess[0] != "superuser" {
+		t.Errorf("got %+v", plain)
+	}
+}
+
+func TestInspectNamesAsSQLDoes(t *testing.T) {
+	t.Parallel()
+	db := storetest.Bare(t)
+	db.Script(t, `create table public."My People" ("User Id" uuid unique, "key" text, "order" int not null);`)
+	i := inspect(t, store.Config{URL: db.URL, ProfilesTable: "My People", ProfilesIDColumn: "User Id", ProfilesKeyColumn: "key"})
+	got, err := i.Shape(t.Context())
+	must(t, err)
+	want := store.Table{
+		Exists: true, ID: `"User Id"`, IDType: "uuid", KeyType: "text", IDUnique: true,
+		Others: []string{`"User Id"`, `"order"`}, Required: []string{`"order"`}, Policies: true, Rights: true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if i.Table() != `"public"."My People"` || i.ID() != `"User Id"` || i.Key() != `"key"` {
+		t.Errorf("got %s %s %s", i.Table(), i.ID(), i.Key())
+	}
+}
+
+func TestInspectRealtimeAndTriggers(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	i := inspect(t, store.Config{URL: db.RoleURL("coderhook")})
+	db.Script(t, `create publication supabase_realtime for all tables;`+pgserver.NewUserTriggerSQL)
+	realtime, err := i.Realtime(t.Context())
+	must(t, err)
+	if !realtime.Published || realtime.Directly {
+		t.Errorf("got %+v", realtime)
+	}
+	triggers, err := i.Triggers(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]store.Trigger{{Name: "on_auth_user_created", Function: "handle_new_user"}}, triggers); diff != "" {
+		t.Error(diff)
+	}
+	db.Script(t, `drop publication supabase_realtime; create publication supabase_realtime for table public.profiles (id);`)
+	if realtime, err = i.Realtime(t.Context()); err != nil || realtime.Published || !realtime.Directly {
+		t.Errorf("without the key's column: %+v, %v", realtime, err)
+	}
+}
+
+func TestInspectReportsWhatItCannotReach(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []store.Config{{URL: "postgres://u:hunter2@127.0.0.1:1/x"}, {URL: ""}, {URL: "postgres://h/x", ProfilesTable: "a.b.c"}} {
+		if _, err := store.Inspect(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+}
