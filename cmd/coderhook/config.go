@@ -9,6 +9,9 @@ import (
 	"coderhook/store"
 )
 
+// profilesVariables name the product's table.
+const profilesVariables = "PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN"
+
 // maxDeadline leaves Supabase Auth time for its own work.
 const maxDeadline = 4 * time.Second
 
@@ -83,7 +86,7 @@ func readDatabase(v *variables) store.Config {
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 	}
 	if err := c.CheckNames(); err != nil {
-		v.fault("PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN", "%w; write them like public.profiles, id, api_key", err)
+		v.fault(profilesVariables, "%w; write them like public.profiles, id, api_key", err)
 	}
 	if err := c.CheckURL(); c.URL != "" && err != nil {
 		v.fault("DATABASE_URL", "%w", err)

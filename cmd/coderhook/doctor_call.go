@@ -8,11 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
+	"coderhook/hook"
+
 	"github.com/google/uuid"
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
 // harmlessEvent is of an anonymous user who does not exist. The method makes it known in the server's log.
@@ -25,16 +25,11 @@ func (d *doctor) harmlessEvent() (event, claims []byte) {
 
 // signature gives the headers of a call that is signed at that time. The secret's form was checked.
 func signature(secret string, event []byte, at time.Time) http.Header {
-	webhook, err := standardwebhooks.NewWebhookRaw(keyOf(secret))
+	header, err := hook.Sign(secret, uuid.NewString(), at, event)
 	if err != nil {
 		return http.Header{}
 	}
-	id := uuid.NewString()
-	signed, err := webhook.Sign(id, at, event)
-	if err != nil {
-		return http.Header{}
-	}
-	return http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {strconv.FormatInt(at.Unix(), 10)}, "Webhook-Signature": {signed}}
+	return header
 }
 
 // hookAnswer is what came back, cut to what an answer to such an event can be.

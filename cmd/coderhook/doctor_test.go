@@ -139,7 +139,7 @@ func TestDoctorFindsWhatIsWrongWithVariables(t *testing.T) {
 		"dead database":    {"DATABASE_URL", "postgres://coderhook@127.0.0.1:1/postgres", "failure database", "DATABASE_URL"},
 		"wrong table":      {"PROFILES_TABLE", "public.people", "failure profiles table", "PROFILES_TABLE"},
 		"wrong column":     {"PROFILES_ID_COLUMN", "user_id", "failure profiles table", "PROFILES_ID_COLUMN"},
-		"odd table":        {"PROFILES_TABLE", "a.b.c", "failure database", "PROFILES_TABLE"},
+		"odd table":        {"PROFILES_TABLE", "a.b.c", "failure variable " + profilesVariables, "public.profiles"},
 		"weak secret":      {secretsVariable, "v1,whsec_c2hvcnQ=", "failure variable " + secretsVariable, "openssl rand -base64 32"},
 		"secret of text":   {secretsVariable, goodSecret, "warning hook secrets", "openssl rand -base64 32"},
 		"secret of zeros":  {secretsVariable, "v1,whsec_" + strings.Repeat("AAAAAAAB", 6), "warning hook secrets", "openssl rand -base64 32"},
@@ -150,9 +150,9 @@ func TestDoctorFindsWhatIsWrongWithVariables(t *testing.T) {
 		"no token":         {"CODER_OWNER_TOKEN", "", "failure variable CODER_OWNER_TOKEN", "coder tokens create"},
 		"dead token":       {"CODER_OWNER_TOKEN", goodToken, "failure owner's token", "coder tokens create"},
 		"no organization":  {"CODER_ORGANIZATION", "nowhere", "failure organization", "CODER_ORGANIZATION"},
-		"short JWT secret": {"SUPABASE_JWT_SECRET", "hunter2", "warning access tokens", "SUPABASE_JWT_SECRET"},
+		"short JWT secret": {"SUPABASE_JWT_SECRET", "hunter2", "failure variable SUPABASE_JWT_SECRET", "JWT keys"},
 		"no project":       {"SUPABASE_URL", "http://127.0.0.1:1", "failure access tokens", "SUPABASE_URL"},
-		"no URL":           {"SUPABASE_URL", "project.supabase.co", "failure access tokens", "SUPABASE_URL"},
+		"no URL":           {"SUPABASE_URL", "project.supabase.co", "failure variable SUPABASE_URL", "https://"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

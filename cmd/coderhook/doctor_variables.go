@@ -9,14 +9,15 @@ import (
 	"coderhook/hook"
 )
 
-const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
-
 // skippedFor tells what can't be checked when a variable is unusable.
 var skippedFor = map[string]string{
-	"DATABASE_URL":      "the database",
-	"CODER_URL":         "Coder",
-	"CODER_OWNER_TOKEN": "Coder",
-	secretsVariable:     "the running hook",
+	"DATABASE_URL":        "the database",
+	profilesVariables:     "the database",
+	"CODER_URL":           "Coder",
+	"CODER_OWNER_TOKEN":   "Coder",
+	secretsVariable:       "the running hook",
+	"SUPABASE_URL":        "access tokens",
+	"SUPABASE_JWT_SECRET": "access tokens",
 }
 
 // checkVariables makes a finding of each fault that the server would not start with.
@@ -27,6 +28,7 @@ func (d *doctor) checkVariables() {
 		name, text, _ := strings.Cut(fault.Error(), ": ")
 		what, do, _ := strings.Cut(text, "; ")
 		if party := skippedFor[strings.TrimSuffix(name, "_FILE")]; party != "" {
+			d.skipped = append(d.skipped, party)
 			what += " (skipped because of this: " + party + ")"
 		}
 		d.fail("variable "+name, cure{do: do}, "%s", what)

@@ -25,7 +25,7 @@ func readAccessTokens(v *variables) *hook.AccessTokens {
 	case strings.HasPrefix(secret, "eyJ"):
 		v.fault("SUPABASE_JWT_SECRET", "is a JWT, as the anon and service_role keys are; set the secret with which tokens are signed")
 	case secret != "" && len(secret) < minJWTSecret:
-		v.fault("SUPABASE_JWT_SECRET", "is too weak: it has %d bytes, at least %d are needed", len(secret), minJWTSecret)
+		v.fault("SUPABASE_JWT_SECRET", "is too weak: it has %d bytes, at least %d are needed; copy it from the project's settings (JWT keys)", len(secret), minJWTSecret)
 	}
 	return hook.NewAccessTokens(project, secret, time.Now)
 }

@@ -50,6 +50,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 	t.Parallel()
 	const (
 		migrate = `DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`
+		doctor  = "go run ./cmd/coderhook doctor --url https://YOUR-HOST/hooks/custom-access-token"
 		lint    = "go vet ./... && go tool -modfile=.tools/go.mod staticcheck ./... && go tool -modfile=.tools/go.mod gofumpt -l ."
 	)
 	runBy := map[string]string{
@@ -59,6 +60,14 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"bash .ci/run":                 "CI",
 		migrate:                        "TestMigrateCommand",
 		lint:                           ".ci/run",
+		doctor:                         "TestDoctorFindsNothingWhereAllIsWell",
+		// The rest needs an engine for containers, which CI lacks: it is run as far as it goes without.
+		"cp testdata/supabase/.env.example testdata/supabase/.env":              "TestSupabaseProjectNamesItsVariables",
+		"npm install --no-save --prefix testdata/supabase":                      ".ci/run",
+		"testdata/supabase/node_modules/.bin/supabase start --workdir testdata": "TestSupabaseCLIAcceptsTheProject",
+		"set -a; . testdata/supabase/.env; set +a":                              "TestSupabaseProjectNamesItsVariables",
+		"docker build --build-arg VERSION=v1.2.3 -t coderhook .":                "TestDockerfileBuildsAStaticProgram",
+		"docker run --rm -p 8787:8787 --env-file coderhook.env coderhook":       "TestDockerfileBuildsAStaticProgram",
 	}
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
 		for line := range strings.Lines(block[1]) {

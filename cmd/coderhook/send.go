@@ -84,35 +84,35 @@ func (cmd sendCmd) replay(now time.Time) ([]byte, error) {
 	return body, nil
 }
 
-// hookAnswer is what came back, and how.
-type hookAnswer struct {
+// sendAnswer is what came back, and how.
+type sendAnswer struct {
 	status int
 	body   []byte
 	took   time.Duration
 }
 
-func (cmd sendCmd) post(env *environment, secrets string, body []byte) (hookAnswer, error) {
+func (cmd sendCmd) post(env *environment, secrets string, body []byte) (sendAnswer, error) {
 	request, err := http.NewRequestWithContext(env.ctx, http.MethodPost, cmd.URL, bytes.NewReader(body))
 	if err != nil {
-		return hookAnswer{}, fmt.Errorf("--url: %w", err)
+		return sendAnswer{}, fmt.Errorf("--url: %w", err)
 	}
 	if request.Header, err = hook.Sign(secrets, uuid.NewString(), time.Now(), body); err != nil {
-		return hookAnswer{}, fmt.Errorf("%s: %w", secretsVariable, err)
+		return sendAnswer{}, fmt.Errorf("%s: %w", secretsVariable, err)
 	}
 	started := time.Now()
 	response, err := (&http.Client{Timeout: sendTimeout}).Do(request)
 	if err != nil {
-		return hookAnswer{}, fmt.Errorf("the hook did not answer: %w", err)
+		return sendAnswer{}, fmt.Errorf("the hook did not answer: %w", err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, hook.MaxBody))
-	return hookAnswer{response.StatusCode, answer, time.Since(started)}, err
+	return sendAnswer{response.StatusCode, answer, time.Since(started)}, err
 }
 
 // errNoClaims makes the exit status say that a sign-in would have failed.
 var errNoClaims = errors.New("the answer has no claims: this sign-in would fail")
 
-func show(w io.Writer, body []byte, answer hookAnswer) error {
+func show(w io.Writer, body []byte, answer sendAnswer) error {
 	fmt.Fprintf(w, "status %d in %s, %d bytes sent, %d received\n", answer.status, answer.took.Round(10*time.Microsecond), len(body), len(answer.body))
 	before, _ := claimsIn(body)
 	after, ok := claimsIn(answer.body)
