@@ -83,7 +83,7 @@ func (k *OwnerKeeper) Turn(ctx context.Context) error {
 	if err := k.describe(ctx, token); err != nil {
 		return err
 	}
-	if k.left() <= lifetimeOf(k.key)/2 {
+	if k.ExpiresAt().Sub(k.Now()) <= lifetimeOf(k.key)/2 {
 		if err := k.renew(ctx, token); err != nil {
 			k.warn()
 			return err
@@ -125,10 +125,11 @@ func (k *OwnerKeeper) mark(dead bool) {
 	k.dead = dead
 }
 
-func (k *OwnerKeeper) left() time.Duration {
+// ExpiresAt is when the token ends; zero before Coder was asked.
+func (k *OwnerKeeper) ExpiresAt() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.key.ExpiresAt.Sub(k.Now())
+	return k.key.ExpiresAt
 }
 
 // renew puts a successor in the token's place. One replica at a time does so; another one finds

@@ -67,6 +67,7 @@ func (serveCmd) Run(env *environment) error {
 		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
 	}
 	describeDependencies(metrics, database, coder)
+	describeOwnerToken(metrics, keeper)
 	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry)
 	if err != nil {
 		return err

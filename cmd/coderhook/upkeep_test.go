@@ -14,8 +14,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// command runs the program as from a shell, where nobody sits at a terminal.
-func command(t *testing.T, db *storetest.DB, coder *codertest.Server, extra map[string]string, args ...string) (out string, err error) {
+// upkeepCommand runs the program as from a shell, where nobody sits at a terminal.
+func upkeepCommand(t *testing.T, db *storetest.DB, coder *codertest.Server, extra map[string]string, args ...string) (out string, err error) {
 	t.Helper()
 	variables := map[string]string{
 		"DATABASE_URL": db.RoleURL("coderhook"), "CODER_URL": coder.URL, "CODER_OWNER_TOKEN": coder.OwnerToken,
@@ -46,14 +46,14 @@ func TestReconcileCommand(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
 	id := departed(t, db, coder)
-	out, err := command(t, db, coder, nil, "reconcile", "--dry-run")
+	out, err := upkeepCommand(t, db, coder, nil, "reconcile", "--dry-run")
 	if err != nil || !strings.Contains(out, "would be: "+id.String()+": Coder user ada0ada0 suspended") || !strings.Contains(out, "1 off-boarded") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	if user, _ := coder.User("ada0ada0"); user.Status == "suspended" {
 		t.Error("a dry run suspended")
 	}
-	out, err = command(t, db, coder, nil, "reconcile")
+	out, err = upkeepCommand(t, db, coder, nil, "reconcile")
 	if err != nil || !strings.Contains(out, "1 accounts: 1 off-boarded (1 Coder users suspended, 0 deleted), 0 back, 0 orphans removed, 1 tokens deleted, 0 busy, 0 failed") {
 		t.Errorf("%v:\n%s", err, out)
 	}
@@ -67,14 +67,14 @@ func TestReconcileCommandFails(t *testing.T) {
 	db, coder := storetest.New(t), startCoder(t)
 	departed(t, db, coder)
 	coder.Fail(codertest.Fault{Method: "PUT", Status: 400, Body: `{"message":"No."}`})
-	if out, err := command(t, db, coder, nil, "reconcile"); err == nil || !strings.Contains(out, "1 failed") {
+	if out, err := upkeepCommand(t, db, coder, nil, "reconcile"); err == nil || !strings.Contains(out, "1 failed") {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if _, err := command(t, db, coder, map[string]string{"OFFBOARD": "fire"}, "reconcile"); err == nil || !strings.Contains(err.Error(), "OFFBOARD: ") {
+	if _, err := upkeepCommand(t, db, coder, map[string]string{"OFFBOARD": "fire"}, "reconcile"); err == nil || !strings.Contains(err.Error(), "OFFBOARD: ") {
 		t.Errorf("got %v", err)
 	}
 	db.Exec(t, `revoke execute on function coderhook.auth_users_state from coderhook`)
-	if _, err := command(t, db, coder, nil, "reconcile"); err == nil || !strings.Contains(err.Error(), "grant") {
+	if _, err := upkeepCommand(t, db, coder, nil, "reconcile"); err == nil || !strings.Contains(err.Error(), "grant") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -88,19 +88,19 @@ func TestLinkCommand(t *testing.T) {
 	linked := func() bool {
 		return storetest.Query[bool](t, db, `select exists (select from coderhook.accounts where user_id = $1 and coder_user_id is not null)`, user)
 	}
-	if out, err := command(t, db, coder, nil, append(args, "--dry-run")...); err != nil || !strings.Contains(out, "gets Coder user ada0ada0 (ada@example.com") || linked() {
+	if out, err := upkeepCommand(t, db, coder, nil, append(args, "--dry-run")...); err != nil || !strings.Contains(out, "gets Coder user ada0ada0 (ada@example.com") || linked() {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if _, err := command(t, db, coder, nil, args...); err == nil || !strings.Contains(err.Error(), "--yes") || linked() {
+	if _, err := upkeepCommand(t, db, coder, nil, args...); err == nil || !strings.Contains(err.Error(), "--yes") || linked() {
 		t.Errorf("with nobody to ask: %v", err)
 	}
-	if out, err := command(t, db, coder, nil, append(args, "--yes")...); err != nil || !strings.Contains(out, "Linked.") || !linked() {
+	if out, err := upkeepCommand(t, db, coder, nil, append(args, "--yes")...); err != nil || !strings.Contains(out, "Linked.") || !linked() {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	if lines := storetest.Query[int](t, db, `select count(*) from coderhook.audit where action = 'link' and user_id = $1`, user); lines != 1 {
 		t.Errorf("%d audit lines", lines)
 	}
-	if _, err := command(t, db, coder, nil, "link", "--user", "ada", "--coder-user", "ada0ada0"); err == nil || !strings.Contains(err.Error(), "not a UUID") {
+	if _, err := upkeepCommand(t, db, coder, nil, "link", "--user", "ada", "--coder-user", "ada0ada0"); err == nil || !strings.Contains(err.Error(), "not a UUID") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -142,7 +142,7 @@ func TestServeLooksAfterItself(t *testing.T) {
 func TestServeRefusesAShortLifetime(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
-	_, err := command(t, db, coder, map[string]string{"CODER_TOKEN_LIFETIME": "90m", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": goodSecret}, "serve")
+	_, err := upkeepCommand(t, db, coder, map[string]string{"CODER_TOKEN_LIFETIME": "90m", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": goodSecret}, "serve")
 	if err == nil || !strings.Contains(err.Error(), "CODER_TOKEN_LIFETIME: 1h30m0s is less than twice the life of an access token") {
 		t.Errorf("got %v", err)
 	}
