@@ -15,8 +15,9 @@ import (
 // TestProperties plays random lives: mints, time, revocation, suspension, deletion, bans, outages
 // and crashes in any order. What must always hold is checked after each step; at the end all is
 // made well again, and everybody must come back to one account and one token.
+//
+// It is not parallel, as TestYear.
 func TestProperties(t *testing.T) {
-	t.Parallel()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set("30") // a life is long; -rapid.checks asks for more of them
 	}
