@@ -16,6 +16,7 @@ import (
 type NewToken struct {
 	Name     string        // unique per user, also among expired ones
 	Lifetime time.Duration // 0: the server's default, 7 or 30 days; more than the server's maximum means the maximum
+	Scope    string        // "": the one of the client's configuration
 }
 
 // newTokenBody: scope is sent always, as a token meant to be narrow must not become a full one by omission.
@@ -67,7 +68,7 @@ func (c *Client) createToken(ctx context.Context, user uuid.UUID, nt NewToken) (
 	}
 	err := c.do(ctx, call{
 		endpoint: "create_token", method: http.MethodPost, path: tokensPath(user), token: c.token,
-		body: newTokenBody{Name: nt.Name, Lifetime: nt.Lifetime, Scope: c.scope},
+		body: newTokenBody{Name: nt.Name, Lifetime: nt.Lifetime, Scope: orDefault(nt.Scope, c.scope)},
 	}, reading(&made, func() bool { return KeyID(made.Key) != "" }))
 	return made.Key, err
 }

@@ -134,26 +134,6 @@ func TestRefusedAccessTokens(t *testing.T) {
 	}
 }
 
-// clock is a time that only the test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Now()} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // rotating is a project with one key, and tokens of it that live for a day.
 type rotating struct {
 	*issuer
@@ -184,7 +164,7 @@ func TestForgedKeyIDsDoNotDelayARotation(t *testing.T) {
 	if _, err := r.tokens.verify(t.Context(), r.token(t, "old", oldKey)); err != nil {
 		t.Fatal(err)
 	}
-	r.pass(cachePause)
+	r.advance(cachePause)
 	for range 100 { // one fetch for all of these
 		if _, err := r.tokens.verify(t.Context(), r.token(t, "forged", newKey)); !errors.Is(err, errUnknownKey) {
 			t.Fatal(err)
@@ -195,7 +175,7 @@ func TestForgedKeyIDsDoNotDelayARotation(t *testing.T) {
 	}
 	r.publish(oldPublic, newPublic)
 	for range 29 { // who keeps forging does not prolong the pause
-		r.pass(time.Second)
+		r.advance(time.Second)
 		if _, err := r.tokens.verify(t.Context(), r.token(t, "forged", newKey)); !errors.Is(err, errUnknownKey) {
 			t.Fatal(err)
 		}
@@ -203,7 +183,7 @@ func TestForgedKeyIDsDoNotDelayARotation(t *testing.T) {
 	if n := r.fetches.Load(); n != 2 {
 		t.Errorf("%d fetches, want 2", n)
 	}
-	r.pass(time.Second)
+	r.advance(time.Second)
 	for id, key := range map[string]*ecdsa.PrivateKey{"new": newKey, "old": oldKey} {
 		if _, err := r.tokens.verify(t.Context(), r.token(t, id, key)); err != nil {
 			t.Errorf("%s key 30 s later: %v", id, err)
@@ -225,13 +205,13 @@ func TestRotation(t *testing.T) {
 	if _, err := r.tokens.verify(t.Context(), r.token(t, "old", oldKey)); err != nil {
 		t.Fatal(err)
 	}
-	r.pass(cachePause)
+	r.advance(cachePause)
 	r.publish(newPublic)
 	if _, err := r.tokens.verify(t.Context(), r.token(t, "new", newKey)); err != nil {
 		t.Errorf("new key: %v", err)
 	}
 	r.publish()
-	r.pass(cacheFresh)
+	r.advance(cacheFresh)
 	if _, err := r.tokens.verify(t.Context(), r.token(t, "new", newKey)); !errors.Is(err, errUnknownKey) {
 		t.Errorf("withdrawn key: %v", err)
 	}
@@ -249,7 +229,7 @@ func TestKnownKeysWorkWhileTheAuthServerIsDown(t *testing.T) {
 	}
 	r.down.Store(true)
 	for range 3 {
-		r.pass(cacheFresh)
+		r.advance(cacheFresh)
 		if _, err := r.tokens.verify(t.Context(), r.token(t, "ec", key)); err != nil {
 			t.Errorf("known key: %v", err)
 		}
@@ -279,7 +259,7 @@ func TestNoKeysYet(t *testing.T) {
 		t.Errorf("%d fetches, want 1", n)
 	}
 	r.down.Store(false)
-	r.pass(cacheFirstPause)
+	r.advance(cacheFirstPause)
 	if _, err := r.tokens.verify(t.Context(), token); err != nil {
 		t.Error(err)
 	}

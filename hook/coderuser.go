@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"coderhook/coderclient"
 	"coderhook/store"
@@ -50,7 +51,51 @@ func (p *Provisioner) coderUser(ctx context.Context, j *job) (coderUser, error) 
 	if err != nil {
 		return coderUser{}, fmt.Errorf("read Coder user: %w", err)
 	}
+	if user.Suspended() {
+		return p.suspendedCoderUser(ctx, j, user)
+	}
+	return coderUser{User: user}, nil
+}
+
+// suspendedCoderUser is an account that is suspended, or that was when it was deleted: by its id
+// Coder shows both alike, by its name only the one that is there.
+func (p *Provisioner) suspendedCoderUser(ctx context.Context, j *job, user coderclient.User) (coderUser, error) {
+	named, err := p.Coder.User(ctx, user.Username)
+	if errors.Is(err, coderclient.ErrNotFound) || err == nil && named.ID != user.ID {
+		return p.replaceCoderUser(ctx, j)
+	}
+	if err == nil && j.known.SuspendedByUs {
+		user, err = p.reactivate(ctx, j, user)
+	}
+	if err != nil {
+		return coderUser{}, fmt.Errorf("read suspended Coder user: %w", err)
+	}
 	return coderUser{User: user}, refuseSuspended(user)
+}
+
+// reactivate gives back what off-boarding took from a user who is here again. That Supabase
+// mints a token does not prove it: this one may have been under way when they were banned.
+func (p *Provisioner) reactivate(ctx context.Context, j *job, user coderclient.User) (coderclient.User, error) {
+	found, err := p.Ledger.AuthUsers(ctx, []uuid.UUID{j.user})
+	if err != nil {
+		return user, fmt.Errorf("activate Coder user: %w", err)
+	}
+	if len(found) != 1 || !living(found[0], p.Now()) {
+		return user, nil
+	}
+	if user, err = p.Coder.Activate(ctx, user.ID); err != nil {
+		return user, fmt.Errorf("activate Coder user: %w", err)
+	}
+	if err := p.Ledger.Reactivate(ctx, j.lease); err != nil {
+		return user, fmt.Errorf("activate Coder user: %w", err)
+	}
+	p.Log.Info().Stringer("user_id", j.user).Str("coder_user", user.Username).Msg("user is back: activated in Coder")
+	return user, nil
+}
+
+// living: neither gone nor banned.
+func living(u store.AuthUser, now time.Time) bool {
+	return u.Exists && u.DeletedAt.IsZero() && !u.BannedUntil.After(now)
 }
 
 // replaceCoderUser forgets an account that is gone in Coder and makes a new one.

@@ -262,7 +262,7 @@ func TestFrontEndLimitsEachUser(t *testing.T) {
 	if got := f.enter(t, f.token(t, f.db.AddUser(t, "eve@example.com"), ""), "nonsense"); got.status != 400 {
 		t.Errorf("somebody else: %d %s", got.status, got.body)
 	}
-	at.pass(callInterval)
+	at.advance(callInterval)
 	if got := f.create(t, token); got.status != 200 {
 		t.Errorf("after the interval: %d %s", got.status, got.body)
 	}

@@ -17,8 +17,9 @@ import (
 type request struct {
 	user  uuid.UUID
 	email string
-	until time.Time
+	until time.Time     // when the token expires
 	known store.Account // as it was looked up
+	renew bool          // the key is good, but it is time for another
 }
 
 // job is the work for one user in this process; every mint of that user waits for the same one.
@@ -66,7 +67,7 @@ func (p *Provisioner) work(j *job) {
 		j.finish(key, err)
 		return
 	}
-	ctx, stop := p.holdLease(j.lease)
+	ctx, stop := p.holdLease(p.base, j.lease)
 	release = stop
 	made, err := p.makeKey(ctx, j)
 	j.finish(made.key.Secret, err)
@@ -155,8 +156,14 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 		return "", fmt.Errorf("provision: %w", err)
 	}
 	j.known = account
-	if judge(account, j.until, p.Now()) == keyGood {
+	if p.suits(j, account) {
 		return account.APIKey, nil
 	}
 	return "", nil
+}
+
+// suits reports whether the account's key is what the job is to get.
+func (p *Provisioner) suits(j *job, account store.Account) bool {
+	state := p.judge(account, j.until, p.Now())
+	return state == keyGood || state.usable() && !j.renew
 }

@@ -11,22 +11,43 @@ import (
 type keyState int
 
 const (
-	keyMissing keyState = iota // none, or already dead
+	keyMissing keyState = iota // none, dead, or of a user who is suspended
 	keyShort                   // alive now, but it would die before the token
+	keyAging                   // outlives the token, but it is time for another
+	keyUnknown                 // the ledger has not seen it: an older deployment wrote it
 	keyGood
 )
 
-// judge compares the key's expiry with the token's. A key that the ledger does not know
-// was put there by an older deployment: it is taken as good.
-func judge(a store.Account, tokenExpires, now time.Time) keyState {
-	known := a.KeyID != "" && a.KeyID == coderclient.KeyID(a.APIKey) && !a.KeyExpiresAt.IsZero()
+// usable: the token can carry the key. What else there is to do comes after the answer.
+func (s keyState) usable() bool { return s >= keyAging }
+
+// judge compares the key's expiry with the token's.
+func (o *Options) judge(a store.Account, tokenExpires, now time.Time) keyState {
+	id := coderclient.KeyID(a.APIKey)
+	ledgers := a.KeyID == id
 	switch {
-	case a.APIKey == "":
+	case id == "", ledgers && a.KeyRefused, a.Status == store.Suspended:
 		return keyMissing
-	case !known || !a.KeyExpiresAt.Before(tokenExpires):
-		return keyGood
-	case a.KeyExpiresAt.After(now):
+	case !ledgers, a.KeyExpiresAt.IsZero():
+		return keyUnknown
+	case !a.KeyExpiresAt.After(now):
+		return keyMissing
+	case a.KeyExpiresAt.Before(tokenExpires):
 		return keyShort
+	case a.KeyExpiresAt.Sub(now) <= o.renewBefore(a.KeyLifetime):
+		return keyAging
 	}
-	return keyMissing
+	return keyGood
+}
+
+// renewBefore is the length of the renewal window. Half of the lifetime is the most: more would
+// renew at every mint. A lifetime that is not known is asked for by way of a renewal.
+func (o *Options) renewBefore(lifetime time.Duration) time.Duration {
+	switch {
+	case lifetime <= 0:
+		return 1<<63 - 1
+	case o.RenewBefore > 0:
+		return min(o.RenewBefore, lifetime/2)
+	}
+	return lifetime / 3
 }

@@ -13,8 +13,8 @@ const cleanupTimeout = 5 * time.Second
 
 // holdLease renews the lease until stop is called. The context ends when somebody else took it:
 // nothing that is done from then on would be written.
-func (p *Provisioner) holdLease(lease store.Lease) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(p.base)
+func (p *Provisioner) holdLease(ctx context.Context, lease store.Lease) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

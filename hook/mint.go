@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"coderhook/coderclient"
 	"coderhook/store"
@@ -18,6 +19,7 @@ const tokenPrefix = "supabase-"
 type made struct {
 	key  store.Key
 	user coderUser
+	kept bool // it is the one that the profile has
 }
 
 // makeKey makes sure that the Coder user exists and mints a key for it.
@@ -31,6 +33,9 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
+	if key, err := p.keep(ctx, j, user.User); err != nil || key.ID != "" {
+		return made{key, user, true}, err
+	}
 	key, err := p.mint(ctx, j, user.User)
 	if errors.Is(err, coderclient.ErrUserDeleted) || errors.Is(err, coderclient.ErrNotFound) {
 		// By its id Coder shows a deleted user like a living one; only this tells.
@@ -39,11 +44,45 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 		}
 		key, err = p.mint(ctx, j, user.User)
 	}
-	return made{key, user}, err
+	return made{key, user, false}, err
+}
+
+// keep returns the key that the profile has, if Coder says that it lives longer than the ledger
+// knew: up to Coder 2.34 every use moves a key's end. A user who was suspended gets theirs back.
+func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (store.Key, error) {
+	account := j.known
+	if account.KeyID == "" || account.KeyID != coderclient.KeyID(account.APIKey) || account.KeyRefused {
+		return store.Key{}, nil
+	}
+	read, err := p.Coder.Key(ctx, user.ID, account.KeyID)
+	if errors.Is(err, coderclient.ErrNotFound) {
+		return store.Key{}, nil
+	}
+	if err != nil {
+		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
+	}
+	account.Status, account.KeyExpiresAt, account.KeyLifetime = store.Active, read.ExpiresAt, lifetimeOf(read)
+	if !p.suits(j, account) {
+		return store.Key{}, nil
+	}
+	return store.Key{Secret: account.APIKey, ID: account.KeyID, ExpiresAt: read.ExpiresAt, Lifetime: lifetimeOf(read)}, nil
+}
+
+// lifetimeOf is in whole seconds; Coder's own count can be a second short of the span.
+func lifetimeOf(k coderclient.Key) time.Duration {
+	if k.LifetimeSeconds > 0 {
+		return time.Duration(k.LifetimeSeconds) * time.Second
+	}
+	return k.ExpiresAt.Sub(k.CreatedAt).Truncate(time.Second)
 }
 
 // mint makes a token and reads back what Coder says of its life.
 func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (store.Key, error) {
+	// Before there is a token: how long it must be kept is then known, whatever crashes.
+	if err := p.noteTokenLife(ctx, j.request); err != nil {
+		return store.Key{}, err
+	}
+	j.known.TokenLife = max(j.known.TokenLife, tokenLife(j.request, p.Now()))
 	secret, err := p.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
 		Name: tokenPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: p.TokenLifetime,
 	})
@@ -59,7 +98,10 @@ func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (
 		p.discard(j, user, key.ID)
 		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
 	}
-	key.ExpiresAt = read.ExpiresAt
+	key.ExpiresAt, key.Lifetime, key.MadeAt = read.ExpiresAt, lifetimeOf(read), p.Now()
+	if key.Lifetime < 2*tokenLife(j.request, p.Now()) {
+		p.Log.Warn().Stringer("user_id", j.user).Dur("key_lifetime_ms", key.Lifetime).Msg("Coder's tokens live less than twice as long as access tokens: keys are renewed at nearly every mint")
+	}
 	return key, nil
 }
 

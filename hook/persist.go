@@ -20,6 +20,10 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 	case <-j.answered:
 	case <-ctx.Done():
 	}
+	if m.kept {
+		p.recordKept(ctx, j, m.key)
+		return
+	}
 	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
 	started := time.Now()
 	for wait := p.Poll; ; wait = min(2*wait, time.Second) {
@@ -34,8 +38,8 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 			p.undo(ctx, j, m)
 			return
 		case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
-			log.Warn().Msg("another replica took over: our Coder token is deleted")
-			p.discard(j, m.user.User, m.key.ID)
+			log.Warn().Msg("another replica took over: our Coder token is retired")
+			p.retire(j, m)
 			return
 		case errors.Is(err, store.ErrProfile):
 			log.Error().Err(err).Msg("the profiles table refuses the key: mend what the error names")
@@ -52,6 +56,15 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 			return
 		}
 	}
+}
+
+// recordKept needs no write to the profile.
+func (p *Provisioner) recordKept(ctx context.Context, j *job, key store.Key) {
+	if err := p.Ledger.RecordKey(ctx, j.lease, key); err != nil {
+		p.Log.Warn().Err(err).Stringer("user_id", j.user).Str("key_id", key.ID).Msg("expiry not recorded")
+		return
+	}
+	p.Log.Info().Stringer("user_id", j.user).Str("key_id", key.ID).Time("key_expires_at", key.ExpiresAt).Msg("key kept")
 }
 
 // undo takes back what was made for a user who never came to exist. The account is deleted only

@@ -14,19 +14,23 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Ledger is what provisioning needs of the database. Everything that writes is fenced by the
-// lease: a worker that lost it can no longer write.
+// Ledger is what provisioning needs of the database. What takes a lease is fenced by it: a worker
+// that lost it can no longer write.
 type Ledger interface {
 	Accounts
+	Observations
 	Claim(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Extend(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Release(ctx context.Context, lease store.Lease) error
 	RecordUser(ctx context.Context, lease store.Lease, coderUser uuid.UUID, username string) error
 	ForgetUser(ctx context.Context, lease store.Lease) error
+	Reactivate(ctx context.Context, lease store.Lease) error
 	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
+	RecordKey(ctx context.Context, lease store.Lease, key store.Key) error
 	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
 	Orphan(ctx context.Context, lease store.Lease) error
 	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
+	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
 }
 
 // Coder is what provisioning needs of Coder.
@@ -36,10 +40,14 @@ type Coder interface {
 	Organization(ctx context.Context, nameOrID string) (coderclient.Organization, error)
 	CreateUser(ctx context.Context, user coderclient.NewUser) (coderclient.User, error)
 	User(ctx context.Context, idOrName string) (coderclient.User, error)
+	Me(ctx context.Context, key string) (coderclient.User, error)
+	Activate(ctx context.Context, user uuid.UUID) (coderclient.User, error)
+	Suspend(ctx context.Context, user uuid.UUID) (coderclient.User, error)
+	DeleteUser(ctx context.Context, user uuid.UUID) error
 	CreateToken(ctx context.Context, user uuid.UUID, token coderclient.NewToken) (string, error)
+	Tokens(ctx context.Context, user uuid.UUID) ([]coderclient.Key, error)
 	Key(ctx context.Context, user uuid.UUID, keyID string) (coderclient.Key, error)
 	DeleteKey(ctx context.Context, user uuid.UUID, keyID string) error
-	DeleteUser(ctx context.Context, user uuid.UUID) error
 }
 
 // Provisioner makes Coder users and keys. At most one worker is at it for a user: in this
@@ -53,9 +61,11 @@ type Provisioner struct {
 
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
+	tended   map[uuid.UUID]bool // whose key is being looked after
 	stopping bool
 	running  sync.WaitGroup
 	slots    chan struct{}
+	care     chan struct{}   // slots of what nobody waits for
 	base     context.Context // of the work that outlives the request that asked for it
 	cancel   context.CancelFunc
 	org      organizationCache
@@ -73,6 +83,9 @@ type Options struct {
 	RetryConflict   time.Duration // how long a conflict is answered from the ledger before Coder is asked again
 	PersistPatience time.Duration // how long a user may stay uncommitted before the sign-up counts as rolled back
 	LockPatience    time.Duration // how long a locked or unreachable profile is tried again
+	RenewBefore     time.Duration // a key's end, from when on it is renewed; 0: a third of its lifetime
+	CheckInterval   time.Duration // at most once per which a user's key is tried in Coder
+	ConfirmAfter    time.Duration // when a key that Coder did not take is tried again, before it is thrown away
 	Now             func() time.Time
 }
 
@@ -87,6 +100,8 @@ func DefaultOptions() Options {
 		RetryConflict:   time.Minute,
 		PersistPatience: 30 * time.Second,
 		LockPatience:    5 * time.Minute,
+		CheckInterval:   10 * time.Minute,
+		ConfirmAfter:    time.Second,
 		Now:             time.Now,
 	}
 }
@@ -96,9 +111,11 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *
 	base, cancel := context.WithCancel(context.Background())
 	return &Provisioner{
 		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
-		jobs:  make(map[uuid.UUID]*job),
-		slots: make(chan struct{}, o.Concurrency),
-		base:  base, cancel: cancel,
+		jobs:   make(map[uuid.UUID]*job),
+		tended: make(map[uuid.UUID]bool),
+		slots:  make(chan struct{}, o.Concurrency),
+		care:   make(chan struct{}, o.Concurrency),
+		base:   base, cancel: cancel,
 	}
 }
 

@@ -110,6 +110,8 @@ func seedProfile(t *testing.T, w *world, r recorded) {
 	}
 	w.db.Exec(t, `insert into auth.users (id) values ($1) on conflict do nothing`, body.UserID)
 	w.db.Exec(t, `insert into public.profiles (id, api_key) values ($1, 'AbCdEfGhIj-0123456789012345678901') on conflict do nothing`, body.UserID)
+	w.db.Exec(t, `insert into coderhook.accounts (user_id, key_id, key_expires_at, key_lifetime_seconds, key_checked_at, token_seconds, status)
+		values ($1, 'AbCdEfGhIj', '2100-01-01', 60, '2100-01-01', 864000, 'active') on conflict do nothing`, body.UserID)
 }
 
 func checkGolden(t *testing.T, file string, got []byte) {

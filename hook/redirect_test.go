@@ -194,7 +194,7 @@ func TestAuthRedirectLearnsANewHost(t *testing.T) {
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "" })
 	f.enter(t, token, appURI).wantRefusal(t, "no host", 501, "CODER_WILDCARD_ACCESS_URL")
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "*.apps.localhost" })
-	at.pass(cachePause)
+	at.advance(cachePause)
 	if got := f.enter(t, token, appURI); got.status != 303 {
 		t.Errorf("new host: %d %s", got.status, got.body)
 	}

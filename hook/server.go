@@ -2,7 +2,11 @@
 //
 // A request goes through token.go from top to bottom: verify (verify.go), parse (event.go),
 // decide (policy.go), look up and judge the key (key.go), provision where there is none
-// (provision.go, coderuser.go, mint.go), answer (splice.go), and only then persist (persist.go).
+// (provision.go, coderuser.go, mint.go), answer (splice.go), and only then persist (persist.go)
+// and look after the key (care.go, adopt.go, retire.go).
+//
+// Apart from requests, reconcile.go compares ledger, Supabase and Coder (walk.go, offboard.go,
+// link.go), and ownerkeeper.go keeps the owner's token alive.
 package hook
 
 import (

@@ -90,15 +90,14 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
-	state := judge(account, ev.claims.expiresAt(), s.Now())
-	if state == keyGood {
+	wanted := request{user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account}
+	state := s.Provisioner.judge(account, wanted.until, s.Now())
+	if state.usable() {
 		record.reason = reasonFound
-		return resolution{key: account.APIKey, answered: func() {}}
+		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
 	}
 	looked := time.Now()
-	found := s.Provisioner.Provision(ctx, request{
-		user: ev.user, email: ev.claims.Email, until: ev.claims.expiresAt(), known: account,
-	})
+	found := s.Provisioner.Provision(ctx, wanted)
 	record.reason = reasonMade
 	record.stage("provision", looked)
 	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {

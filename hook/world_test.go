@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,8 +36,9 @@ type world struct {
 // replica is one server.
 type replica struct {
 	*Server
-	url    string
-	client *coderclient.Client
+	url     string
+	client  *coderclient.Client
+	serving atomic.Int64 // requests whose handlers have not returned
 }
 
 // settings are what a test may have otherwise than a real deployment.
@@ -45,19 +47,21 @@ type settings struct {
 	options Options
 	coder   coderclient.Config
 	server  func(*Server)
+	clock   *clock // nil: the real one
 }
 
 func patient() settings {
 	o := DefaultOptions()
 	o.Poll = 5 * time.Millisecond
 	o.RetryConflict = 0
+	o.ConfirmAfter = 5 * time.Millisecond
 	return settings{profile: codertest.ProfileV231, options: o, coder: coderclient.Config{CallTimeout: 2 * time.Second}}
 }
 
 // newWorld starts it all. When the test has ended, no secret may stand in the log.
 func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
-	w := &world{db: storetest.New(t), coder: codertest.Start(s.profile), log: new(logBuffer)}
+	w := &world{db: storetest.New(t), coder: codertest.Start(s.profile, codertest.Clock(s.clock.now)), log: new(logBuffer)}
 	t.Cleanup(func() { w.checkLog(t) })
 	t.Cleanup(w.coder.Close)
 	w.replica = w.start(t, s)
@@ -73,23 +77,23 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := NewVerifier(secretA, time.Now)
+	verifier, err := NewVerifier(secretA, s.clock.now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.store = w.db.Store(t)
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
-	s.options.Instance = uuid.NewString()
+	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.now
 	provisioner := NewProvisioner(s.options, w.store, client, log)
 	r := &replica{client: client, Server: &Server{
 		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
-		Deadline: 2500 * time.Millisecond, Now: time.Now, Log: log, FrontEnd: FrontEnd{Apps: client},
+		Deadline: 2500 * time.Millisecond, Now: s.clock.now, Log: log, FrontEnd: FrontEnd{Apps: client},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {
 		s.server(r.Server)
 	}
-	server := httptest.NewServer(r.Handler())
+	server := httptest.NewServer(r.counted(r.Handler()))
 	r.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
@@ -143,8 +147,10 @@ func (w *world) checkLog(t *testing.T) {
 }
 
 // claimsOf are the claims of a password sign-in that is happening now.
-func claimsOf(user uuid.UUID, email string) map[string]any {
-	now := time.Now().Unix()
+func claimsOf(user uuid.UUID, email string) map[string]any { return claimsAt(time.Now(), user, email) }
+
+func claimsAt(at time.Time, user uuid.UUID, email string) map[string]any {
+	now := at.Unix()
 	return map[string]any{
 		"iss": "http://127.0.0.1:54321/auth/v1", "sub": user.String(), "aud": "authenticated",
 		"exp": now + 3600, "iat": now, "email": email, "phone": "",
@@ -192,7 +198,7 @@ func (r reply) keyStatus(t testing.TB) string {
 // mint asks for a token as Supabase Auth does.
 func (r *replica) mint(t testing.TB, user uuid.UUID, email string) reply {
 	t.Helper()
-	return r.mintClaims(t, user, claimsOf(user, email))
+	return r.mintClaims(t, user, claimsAt(r.Now(), user, email))
 }
 
 func (r *replica) mintClaims(t testing.TB, user uuid.UUID, claims map[string]any) reply {
@@ -201,7 +207,7 @@ func (r *replica) mintClaims(t testing.TB, user uuid.UUID, claims map[string]any
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.post(t, body, sign(t, secretA, uuid.NewString(), time.Now(), body))
+	return r.post(t, body, sign(t, secretA, uuid.NewString(), r.Now(), body))
 }
 
 func (r *replica) post(t testing.TB, body []byte, header http.Header) reply {

@@ -40,6 +40,14 @@ type Account struct {
 	Leased        bool // the lease runs, by the database's clock
 	LastError     string
 	UpdatedAt     time.Time
+
+	KeyLifetime   time.Duration // from making or use to expiry, as Coder says
+	KeyCheckedAt  time.Time     // when Coder was last asked whether it takes the key
+	KeyRefused    bool          // Coder does not take the key of KeyID, or it is another user's
+	TokenLife     time.Duration // the longest that an access token of this user was seen to live
+	Linked        bool          // the Coder user was not made by us
+	SuspendedByUs bool          // in Coder, at off-boarding
+	RetiredUntil  time.Time     // when the first of the replaced keys may be deleted; zero when there is none
 }
 
 // String leaves the key out, so that an account can be logged.
@@ -63,7 +71,14 @@ select p.{id} is not null            as has_profile,
        a.lease_until                 as lease_until,
        coalesce(a.lease_until > clock_timestamp(), false) as leased,
        coalesce(a.last_error, '')    as last_error,
-       a.updated_at                  as updated_at
+       a.updated_at                  as updated_at,
+       coalesce(a.key_lifetime_seconds, 0)   as key_lifetime,
+       a.key_checked_at                      as key_checked_at,
+       a.key_refused_at is not null          as key_refused,
+       coalesce(a.token_seconds, 0)          as token_life,
+       coalesce(a.linked, false)             as linked,
+       coalesce(a.suspended_by_us, false)    as suspended_by_us,
+       (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = u.id) as retired_until
   from (select $1::uuid as id) as u
   left join {table} as p on p.{id} = u.id
   left join coderhook.accounts as a on a.user_id = u.id`
@@ -76,15 +91,12 @@ type accountRow struct {
 	KeyID                               string
 	KeyExpiresAt, LeaseUntil, UpdatedAt pgtype.Timestamptz
 	LastError                           string
+	KeyLifetime, TokenLife              int64 // seconds
+	KeyCheckedAt, RetiredUntil          pgtype.Timestamptz
+	KeyRefused, Linked, SuspendedByUs   bool
 }
 
-// Lookup returns what is known of a user, which may be nothing: a user without
-// profile and ledger row is no error.
-func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
-	row, err := one[accountRow](ctx, s, s.sql.lookup, userID)
-	if err != nil {
-		return Account{}, fmt.Errorf("look up account: %w", err)
-	}
+func (row accountRow) account(userID uuid.UUID) Account {
 	return Account{
 		UserID:        userID,
 		HasProfile:    row.HasProfile,
@@ -99,7 +111,24 @@ func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
 		Leased:        row.Leased,
 		LastError:     row.LastError,
 		UpdatedAt:     row.UpdatedAt.Time,
-	}, nil
+		KeyLifetime:   time.Duration(row.KeyLifetime) * time.Second,
+		KeyCheckedAt:  row.KeyCheckedAt.Time,
+		KeyRefused:    row.KeyRefused,
+		TokenLife:     time.Duration(row.TokenLife) * time.Second,
+		Linked:        row.Linked,
+		SuspendedByUs: row.SuspendedByUs,
+		RetiredUntil:  row.RetiredUntil.Time,
+	}
+}
+
+// Lookup returns what is known of a user, which may be nothing: a user without
+// profile and ledger row is no error.
+func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
+	row, err := one[accountRow](ctx, s, s.sql.lookup, userID)
+	if err != nil {
+		return Account{}, fmt.Errorf("look up account: %w", err)
+	}
+	return row.account(userID), nil
 }
 
 const ownerSQL = `select user_id from coderhook.accounts where coder_user_id = $1`

@@ -15,6 +15,8 @@ type Key struct {
 	Secret    string // the whole key
 	ID        string // its public part
 	ExpiresAt time.Time
+	Lifetime  time.Duration // as Coder says; zero: not known
+	MadeAt    time.Time     // zero for a key that we did not just make
 }
 
 // String leaves the secret out, so that a key can be logged.
@@ -42,8 +44,10 @@ const updateProfileSQL = `update {table} set {key} = $2 where {id} = $1`
 const insertProfileSQL = `insert into {table} ({id}, {key}) values ($1, $2)`
 
 // StoreKey makes key the user's: in the ledger and in the profile, or in
-// neither. It takes one transaction of about six round trips and is not for the
+// neither. It takes one transaction of about seven round trips and is not for the
 // time before a sign-in is answered.
+//
+// The key that it replaces is retired, see [Store.Retired].
 //
 // It returns [ErrLeaseLost]; [ErrBusy] while the profile is locked or its row is
 // being made; [ErrNoUser] when the profile's foreign key finds no user; and
@@ -74,8 +78,11 @@ func (s *Store) storeKey(ctx context.Context, l Lease, key Key) error {
 		if _, err := tx.Exec(ctx, lockTimeoutSQL); err != nil {
 			return err
 		}
-		// First, because its row lock keeps the lease ours until the commit.
-		tag, err := tx.Exec(ctx, recordKeySQL, l.UserID, l.Owner, key.ID, timeOrNull(key.ExpiresAt))
+		// First, because their row lock keeps the lease ours until the commit.
+		if _, err := tx.Exec(ctx, retireKeySQL, l.UserID, l.Owner, key.ID, key.madeAt()); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, recordKeySQL, key.recordArgs(l)...)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,8 @@ update coderhook.accounts
        key_expires_at = case when coder_user_id <> $3 and key_id is not null
                              then least(key_expires_at, clock_timestamp()) else key_expires_at end,
        status         = case when coder_user_id = $3 and key_id is not null then 'active' else 'pending' end,
+       linked          = linked and coalesce(coder_user_id = $3, false),
+       suspended_by_us = suspended_by_us and coalesce(coder_user_id = $3, false),
        last_error     = null,
        updated_at     = clock_timestamp()
  where user_id = $1 and lease_owner = $2`
@@ -35,7 +37,7 @@ func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, 
 
 const forgetUserSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null,
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false,
        key_expires_at = case when key_id is not null then least(key_expires_at, clock_timestamp()) end,
        status = 'pending', updated_at = clock_timestamp()
  where user_id = $1 and lease_owner = $2`
@@ -73,13 +75,23 @@ func capped(text string, limit int) string {
 
 const recordKeySQL = `
 update coderhook.accounts
-   set key_id = $3, key_expires_at = $4, status = 'active', last_error = null, updated_at = clock_timestamp()
+   set key_id = $3, key_expires_at = $4, key_lifetime_seconds = $5, key_refused_at = null,
+       key_checked_at = coalesce($6, key_checked_at),
+       status = 'active', last_error = null, updated_at = clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // RecordKey writes down what Coder says about the key that the profile already
-// holds. A zero expiresAt means that it is not known.
-func (s *Store) RecordKey(ctx context.Context, l Lease, keyID string, expiresAt time.Time) error {
-	return s.fenced(ctx, "record key", recordKeySQL, l, keyID, timeOrNull(expiresAt))
+// holds. A zero expiry or lifetime means that it is not known.
+func (s *Store) RecordKey(ctx context.Context, l Lease, key Key) error {
+	return s.fenced(ctx, "record key", recordKeySQL, l, key.recordArgs(l)[2:]...)
+}
+
+func (k Key) recordArgs(l Lease) []any {
+	var lifetime *int64
+	if seconds := int64(k.Lifetime.Seconds()); seconds > 0 {
+		lifetime = &seconds
+	}
+	return []any{l.UserID, l.Owner, k.ID, timeOrNull(k.ExpiresAt), lifetime, timeOrNull(k.MadeAt)}
 }
 
 func timeOrNull(t time.Time) *time.Time {

@@ -34,7 +34,7 @@ func TestLedgerThroughALife(t *testing.T) {
 	want.CoderUserID, want.CoderUsername = coderID, "ada"
 	wantAccount(t, s, want)
 
-	must(t, s.RecordKey(ctx, lease, "abcdefghij", expires))
+	must(t, s.RecordKey(ctx, lease, store.Key{ID: "abcdefghij", ExpiresAt: expires}))
 	want.KeyID, want.KeyExpiresAt, want.Status = "abcdefghij", expires, store.Active
 	wantAccount(t, s, want)
 
@@ -69,7 +69,7 @@ func TestTheKeyOfAnotherCoderUserIsKnownToBeDead(t *testing.T) {
 				ctx, s := t.Context(), storetest.New(t).Store(t)
 				lease := claimed(t, s, uuid.New(), "me")
 				must(t, s.RecordUser(ctx, lease, uuid.New(), "ada"))
-				must(t, s.RecordKey(ctx, lease, "abcdefghij", expires))
+				must(t, s.RecordKey(ctx, lease, store.Key{ID: "abcdefghij", ExpiresAt: expires}))
 				must(t, forget(s, lease))
 				must(t, s.RecordUser(ctx, lease, uuid.New(), "eve"))
 				got := lookup(t, s, lease.UserID)
@@ -86,7 +86,7 @@ func TestAnAdoptedKeySurvivesItsUsersName(t *testing.T) {
 	t.Parallel()
 	ctx, s := t.Context(), storetest.New(t).Store(t)
 	lease := claimed(t, s, uuid.New(), "me")
-	must(t, s.RecordKey(ctx, lease, "abcdefghij", newKey().ExpiresAt))
+	must(t, s.RecordKey(ctx, lease, newKey()))
 	must(t, s.RecordUser(ctx, lease, uuid.New(), "ada"))
 	if got := lookup(t, s, lease.UserID); got.KeyID != "abcdefghij" || !got.KeyExpiresAt.Equal(newKey().ExpiresAt) {
 		t.Errorf("%v expires %v", got, got.KeyExpiresAt)
@@ -138,7 +138,7 @@ func TestAStaleOwnerChangesNothing(t *testing.T) {
 	for what, err := range map[string]error{
 		"StoreKey":      s.StoreKey(ctx, stale, newKey()),
 		"RecordUser":    s.RecordUser(ctx, stale, uuid.New(), "eve"),
-		"RecordKey":     s.RecordKey(ctx, stale, "k", time.Now()),
+		"RecordKey":     s.RecordKey(ctx, stale, newKey()),
 		"RecordFailure": s.RecordFailure(ctx, stale, store.Conflict, "x"),
 		"ForgetUser":    s.ForgetUser(ctx, stale),
 		"Orphan":        s.Orphan(ctx, stale),

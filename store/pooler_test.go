@@ -87,7 +87,9 @@ func live(ctx context.Context, s *store.Store, lease store.Lease) error {
 		func() error { return s.Extend(ctx, lease, ttl) },
 		func() error { return s.RecordFailure(ctx, lease, store.Pending, "down") },
 		func() error { return s.StoreKey(ctx, lease, store.Key{Secret: lease.Owner, ID: lease.Owner}) },
-		func() error { return s.RecordKey(ctx, lease, lease.Owner, newKey().ExpiresAt) },
+		func() error {
+			return s.RecordKey(ctx, lease, store.Key{ID: lease.Owner, ExpiresAt: newKey().ExpiresAt})
+		},
 		func() error {
 			owner, err := s.OwnerOf(ctx, coderID)
 			if err == nil && owner != lease.UserID {

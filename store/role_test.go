@@ -32,6 +32,11 @@ func TestTheRoleCanDoNoMoreThanItMust(t *testing.T) {
 		`update public.profiles set api_key = 'x'`:                    false,
 		`select * from coderhook.accounts`:                            false,
 		`select * from coderhook.auth_users_state('{}')`:              false,
+		`select * from coderhook.retired_keys`:                        false,
+		`update coderhook.tasks set name = name`:                      false,
+		`select * from coderhook.audit`:                               false,
+		`delete from coderhook.audit`:                                 true,
+		`update coderhook.audit set actor = actor`:                    true,
 		`select address from public.profiles`:                         true,
 		`select * from public.profiles`:                               true,
 		`update public.profiles set id = id`:                          true,
@@ -59,6 +64,7 @@ func TestTheDataAPICannotReadKeys(t *testing.T) {
 			`update public.profiles set api_key = ''`, `insert into public.profiles (id, api_key) values (null, '')`,
 			`insert into public.profiles (id) values (null)`, `delete from public.profiles`,
 			`select from coderhook.accounts`, `select coderhook.auth_users_state('{}')`,
+			`select from coderhook.retired_keys`, `select from coderhook.tasks`, `select from coderhook.audit`,
 		} {
 			if !refused(t, db, role, sql) {
 				t.Errorf("as %s: %s", role, sql)

@@ -35,6 +35,7 @@ type config struct {
 	cors       hook.CORS
 	deadline   time.Duration
 	reject     bool
+	upkeep     upkeep
 }
 
 type logging struct{ level, format string }
@@ -58,6 +59,7 @@ func readConfig(get func(string) string) (config, error) {
 		cors:       readCORS(v),
 		deadline:   v.duration("HOOK_DEADLINE", 2500*time.Millisecond, 100*time.Millisecond),
 		reject:     v.oneOf("ON_ERROR", "omit", "reject") == "reject",
+		upkeep:     readUpkeep(v),
 	}
 	if c.deadline > maxDeadline {
 		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set %s or less", c.deadline, maxDeadline)
@@ -138,6 +140,8 @@ func readProvisioning(v *variables) hook.Options {
 	o.Organization = v.text("CODER_ORGANIZATION", "")
 	o.TokenLifetime = v.duration("CODER_TOKEN_LIFETIME", 0, 0)
 	o.Concurrency = v.count("PROVISION_CONCURRENCY", o.Concurrency, 1000)
+	o.RenewBefore = v.duration("KEY_RENEW_BEFORE", 0, 0)
+	o.CheckInterval = v.duration("KEY_CHECK_INTERVAL", o.CheckInterval, time.Second)
 	return o
 }
 

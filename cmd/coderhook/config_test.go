@@ -72,6 +72,10 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"profiles table":    {"PROFILES_TABLE", "a.b.c", "PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN: "},
 		"login type":        {"CODER_LOGIN_TYPE", "saml", "CODER_LOGIN_TYPE: "},
 		"log level":         {"LOG_LEVEL", "loud", "LOG_LEVEL: "},
+		"check interval":    {"KEY_CHECK_INTERVAL", "0s", "KEY_CHECK_INTERVAL: 0s is too short"},
+		"renewal window":    {"KEY_RENEW_BEFORE", "a week", "KEY_RENEW_BEFORE: \"a week\" is not a duration"},
+		"off-boarding":      {"OFFBOARD", "fire", "OFFBOARD: \"fire\" is not known; set one of suspend, delete"},
+		"reconciling":       {"RECONCILE_INTERVAL", "often", "RECONCILE_INTERVAL: "},
 	} {
 		variables := goodVariables()
 		variables[test.set] = test.value

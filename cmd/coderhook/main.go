@@ -28,11 +28,13 @@ func main() {
 
 // program is the command line. All settings are variables: README lists them.
 type program struct {
-	Serve   serveCmd   `cmd:"" help:"Answer Supabase Auth's hook."`
-	Doctor  doctorCmd  `cmd:"" help:"Check all that a deployment can get wrong, and print the cure. Changes nothing."`
-	Migrate migrateCmd `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
-	Send    sendCmd    `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Answer Supabase Auth's hook."`
+	Doctor    doctorCmd    `cmd:"" help:"Check all that a deployment can get wrong, and print the cure. Changes nothing."`
+	Migrate   migrateCmd   `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
+	Reconcile reconcileCmd `cmd:"" help:"Take Coder access from users who are gone or banned, give it back to who is here again, and clean up. The server does so too, every RECONCILE_INTERVAL."`
+	Link      linkCmd      `cmd:"" help:"Give a Supabase user an existing Coder account, on purpose."`
+	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // environment is what a command works with; tests give their own.

@@ -33,14 +33,22 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	defer database.Close()
+	if err := hook.CheckLifetime(env.ctx, database, c.options.TokenLifetime, log); err != nil {
+		return configError(err)
+	}
+	owner, err := useOwnerToken(&c, log)
+	if err != nil {
+		return err
+	}
 	metrics := hook.NewMetrics()
-	c.coder.Observe = metrics.CoderCall
+	c.coder.Observe = both(metrics.CoderCall, owner.Observe)
 	coder, err := coderclient.New(c.coder)
 	if err != nil {
 		return err
 	}
 	watch := &coderWatch{coder: coder, log: log}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	keeper := newOwnerKeeper(c, owner, coder, database, log)
 	provisioner.Metrics = metrics
 	server := &hook.Server{
 		Verifier:      c.verifier,
@@ -52,17 +60,20 @@ func (serveCmd) Run(env *environment) error {
 		Now:           time.Now,
 		Log:           log,
 		Checks: map[string]hook.Check{
-			"database": {Required: true, Run: database.Ping},
-			"coder":    {Run: watch.check},
+			"database":    {Required: true, Run: database.Ping},
+			"coder":       {Run: watch.check},
+			"owner_token": {Run: keeper.Check},
 		},
 		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
 	}
 	describeDependencies(metrics, database, coder)
+	describeOwnerToken(metrics, keeper)
 	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry)
 	if err != nil {
 		return err
 	}
 	go watch.run(env.ctx)
+	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run)() // ends before the database closes
 	return errors.Join(listen(env.ctx, c, server, provisioner, log), stopAdmin())
 }
 

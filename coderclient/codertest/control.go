@@ -109,6 +109,11 @@ func (s *Server) RenameUser(username, to string) {
 	s.change(username, func(a *account) { a.username = to })
 }
 
+// SetRoles replaces the user's site roles.
+func (s *Server) SetRoles(username string, roles ...string) {
+	s.change(username, func(a *account) { a.roles = roles })
+}
+
 // DeleteUser deletes softly; the user's keys are gone.
 func (s *Server) DeleteUser(username string) { s.change(username, s.remove) }
 
@@ -130,6 +135,15 @@ func (s *Server) DeleteKey(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropKeys(func(k *apiKey) bool { return k.id == id })
+}
+
+// Prolong moves the end of a key.
+func (s *Server) Prolong(id string, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keyByID(id); k != nil {
+		k.expires = until
+	}
 }
 
 // AgeKey moves the times of a key back, as if it had been made so much earlier.

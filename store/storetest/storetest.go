@@ -93,6 +93,9 @@ func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// Run runs several statements as superuser, for a test that is not a testing.TB.
+func (db *DB) Run(sql string) error { return RunScript(context.Background(), db.URL, sql) }
+
 // Script runs several statements as superuser.
 func (db *DB) Script(t testing.TB, sql string) {
 	t.Helper()

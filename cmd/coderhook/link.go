@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+
+	"coderhook/hook"
+
+	"github.com/google/uuid"
+	"github.com/mattn/go-isatty"
+)
+
+type linkCmd struct {
+	User      string `required:"" placeholder:"UUID" help:"The Supabase user."`
+	CoderUser string `required:"" placeholder:"NAME" help:"The Coder account's username."`
+	DryRun    bool   `help:"Only say what would be done."`
+	Yes       bool   `help:"Do not ask."`
+}
+
+// Run says what the link means, asks, and does it.
+func (cmd *linkCmd) Run(env *environment) error {
+	id, err := uuid.Parse(cmd.User)
+	if err != nil {
+		return fmt.Errorf("--user %q is not a UUID", cmd.User)
+	}
+	return withReconciler(env, func(r *hook.Reconciler) error {
+		plan, err := r.PlanLink(env.ctx, id, cmd.CoderUser)
+		if err != nil {
+			return fmt.Errorf("not linked: %w", err)
+		}
+		fmt.Fprintf(env.stdout, "%s.\n", plan)
+		if cmd.DryRun {
+			return nil
+		}
+		if !cmd.Yes {
+			if err := confirm(os.Stdin, env.stdout); err != nil {
+				return fmt.Errorf("not linked: %w", err)
+			}
+		}
+		if err := r.Link(env.ctx, plan, actor()); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(env.stdout, "Linked. The user's next token has a key.")
+		return err
+	})
+}
+
+// confirm asks a person. Where there is none, nothing is done without --yes.
+func confirm(in *os.File, out io.Writer) error {
+	if !isatty.IsTerminal(in.Fd()) {
+		return errors.New("nobody is there to ask: confirm with --yes")
+	}
+	return ask(in, out)
+}
+
+func ask(in io.Reader, out io.Writer) error {
+	fmt.Fprint(out, "Whoever signs in as this user gets into everything of that account. Link? [y/N] ")
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return errors.New("not confirmed")
+	}
+	return nil
+}
+
+// actor is who runs the command, for the audit line.
+func actor() string {
+	name := "unknown"
+	if me, err := user.Current(); err == nil {
+		name = me.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}

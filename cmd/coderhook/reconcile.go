@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+
+	"coderhook/hook"
+)
+
+type reconcileCmd struct {
+	DryRun bool `help:"Only say what would be done."`
+}
+
+// Run reconciles once and prints every deed, and a summary at the end.
+func (cmd *reconcileCmd) Run(env *environment) error {
+	return withReconciler(env, func(r *hook.Reconciler) error {
+		prefix := ""
+		if cmd.DryRun {
+			prefix = "would be: "
+		}
+		r.Tell = func(deed string) { fmt.Fprintln(env.stdout, prefix+deed) }
+		sum, err := r.Reconcile(env.ctx, cmd.DryRun)
+		fmt.Fprintln(env.stdout, prefix+sum.String())
+		if err == nil && sum.Failed > 0 {
+			err = fmt.Errorf("%d accounts could not be reconciled: the reasons are above", sum.Failed)
+		}
+		return err
+	})
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook"
+	"coderhook/store"
+
+	"github.com/rs/zerolog"
+)
+
+// reconcilePause keeps a run over many accounts below eight calls of Coder a second or so.
+const reconcilePause = 250 * time.Millisecond
+
+// upkeep is what the variables say about looking after keys.
+type upkeep struct {
+	interval  time.Duration
+	deletes   bool
+	ownerFile string // "" when the token is given by value
+}
+
+func readUpkeep(v *variables) upkeep {
+	return upkeep{
+		interval:  v.duration("RECONCILE_INTERVAL", time.Hour, time.Second),
+		deletes:   v.oneOf("OFFBOARD", "suspend", "delete") == "delete",
+		ownerFile: v.text("CODER_OWNER_TOKEN_FILE", ""),
+	}
+}
+
+// useOwnerToken lets the client ask for the owner's token at every request, as its file can change.
+func useOwnerToken(c *config, log zerolog.Logger) (*hook.OwnerToken, error) {
+	owner, err := hook.NewOwnerToken(c.coder.Token())
+	if c.upkeep.ownerFile != "" {
+		owner, err = hook.OpenOwnerToken(c.upkeep.ownerFile, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("CODER_OWNER_TOKEN: %w", err)
+	}
+	c.coder.Token, c.coder.Observe = owner.Current, owner.Observe
+	return owner, nil
+}
+
+// both tells two observers of every call.
+func both(a, b coderclient.Observer) coderclient.Observer {
+	return func(endpoint string, status int, took time.Duration) {
+		a(endpoint, status, took)
+		b(endpoint, status, took)
+	}
+}
+
+func newOwnerKeeper(c config, owner *hook.OwnerToken, coder *coderclient.Client, database *store.Store, log zerolog.Logger) *hook.OwnerKeeper {
+	return &hook.OwnerKeeper{
+		Token: owner, Coder: coder, Ledger: database, Instance: c.options.Instance, Now: c.options.Now, Log: log,
+	}
+}
+
+// describeOwnerToken lets an alert see the end coming.
+func describeOwnerToken(m *hook.Metrics, keeper *hook.OwnerKeeper) {
+	m.Gauge("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
+		func() float64 {
+			if end := keeper.ExpiresAt(); !end.IsZero() {
+				return float64(end.Unix())
+			}
+			return 0
+		})
+}
+
+func newReconciler(c config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
+	return &hook.Reconciler{
+		Provisioner: provisioner, Register: database,
+		Delete: c.upkeep.deletes, Interval: c.upkeep.interval, Pause: reconcilePause,
+	}
+}
+
+// inBackground runs until ctx ends, or stop is called, which waits.
+func inBackground(ctx context.Context, run ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, f := range run {
+		running.Go(func() { f(ctx) })
+	}
+	return func() { cancel(); running.Wait() }
+}
+
+// withReconciler is for commands: it needs no hook, and so not its variables.
+func withReconciler(env *environment, do func(*hook.Reconciler) error) error {
+	v := &variables{get: env.getenv}
+	c := config{logging: readLogging(v), database: readDatabase(v), coder: readCoder(v), options: readProvisioning(v), upkeep: readUpkeep(v)}
+	if err := v.err(); err != nil {
+		return configError(err)
+	}
+	log := newLog(c.logging, env.stderr)
+	database, err := store.Open(env.ctx, c.database)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	if _, err := useOwnerToken(&c, log); err != nil {
+		return err
+	}
+	coder, err := coderclient.New(c.coder)
+	if err != nil {
+		return err
+	}
+	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
+	return do(newReconciler(c, provisioner, database))
+}

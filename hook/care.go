@@ -1,0 +1,184 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// Observations is where it is written down what was learnt of a key after the answer. None of
+// it takes a lease: what comes too late is store.ErrSuperseded and changes nothing.
+type Observations interface {
+	BeginCheck(ctx context.Context, user uuid.UUID, keyID string, now time.Time, interval time.Duration) error
+	RefuseKey(ctx context.Context, user uuid.UUID, keyID string, now time.Time, reason string) error
+	RefuseUnknownKey(ctx context.Context, user uuid.UUID, keyID string, now time.Time, reason string) error
+	MarkSuspended(ctx context.Context, user uuid.UUID, keyID, reason string) error
+	Rename(ctx context.Context, user, coderUser uuid.UUID, username string) error
+	Adopt(ctx context.Context, adoption store.Adoption) error
+	RecordTokenLife(ctx context.Context, user uuid.UUID, life time.Duration) error
+	Retire(ctx context.Context, key store.Retired) error
+	Retired(ctx context.Context, user uuid.UUID) ([]store.Retired, error)
+	ForgetRetired(ctx context.Context, keyID string) error
+}
+
+// tend looks after a key that an answer has just carried, in the background: renews it when it
+// is time, learns about one that the ledger does not know, and else tries it now and then.
+func (p *Provisioner) tend(r request, state keyState) {
+	now := p.Now()
+	longer := tokenLife(r, now) > r.known.TokenLife
+	check := now.Sub(r.known.KeyCheckedAt) >= p.CheckInterval
+	retired := !r.known.RetiredUntil.IsZero() && r.known.RetiredUntil.Before(now)
+	if state == keyGood && !longer && !check && !retired || !p.beginCare(r.user) {
+		return
+	}
+	p.running.Go(func() {
+		defer p.endCare(r.user)
+		ctx, cancel := context.WithTimeout(p.base, p.Timeout)
+		defer cancel()
+		if p.takeCare(ctx) != nil {
+			return // there will be another mint
+		}
+		defer func() { <-p.care }()
+		if err := p.noteTokenLife(ctx, r); err != nil {
+			p.Log.Warn().Err(err).Stringer("user_id", r.user).Msg("life of the access token not noted")
+		}
+		if p.Coder.Available() {
+			p.lookAfter(ctx, r, state, retired)
+		}
+	})
+}
+
+// beginCare reports whether there is nobody at it for this user.
+func (p *Provisioner) beginCare(user uuid.UUID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping || p.tended[user] {
+		return false
+	}
+	p.tended[user] = true
+	return true
+}
+
+func (p *Provisioner) endCare(user uuid.UUID) {
+	if fault := recover(); fault != nil {
+		p.Log.Error().Stringer("user_id", user).Interface("panic", fault).Msg("looking after a key panicked")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tended, user)
+}
+
+func (p *Provisioner) takeCare(ctx context.Context) error {
+	select {
+	case p.care <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, retired bool) {
+	switch state {
+	case keyUnknown:
+		p.adopt(ctx, r)
+	case keyAging:
+		p.renew(r)
+	default:
+		p.check(ctx, r)
+	}
+	if retired {
+		p.deleteRetired(ctx, r.user)
+	}
+}
+
+// renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
+func (p *Provisioner) renew(r request) {
+	r.renew = true
+	if p.refuse(r) != nil {
+		return
+	}
+	if j, err := p.join(r); err == nil {
+		j.release() // the answer is out
+	}
+}
+
+// tokenLife is how long the token lives that is being minted, in whole minutes, as the clocks
+// of Supabase Auth and ours are not quite the same.
+func tokenLife(r request, now time.Time) time.Duration {
+	return (max(r.until.Sub(now), 0) + time.Minute - 1).Truncate(time.Minute)
+}
+
+// noteTokenLife writes down how long tokens live, if longer than was known: so long a replaced
+// key is kept.
+func (p *Provisioner) noteTokenLife(ctx context.Context, r request) error {
+	if life := tokenLife(r, p.Now()); life > r.known.TokenLife {
+		return p.Ledger.RecordTokenLife(ctx, r.user, life)
+	}
+	return nil
+}
+
+// check tries the key in Coder, once per interval among all replicas.
+func (p *Provisioner) check(ctx context.Context, r request) {
+	err := p.Ledger.BeginCheck(ctx, r.user, r.known.KeyID, p.Now(), p.CheckInterval)
+	if errors.Is(err, store.ErrSuperseded) {
+		return
+	}
+	if err == nil {
+		err = p.tryKey(ctx, r)
+	}
+	if err != nil {
+		p.Log.Debug().Err(err).Stringer("user_id", r.user).Str("key_id", r.known.KeyID).Msg("key not checked")
+	}
+}
+
+// tryKey finds out whether the key still works, for the user whose it was.
+func (p *Provisioner) tryKey(ctx context.Context, r request) error {
+	known := r.known
+	log := p.Log.With().Stringer("user_id", r.user).Str("key_id", known.KeyID).Logger()
+	user, err := p.Coder.Me(ctx, known.APIKey)
+	switch {
+	case errors.Is(err, coderclient.ErrInactive):
+		log.Error().Msg("the user is suspended in Coder: no keys until they are activated there")
+		return p.Ledger.MarkSuspended(ctx, r.user, known.KeyID, errConflict.Error()+": "+errSuspended.Error())
+	case errors.Is(err, coderclient.ErrUnauthorized):
+		if err := p.confirmDead(ctx, known.APIKey); err != nil {
+			return err
+		}
+		log.Warn().Msg("Coder does not take the key any more: the next mint makes another")
+		return p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "Coder does not take the key any more")
+	case errors.Is(err, coderclient.ErrNotFound):
+		return nil // a key whose scope does not include reading its user
+	case err != nil:
+		return err
+	case user.ID != known.CoderUserID:
+		log.Error().Str("coder_user", user.Username).Msg("the key is another Coder user's: the next mint makes another")
+		return p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "the key is of Coder user "+user.Username)
+	case user.Username != known.CoderUsername:
+		return p.Ledger.Rename(ctx, r.user, user.ID, user.Username)
+	}
+	return nil
+}
+
+var errDoubtful = errors.New("Coder took the key at the second try")
+
+// confirmDead asks twice before a key is thrown away, and whether Coder takes the owner's
+// token meanwhile: before 2026 it also answers 401 when its own database fails.
+func (p *Provisioner) confirmDead(ctx context.Context, key string) error {
+	if err := sleep(ctx, p.ConfirmAfter); err != nil {
+		return err
+	}
+	_, err := p.Coder.Me(ctx, key)
+	if err == nil {
+		return errDoubtful
+	}
+	if !errors.Is(err, coderclient.ErrUnauthorized) {
+		return err
+	}
+	_, err = p.Coder.DefaultOrganization(ctx)
+	return err
+}

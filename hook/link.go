@@ -1,0 +1,149 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// LinkPlan is what giving a Supabase user an existing Coder account means.
+type LinkPlan struct {
+	User  uuid.UUID
+	Coder coderclient.User
+	From  uuid.UUID // who had it, and is gone; zero for nobody
+	Made  bool      // we made the Coder account, so that off-boarding may suspend it
+
+	reactivate bool // it is suspended, and by us
+	fromKeys   store.Account
+}
+
+// String says it in the words of the question that the operator is asked.
+func (p LinkPlan) String() string {
+	text := fmt.Sprintf("Supabase user %s gets Coder user %s (%s, created %s)",
+		p.User, p.Coder.Username, p.Coder.Email, p.Coder.CreatedAt.Format("2006-01-02"))
+	if p.From != uuid.Nil {
+		text += fmt.Sprintf(", which was that of %s, who is gone; tokens of theirs are deleted", p.From)
+	}
+	if p.reactivate {
+		text += "; it is activated in Coder"
+	}
+	if !p.Made {
+		text += "; off-boarding will take our tokens from it, and not suspend it"
+	}
+	return text
+}
+
+// PlanLink finds out whether the user may have the Coder account of that name.
+func (r *Reconciler) PlanLink(ctx context.Context, user uuid.UUID, coderName string) (LinkPlan, error) {
+	if err := r.linkable(ctx, user); err != nil {
+		return LinkPlan{}, err
+	}
+	account, err := r.Coder.User(ctx, coderName)
+	if gone(err) {
+		return LinkPlan{}, fmt.Errorf("no user %s in Coder", coderName)
+	}
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	if len(account.Roles) > 0 {
+		return LinkPlan{}, fmt.Errorf("Coder user %s has site roles: a key of theirs is too much for a workspace", account.Username)
+	}
+	plan := LinkPlan{User: user, Coder: account, Made: slices.Contains(usernames(user), strings.ToLower(account.Username))}
+	if err := r.planTakeover(ctx, &plan); err != nil {
+		return LinkPlan{}, err
+	}
+	if account.Suspended() && !plan.reactivate {
+		return LinkPlan{}, fmt.Errorf("Coder user %s is suspended, and not by us: activate it in Coder first", account.Username)
+	}
+	return plan, nil
+}
+
+// linkable refuses a Supabase user who is not there, or who has a Coder account.
+func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
+	found, err := r.Ledger.AuthUsers(ctx, []uuid.UUID{user})
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 || !living(found[0], r.Now()) {
+		return fmt.Errorf("no user %s in Supabase who may sign in", user)
+	}
+	known, err := r.Ledger.Lookup(ctx, user)
+	if err != nil {
+		return err
+	}
+	if known.CoderUserID != uuid.Nil {
+		return fmt.Errorf("user %s has a Coder account already: %s", user, known.CoderUsername)
+	}
+	return nil
+}
+
+// planTakeover refuses an account that a living user has.
+func (r *Reconciler) planTakeover(ctx context.Context, plan *LinkPlan) error {
+	owner, err := r.Ledger.OwnerOf(ctx, plan.Coder.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	found, err := r.Ledger.AuthUsers(ctx, []uuid.UUID{owner})
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 || found[0].Exists && found[0].DeletedAt.IsZero() { // also when banned: a ban can be lifted
+		return fmt.Errorf("Coder user %s is that of another Supabase user, %s, who is there", plan.Coder.Username, owner)
+	}
+	known, err := r.Ledger.Lookup(ctx, owner)
+	if err != nil {
+		return err
+	}
+	plan.From, plan.fromKeys, plan.Made, plan.reactivate = owner, known, !known.Linked, plan.Coder.Suspended() && known.SuspendedByUs
+	return nil
+}
+
+// Link does what the plan says, and leaves an audit line with the actor's name. The next mint
+// makes a key.
+func (r *Reconciler) Link(ctx context.Context, plan LinkPlan, actor string) error {
+	w := &walk{Reconciler: r}
+	return w.holding(ctx, plan.User, func(ctx context.Context, lease store.Lease) error {
+		if err := r.linkable(ctx, plan.User); err != nil {
+			return err
+		}
+		if plan.From != uuid.Nil {
+			if err := w.endTokens(ctx, plan.fromKeys); err != nil {
+				return err
+			}
+		}
+		link := store.Link{
+			CoderUser: plan.Coder.ID, Username: plan.Coder.Username, From: plan.From,
+			Foreign: !plan.Made, Suspended: plan.reactivate, Actor: actor,
+		}
+		if err := r.Register.Link(ctx, lease, link, r.Now()); err != nil {
+			return err
+		}
+		r.Log.Warn().Stringer("user_id", plan.User).Str("coder_user", plan.Coder.Username).Str("actor", actor).
+			Stringer("from", plan.From).Msg("audit: linked by an operator")
+		if !plan.reactivate {
+			return nil
+		}
+		if _, err := r.Coder.Activate(ctx, plan.Coder.ID); err != nil {
+			return fmt.Errorf("linked; the next mint activates the Coder user, as this did not: %w", err)
+		}
+		return r.Ledger.Reactivate(ctx, lease)
+	})
+}
+
+// endTokens deletes all tokens of ours, in Coder and in the ledger.
+func (w *walk) endTokens(ctx context.Context, a store.Account) error {
+	if err := w.deleteTokens(ctx, a, func(coderclient.Key) bool { return true }); err != nil {
+		return err
+	}
+	return w.deleteLedgers(ctx, a)
+}

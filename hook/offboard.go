@@ -1,0 +1,158 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// offboard ends the access of a user who is gone or banned: first the Coder user, so that it
+// ends at once, then the tokens, and only then the ledger says that it is done.
+func (w *walk) offboard(ctx context.Context, lease store.Lease, a store.Account) error {
+	if err := w.endAccess(ctx, lease, a); err != nil {
+		return err
+	}
+	return w.act(&w.sum.Offboarded, a.UserID, "off-boarded", func() error {
+		return w.Register.Offboard(ctx, lease, w.Now())
+	})
+}
+
+// endAccess deletes or suspends the Coder user, and deletes our tokens.
+func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account) error {
+	if a.CoderUserID == uuid.Nil {
+		return nil
+	}
+	user, err := w.Coder.User(ctx, a.CoderUserID.String())
+	if gone(err) {
+		return w.deleteLedgers(ctx, a)
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.Linked:
+		w.tell(a.UserID, "Coder user "+user.Username+" was not made by us: it loses only our tokens")
+	case len(user.Roles) > 0:
+		w.tell(a.UserID, "Coder user "+user.Username+" has site roles: it loses only our tokens")
+	default:
+		if _, err := w.deleteOrSuspend(ctx, lease, a, user, w.Delete); err != nil {
+			return err
+		}
+	}
+	return w.endTokens(ctx, a)
+}
+
+// deleteOrSuspend reports whether the Coder user is deleted: with workspaces Coder refuses that.
+func (w *walk) deleteOrSuspend(ctx context.Context, lease store.Lease, a store.Account, user coderclient.User, remove bool) (deleted bool, _ error) {
+	if remove {
+		err := w.act(&w.sum.Deleted, a.UserID, "Coder user "+user.Username+" deleted", func() error {
+			if err := w.Coder.DeleteUser(ctx, user.ID); err != nil {
+				return err
+			}
+			return w.Ledger.ForgetUser(ctx, lease)
+		})
+		if !hasWorkspaces(err) {
+			return err == nil, err
+		}
+	}
+	if user.Suspended() {
+		return false, nil
+	}
+	return false, w.act(&w.sum.Suspended, a.UserID, "Coder user "+user.Username+" suspended", func() error {
+		if err := w.Register.IntendSuspension(ctx, lease); err != nil {
+			return err
+		}
+		_, err := w.Coder.Suspend(ctx, user.ID)
+		return err
+	})
+}
+
+func hasWorkspaces(err error) bool {
+	answer, ok := errors.AsType[*coderclient.Error](err)
+	return ok && answer.Status == http.StatusExpectationFailed
+}
+
+// deleteLedgers deletes the keys that only the ledger knows as ours: adopted ones have other
+// names, and Coder may hide those that have expired.
+func (w *walk) deleteLedgers(ctx context.Context, a store.Account) error {
+	if a.KeyID != "" && !a.KeyRefused && !w.dry {
+		if err := w.Coder.DeleteKey(ctx, a.CoderUserID, a.KeyID); err != nil && !gone(err) {
+			return err
+		}
+	}
+	retired, err := w.Ledger.Retired(ctx, a.UserID)
+	for _, key := range retired {
+		if err == nil && !w.dry {
+			err = w.deleteOld(ctx, key)
+		}
+	}
+	return err
+}
+
+// removeOrphan removes all that a sign-up left behind which was rolled back. Its e-mail address
+// would else keep the person's next try from getting an account.
+func (w *walk) removeOrphan(ctx context.Context, lease store.Lease, a store.Account) error {
+	user, err := w.orphan(ctx, a)
+	if err == nil && user.ID == uuid.Nil && a.CoderUserID != uuid.Nil {
+		err = w.deleteTokens(ctx, a, func(coderclient.Key) bool { return true })
+	}
+	if err != nil {
+		return err
+	}
+	if user.ID != uuid.Nil {
+		a.CoderUserID = user.ID
+		deleted, err := w.deleteOrSuspend(ctx, lease, a, user, true)
+		if err != nil {
+			return err
+		}
+		if !deleted {
+			return w.offboard(ctx, lease, a)
+		}
+	}
+	return w.act(&w.sum.Orphans, a.UserID, "sign-up that was rolled back: removed", func() error { return w.Register.Remove(ctx, lease) })
+}
+
+// orphan finds the Coder user of a sign-up that was rolled back: the one in the ledger, or one
+// that a crash kept from being written there. A zero user: there is none that is ours.
+func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, error) {
+	if a.CoderUserID != uuid.Nil {
+		user, err := w.Coder.User(ctx, a.CoderUserID.String())
+		if gone(err) || a.Linked || len(user.Roles) > 0 {
+			return coderclient.User{}, nil
+		}
+		return user, err
+	}
+	for _, name := range usernames(a.UserID) {
+		user, err := w.Coder.User(ctx, name)
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return coderclient.User{}, err
+		}
+		if unused, err := w.unused(ctx, a, user); err != nil || unused {
+			return user, err
+		}
+	}
+	return coderclient.User{}, nil
+}
+
+// unused: made while we tried to make one of that name, nobody's, and nobody ever used it.
+func (w *walk) unused(ctx context.Context, a store.Account, user coderclient.User) (bool, error) {
+	since := user.CreatedAt.Sub(w.created)
+	if len(user.Roles) > 0 || user.LastSeenAt.Unix() > 0 || since < -time.Minute || since > w.Timeout+w.LockPatience {
+		return false, nil
+	}
+	_, err := w.Ledger.OwnerOf(ctx, user.ID)
+	if !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	tokens, err := w.Coder.Tokens(ctx, user.ID)
+	return err == nil && len(tokens) == 0, err
+}

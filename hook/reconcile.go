@@ -1,0 +1,206 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// Register is what reconciling needs of the database beyond what provisioning does.
+type Register interface {
+	ClaimTask(ctx context.Context, task store.Task, ttl time.Duration) (finished time.Time, err error)
+	ReleaseTask(ctx context.Context, task store.Task, finished time.Time) error
+	Page(ctx context.Context, after uuid.UUID, limit int) ([]store.Entry, error)
+	IntendSuspension(ctx context.Context, lease store.Lease) error
+	Offboard(ctx context.Context, lease store.Lease, now time.Time) error
+	Remove(ctx context.Context, lease store.Lease) error
+	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
+}
+
+const (
+	reconcileTask = "reconcile"
+	taskLease     = time.Minute // how long a killed replica keeps the others from reconciling
+	pageSize      = 100
+	// signUpPatience is how long a user who is not there may still be one whose sign-up is not committed.
+	signUpPatience = 10 * time.Minute
+	// rateLimitPatience is how often one account is tried again after Coder's rate limit.
+	rateLimitPatience = 5
+)
+
+// ErrReconciling says that another replica is at it.
+var ErrReconciling = errors.New("another replica is reconciling")
+
+// Reconciler compares the ledger with Supabase's users and with Coder: it takes from those who
+// left what we gave them, and cleans up what crashes left behind.
+type Reconciler struct {
+	*Provisioner
+	Register Register
+	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
+	Interval time.Duration // between two runs of any replica
+	Pause    time.Duration // after each account, for Coder's sake
+	Tell     func(string)  // gets every deed in words; nil logs it
+
+	wait func(context.Context, time.Duration) error // sits out Coder's rate limit; nil: in real time
+}
+
+// Run reconciles at the interval until ctx ends. Of several replicas one does so.
+func (r *Reconciler) Run(ctx context.Context) {
+	for sleep(ctx, min(r.Interval, time.Minute)) == nil {
+		sum, err := r.Turn(ctx)
+		switch {
+		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), ctx.Err() != nil:
+		case err != nil:
+			r.Log.Error().Err(err).Stringer("summary", sum).Msg("reconciling ended early: the next run goes on")
+		default:
+			r.Log.Info().Stringer("summary", sum).Msg("reconciled")
+		}
+	}
+}
+
+var errNotDue = errors.New("not due yet")
+
+// Turn reconciles if it is time.
+func (r *Reconciler) Turn(ctx context.Context) (Summary, error) { return r.reconcile(ctx, r.Interval) }
+
+// Reconcile reconciles now. A dry run only tells what it would do, and needs no turn.
+func (r *Reconciler) Reconcile(ctx context.Context, dry bool) (Summary, error) {
+	if dry {
+		return r.pass(ctx, true)
+	}
+	return r.reconcile(ctx, 0)
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum Summary, err error) {
+	task := store.Task{Name: reconcileTask, Owner: r.Instance}
+	last, err := r.Register.ClaimTask(ctx, task, taskLease)
+	if errors.Is(err, store.ErrLeased) {
+		return Summary{}, ErrReconciling
+	}
+	if err != nil {
+		return Summary{}, err
+	}
+	var finished time.Time
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		if err := r.Register.ReleaseTask(ctx, task, finished); err != nil {
+			r.Log.Warn().Err(err).Msg("reconciling not given back: it runs out by itself")
+		}
+	}()
+	if r.Now().Sub(last) < interval {
+		return Summary{}, errNotDue
+	}
+	ctx, stop := r.holdTask(ctx, task)
+	defer stop()
+	if sum, err = r.pass(ctx, false); err == nil {
+		finished = r.Now()
+	}
+	return sum, err
+}
+
+// holdTask keeps the task until stop is called; the context ends when somebody else has it.
+func (r *Reconciler) holdTask(ctx context.Context, task store.Task) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for sleep(ctx, taskLease/3) == nil {
+			if _, err := r.Register.ClaimTask(ctx, task, taskLease); errors.Is(err, store.ErrLeased) {
+				cancel(ErrReconciling)
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-ended }
+}
+
+// pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is
+// done is not done again, and what is half done looks as if it were not.
+func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
+	w := &walk{Reconciler: r, dry: dry}
+	for after := uuid.Nil; ; {
+		entries, err := r.Register.Page(ctx, after, pageSize)
+		if err != nil || len(entries) == 0 {
+			return w.sum, err
+		}
+		found, err := w.users(ctx, entries)
+		if err != nil {
+			return w.sum, err
+		}
+		for _, entry := range entries {
+			if err := w.patiently(ctx, entry, found[entry.UserID]); err != nil {
+				return w.sum, err
+			}
+		}
+		after = entries[len(entries)-1].UserID
+	}
+}
+
+// walk is one run.
+type walk struct {
+	*Reconciler
+	dry     bool
+	sum     Summary
+	created time.Time // when the ledger first heard of the account at hand
+}
+
+// users says of each entry what Supabase Auth does.
+func (w *walk) users(ctx context.Context, entries []store.Entry) (map[uuid.UUID]store.AuthUser, error) {
+	ids := make([]uuid.UUID, len(entries))
+	for i, entry := range entries {
+		ids[i] = entry.UserID
+	}
+	list, err := w.Ledger.AuthUsers(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != len(ids) {
+		return nil, fmt.Errorf("read auth users: asked for %d, told of %d", len(ids), len(list))
+	}
+	found := make(map[uuid.UUID]store.AuthUser, len(list))
+	for _, user := range list {
+		found[user.ID] = user
+	}
+	return found, nil
+}
+
+// patiently sits out Coder's rate limit. A Coder that is down ends the run; anything else that
+// is wrong with one account does not keep the others waiting.
+func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.AuthUser) error {
+	w.sum.Accounts++
+	w.created = entry.CreatedAt
+	err := w.entry(ctx, entry, user)
+	for n := 0; n < rateLimitPatience && errors.Is(err, coderclient.ErrRateLimited); n++ {
+		if err := w.sitOut(ctx, err); err != nil {
+			return err
+		}
+		err = w.entry(ctx, entry, user)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, coderclient.ErrUnavailable):
+		return err
+	case err != nil:
+		w.sum.Failed++
+		w.Log.Error().Err(err).Stringer("user_id", entry.UserID).Msg("account not reconciled")
+	}
+	if w.dry {
+		return nil
+	}
+	return sleep(ctx, w.Pause)
+}
+
+func (w *walk) sitOut(ctx context.Context, limited error) error {
+	wait := w.wait
+	if wait == nil {
+		wait = sleep
+	}
+	answer, _ := errors.AsType[*coderclient.Error](limited)
+	return wait(ctx, max(answer.RetryAfter, time.Second))
+}

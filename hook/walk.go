@@ -1,0 +1,183 @@
+package hook
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// entry decides what is to be done about one account.
+func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
+	switch {
+	case e.Leased:
+		w.sum.Busy++
+		return nil
+	case living(user, w.Now()) && awaited(e.Account):
+		return w.alone(ctx, e, true, w.welcome)
+	case living(user, w.Now()):
+		return w.sweep(ctx, e)
+	case e.Status == store.Offboarded, !user.Exists && w.Now().Sub(e.UpdatedAt) < signUpPatience:
+		return nil
+	case !user.Exists && neverHadKey(e.Account):
+		return w.alone(ctx, e, false, w.removeOrphan)
+	}
+	return w.alone(ctx, e, false, w.offboard)
+}
+
+// awaited: off-boarded, until the user is here again. A mint that was under way when it happened
+// may have said otherwise, but it is still we who suspended.
+func awaited(a store.Account) bool { return a.Status == store.Offboarded || a.SuspendedByUs }
+
+// neverHadKey: the account of a sign-up that was rolled back, at whatever point we learnt of it.
+func neverHadKey(a store.Account) bool {
+	return a.Status == store.Orphaned || a.KeyID == "" && a.RetiredUntil.IsZero()
+}
+
+// alone does something while nobody else works on the account, and while what called for it is
+// still so. A dry run takes no lease.
+func (w *walk) alone(ctx context.Context, e store.Entry, here bool, do func(context.Context, store.Lease, store.Account) error) error {
+	if w.dry {
+		return do(ctx, store.Lease{UserID: e.UserID}, e.Account)
+	}
+	err := w.holding(ctx, e.UserID, func(ctx context.Context, lease store.Lease) error {
+		now, err := w.Ledger.Lookup(ctx, e.UserID)
+		if err != nil {
+			return err
+		}
+		users, err := w.Ledger.AuthUsers(ctx, []uuid.UUID{e.UserID})
+		if err != nil {
+			return err
+		}
+		if now.Status != e.Status || now.KeyID != e.KeyID || len(users) != 1 || living(users[0], w.Now()) != here {
+			return store.ErrLeased // the next run looks again
+		}
+		return do(ctx, lease, now)
+	})
+	if errors.Is(err, store.ErrLeased) {
+		w.sum.Busy++
+		return nil
+	}
+	return err
+}
+
+// holding does something with the account's lease, or returns store.ErrLeased.
+func (w *walk) holding(ctx context.Context, user uuid.UUID, do func(context.Context, store.Lease) error) error {
+	lease := store.Lease{UserID: user, Owner: w.Instance + "/" + strings.ToLower(rand.Text()[:8])}
+	if err := w.Ledger.Claim(ctx, lease, w.LeaseTTL); err != nil {
+		return err
+	}
+	ctx, stop := w.holdLease(ctx, lease)
+	defer stop()
+	return do(ctx, lease)
+}
+
+// act does one deed and tells of it. A dry run only tells.
+func (w *walk) act(count *int, user uuid.UUID, deed string, do func() error) error {
+	if !w.dry {
+		if err := do(); err != nil {
+			return fmt.Errorf("%s: %w", deed, err)
+		}
+	}
+	*count++
+	w.tell(user, deed)
+	return nil
+}
+
+func (w *walk) tell(user uuid.UUID, deed string) {
+	if w.Tell != nil {
+		w.Tell(user.String() + ": " + deed)
+		return
+	}
+	w.Log.Info().Stringer("user_id", user).Str("deed", deed).Bool("dry_run", w.dry).Msg("reconciling")
+}
+
+// welcome gives back what off-boarding took from a user who is here again.
+func (w *walk) welcome(ctx context.Context, lease store.Lease, a store.Account) error {
+	deed := "is back"
+	if a.SuspendedByUs {
+		deed = "is back: Coder user " + a.CoderUsername + " activated"
+	}
+	return w.act(&w.sum.Activated, a.UserID, deed, func() error {
+		if a.SuspendedByUs {
+			if _, err := w.Coder.Activate(ctx, a.CoderUserID); err != nil && !gone(err) {
+				return err
+			}
+		}
+		return w.Ledger.Reactivate(ctx, lease)
+	})
+}
+
+// sweep deletes tokens of ours that are neither current nor in any access token.
+func (w *walk) sweep(ctx context.Context, e store.Entry) error {
+	if e.CoderUserID == uuid.Nil {
+		return nil
+	}
+	retired, err := w.Ledger.Retired(ctx, e.UserID)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{e.KeyID: true}
+	for _, key := range retired {
+		keep[key.KeyID] = true
+		if !key.Until.Before(w.Now()) {
+			continue
+		}
+		err := w.act(&w.sum.Tokens, e.UserID, "replaced token "+key.KeyID+" deleted", func() error { return w.deleteOld(ctx, key) })
+		if err != nil {
+			return err
+		}
+	}
+	return w.deleteTokens(ctx, e.Account, func(k coderclient.Key) bool { return !keep[k.ID] && w.stale(e.Account, k) })
+}
+
+// stale: whoever made the token died before it was stored, and so long ago that no access
+// token can carry it.
+func (w *walk) stale(a store.Account, k coderclient.Key) bool {
+	handedOut := w.Timeout + w.PersistPatience + w.LockPatience
+	return k.CreatedAt.Add(handedOut + carriedFor(a)).Before(w.Now())
+}
+
+// deleteTokens deletes those of our tokens that match. Ours are known by their names.
+func (w *walk) deleteTokens(ctx context.Context, a store.Account, match func(coderclient.Key) bool) error {
+	tokens, err := w.Coder.Tokens(ctx, a.CoderUserID)
+	if err != nil && !gone(err) {
+		return err
+	}
+	for _, token := range tokens {
+		if token.UserID != a.CoderUserID || !strings.HasPrefix(token.TokenName, tokenPrefix) || !match(token) {
+			continue
+		}
+		err := w.act(&w.sum.Tokens, a.UserID, "token "+token.ID+" deleted", func() error {
+			return w.Coder.DeleteKey(ctx, a.CoderUserID, token.ID)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Summary counts what reconciling did, or, in a dry run, would do.
+type Summary struct {
+	Accounts   int // looked at
+	Offboarded int // whose users are gone or banned
+	Suspended  int // in Coder
+	Deleted    int // Coder users
+	Activated  int // who are back
+	Orphans    int // of sign-ups that were rolled back
+	Tokens     int // deleted in Coder
+	Busy       int // left to the next run, as somebody was at work on them
+	Failed     int // see the log
+}
+
+func (s Summary) String() string {
+	return fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed",
+		s.Accounts, s.Offboarded, s.Suspended, s.Deleted, s.Activated, s.Orphans, s.Tokens, s.Busy, s.Failed)
+}

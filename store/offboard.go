@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+const intendSuspensionSQL = `
+update coderhook.accounts set suspended_by_us = true
+ where user_id = $1 and lease_owner = $2`
+
+// IntendSuspension says, before it happens, that it is we who suspend the Coder user: killed
+// in between, we must not take it for somebody else's doing.
+func (s *Store) IntendSuspension(ctx context.Context, l Lease) error {
+	return s.fenced(ctx, "intend suspension", intendSuspensionSQL, l)
+}
+
+const offboardSQL = `
+update coderhook.accounts
+   set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// Offboard says that the user's access in Coder has ended. The key stays known as a dead one:
+// a banned user still has it in the profile.
+func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
+	return s.fenced(ctx, "off-board", offboardSQL, l, now)
+}
+
+const reactivateSQL = `
+update coderhook.accounts
+   set status = 'pending', suspended_by_us = false, last_error = null, updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// Reactivate says that an off-boarded user is back. The next mint makes a key.
+func (s *Store) Reactivate(ctx context.Context, l Lease) error {
+	return s.fenced(ctx, "reactivate", reactivateSQL, l)
+}
+
+const removeSQL = `delete from coderhook.accounts where user_id = $1 and lease_owner = $2`
+
+// Remove deletes the account of a user who never came to exist, when nothing of it is left in Coder.
+func (s *Store) Remove(ctx context.Context, l Lease) error {
+	return s.fenced(ctx, "remove account", removeSQL, l)
+}
+
+// Link is an operator's decision that a Coder user is a Supabase user's.
+type Link struct {
+	CoderUser uuid.UUID
+	Username  string
+	From      uuid.UUID // the off-boarded account that has the Coder user now; zero for none
+	Foreign   bool      // we did not make the Coder user
+	Suspended bool      // by us, when From was off-boarded
+	Actor     string    // who decided
+}
+
+const unlinkSQL = `
+update coderhook.accounts
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, updated_at = clock_timestamp()
+ where user_id = $1 and coder_user_id = $2
+   and (lease_until is null or lease_until <= clock_timestamp())`
+
+const linkSQL = `
+update coderhook.accounts
+   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7,
+       key_refused_at = case when key_id is not null then coalesce(key_refused_at, $6::timestamptz) end,
+       status = 'pending', last_error = null, updated_at = clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+const auditSQL = `
+insert into coderhook.audit (actor, action, user_id, coder_user_id, detail) values ($1, 'link', $2, $3, $4)`
+
+// Link gives the account the Coder user, takes it from the account that had it, and leaves an
+// audit line: all of it or nothing. It returns [ErrLeaseLost], [ErrTaken] and [ErrSuperseded].
+func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return link(ctx, tx, l, k, now) })
+	if sqlState(err) == uniqueViolation {
+		err = ErrTaken
+	}
+	if err != nil {
+		return fmt.Errorf("link: %w", explain(err))
+	}
+	return nil
+}
+
+func link(ctx context.Context, tx pgx.Tx, l Lease, k Link, now time.Time) error {
+	detail := "Coder user " + k.Username
+	if k.From != uuid.Nil {
+		detail += ", until now of " + k.From.String()
+		if err := changeOne(ctx, tx, ErrSuperseded, unlinkSQL, k.From, k.CoderUser); err != nil {
+			return err
+		}
+	}
+	err := changeOne(ctx, tx, ErrLeaseLost, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now, k.Suspended)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, auditSQL, k.Actor, l.UserID, k.CoderUser, detail)
+	return err
+}
+
+// changeOne runs a statement that changes one row; if there was none, the error is none.
+func changeOne(ctx context.Context, tx pgx.Tx, none error, sql string, args ...any) error {
+	tag, err := tx.Exec(ctx, sql, args...)
+	if err == nil && tag.RowsAffected() == 0 {
+		return none
+	}
+	return err
+}

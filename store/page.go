@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+// Entry is a row of the ledger as reconciling walks through it; it has no part of the profile.
+type Entry struct {
+	Account
+	CreatedAt time.Time
+}
+
+const pageSQL = `
+select a.user_id, false as has_profile, '' as api_key, true as known,
+       a.coder_user_id, coalesce(a.coder_username, '') as coder_username, a.status,
+       coalesce(a.key_id, '') as key_id, a.key_expires_at, a.lease_until,
+       coalesce(a.lease_until > clock_timestamp(), false) as leased,
+       coalesce(a.last_error, '') as last_error, a.updated_at,
+       coalesce(a.key_lifetime_seconds, 0) as key_lifetime, a.key_checked_at,
+       a.key_refused_at is not null as key_refused, coalesce(a.token_seconds, 0) as token_life,
+       a.linked, a.suspended_by_us,
+       (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
+       a.created_at
+  from coderhook.accounts as a
+ where a.user_id > $1
+ order by a.user_id
+ limit $2`
+
+type entryRow struct {
+	UserID uuid.UUID
+	accountRow
+	CreatedAt pgtype.Timestamptz
+}
+
+// Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
+func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, error) {
+	rows, err := all[entryRow](ctx, s, pageSQL, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read page of ledger: %w", err)
+	}
+	entries := make([]Entry, len(rows))
+	for i, row := range rows {
+		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time}
+	}
+	return entries, nil
+}
+
+const livesSQL = `
+select coalesce(max(token_seconds), 0) as token_life,
+       coalesce((select key_lifetime_seconds from coderhook.accounts
+                  where key_lifetime_seconds is not null order by updated_at desc limit 1), 0) as key_life
+  from coderhook.accounts`
+
+// Lives tells how long access tokens live at most, and how long the key lives that was made
+// last. Both are zero where nothing was seen yet.
+func (s *Store) Lives(ctx context.Context) (token, key time.Duration, err error) {
+	row, err := one[struct{ TokenLife, KeyLife int64 }](ctx, s, livesSQL)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read lives: %w", err)
+	}
+	return time.Duration(row.TokenLife) * time.Second, time.Duration(row.KeyLife) * time.Second, nil
+}
