@@ -10,6 +10,9 @@ import (
 // errConflict marks what does not heal by itself: an operator has to decide.
 var errConflict = errors.New("needs an operator")
 
+// errSuspended: an operator took the user's access away in Coder, and we do not give it back.
+var errSuspended = errors.New("the user is suspended in Coder")
+
 // errPending: the caller's deadline passed, but the work goes on.
 var errPending = errors.New("still being made")
 

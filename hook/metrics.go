@@ -63,6 +63,7 @@ func (m *Metrics) start() {
 	for _, status := range []status{statusPending, statusUnavailable, statusConflict} {
 		m.mints.WithLabelValues(string(status), reasonNoKey)
 	}
+	m.stored.WithLabelValues("stored")
 	m.mintTime.WithLabelValues("injected")
 	m.stageTime.WithLabelValues("lookup")
 	m.stageTime.WithLabelValues("provision")

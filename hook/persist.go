@@ -8,9 +8,6 @@ import (
 	"coderhook/store"
 )
 
-// errSuspended: an operator took the user's access away in Coder, and we do not give it back.
-var errSuspended = errors.New("the user is suspended in Coder")
-
 // persist writes the key to ledger and profile, after the answer and for as long as the
 // sign-in's own transaction keeps the user uncommitted or the profile locked.
 func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
@@ -24,38 +21,43 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 		p.recordKept(ctx, j, m.key)
 		return
 	}
-	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
 	started := time.Now()
 	for wait := p.Poll; ; wait = min(2*wait, time.Second) {
 		err := p.Ledger.StoreKey(ctx, j.lease, m.key)
-		waited := time.Since(started)
-		switch {
-		case err == nil:
-			log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
-			return
-		case errors.Is(err, store.ErrNoUser) && waited > p.PersistPatience:
-			log.Warn().Msg("the sign-up was rolled back: its Coder token is deleted")
-			p.undo(ctx, j, m)
-			return
-		case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
-			log.Warn().Msg("another replica took over: our Coder token is retired")
-			p.retire(j, m)
-			return
-		case errors.Is(err, store.ErrProfile):
-			log.Error().Err(err).Msg("the profiles table refuses the key: mend what the error names")
-			p.discard(j, m.user.User, m.key.ID)
-			p.record(ctx, j, store.Conflict, err)
-			return
-		case waited > p.LockPatience:
-			log.Error().Err(err).Msg("key not stored: the next token mint makes another")
+		if result := p.settle(ctx, j, m, err, time.Since(started)); result != "" {
+			p.Metrics.stored.WithLabelValues(result).Inc()
 			return
 		}
-		log.Debug().Err(err).Msg("key not stored yet")
-		if sleep(ctx, wait) != nil && !errors.Is(context.Cause(ctx), store.ErrLeaseLost) {
-			log.Error().Err(err).Msg("key not stored before the end: the next token mint makes another")
-			return
-		}
+		_ = sleep(ctx, wait) // that the context has ended, settle sees
 	}
+}
+
+// settle does what a try to store the key calls for, and names the result; "" is to try again.
+func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, waited time.Duration) (result string) {
+	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
+	switch {
+	case err == nil:
+		log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
+		return "stored"
+	case errors.Is(err, store.ErrNoUser) && waited > p.PersistPatience:
+		log.Warn().Msg("the sign-up was rolled back: its Coder token is deleted")
+		p.undo(ctx, j, m)
+		return "rolled back"
+	case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
+		log.Warn().Msg("another replica took over: our Coder token is retired")
+		p.retire(j, m)
+		return "lease lost"
+	case errors.Is(err, store.ErrProfile):
+		log.Error().Err(err).Msg("the profiles table refuses the key: see coderhook doctor")
+		p.retire(j, m) // the token that was minted carries it
+		p.record(ctx, j, store.Conflict, err)
+		return "refused"
+	case waited > p.LockPatience, ctx.Err() != nil:
+		log.Error().Err(err).Msg("key not stored: the next token mint makes another")
+		return "given up"
+	}
+	log.Debug().Err(err).Msg("key not stored yet")
+	return ""
 }
 
 // recordKept needs no write to the profile.

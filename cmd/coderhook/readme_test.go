@@ -61,6 +61,9 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		migrate:                        "TestMigrateCommand",
 		lint:                           ".ci/run",
 		doctor:                         "TestDoctorFindsNothingWhereAllIsWell",
+		"go run ./cmd/coderhook reconcile --dry-run":                "TestReconcileCommand",
+		"go run ./cmd/coderhook reconcile":                          "TestReconcileCommand",
+		"go run ./cmd/coderhook link --user UUID --coder-user NAME": "TestLinkCommand",
 		// The rest needs an engine for containers, which CI lacks: it is run as far as it goes without.
 		"cp testdata/supabase/.env.example testdata/supabase/.env":              "TestSupabaseProjectNamesItsVariables",
 		"npm install --no-save --prefix testdata/supabase":                      ".ci/run",
