@@ -11,6 +11,8 @@ import (
 	"coderhook/store"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // request asks for a key that lives at least until the token that will carry it.
@@ -25,6 +27,8 @@ type request struct {
 // job is the work for one user in this process; every mint of that user waits for the same one.
 type job struct {
 	request
+	trace    trace.SpanContext // of the mint that began it
+	base     context.Context   // the Provisioner's, within that trace
 	lease    store.Lease
 	done     chan struct{} // closed when key or err is set
 	key      string
@@ -58,6 +62,9 @@ func (j *job) finish(key string, err error) {
 
 // work does a job from the lease to the stored key.
 func (p *Provisioner) work(j *job) {
+	base, span := otel.Tracer("coderhook").Start(trace.ContextWithSpanContext(p.base, j.trace), "provision")
+	j.base = base
+	defer span.End()
 	release := func() {}
 	// After leave: whoever can take the lease must not find this job's key any more, but look it up.
 	defer func() { release() }()
@@ -67,7 +74,7 @@ func (p *Provisioner) work(j *job) {
 		j.finish(key, err)
 		return
 	}
-	ctx, stop := p.holdLease(p.base, j.lease)
+	ctx, stop := p.holdLease(j.base, j.lease)
 	release = stop
 	made, err := p.makeKey(ctx, j)
 	j.finish(made.key.Secret, err)
@@ -95,7 +102,7 @@ func (p *Provisioner) leave(j *job) {
 func (p *Provisioner) acquire(j *job) (key string, err error) {
 	p.Metrics.waiting.Inc()
 	defer p.Metrics.waiting.Dec()
-	ctx, cancel := context.WithTimeout(p.base, p.Timeout)
+	ctx, cancel := context.WithTimeout(j.base, p.Timeout)
 	defer cancel()
 	for {
 		if !j.known.Leased {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Ledger is what provisioning needs of the database. What takes a lease is fenced by it: a worker
@@ -126,7 +127,7 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	if err := p.refuse(r); err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
-	j, err := p.join(r)
+	j, err := p.join(ctx, r)
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
@@ -153,7 +154,7 @@ func (p *Provisioner) refuse(r request) error {
 }
 
 // join returns the job that works for the user, a new one if there is none.
-func (p *Provisioner) join(r request) (*job, error) {
+func (p *Provisioner) join(ctx context.Context, r request) (*job, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if j, ok := p.jobs[r.user]; ok {
@@ -163,7 +164,8 @@ func (p *Provisioner) join(r request) (*job, error) {
 		return nil, errStopping
 	}
 	j := &job{
-		request: r, done: make(chan struct{}), answered: make(chan struct{}),
+		request: r, trace: trace.SpanContextFromContext(ctx),
+		done: make(chan struct{}), answered: make(chan struct{}),
 		lease: store.Lease{UserID: r.user, Owner: p.Instance + "/" + uuid.NewString()[:8]},
 	}
 	p.jobs[r.user] = j

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -48,6 +49,10 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	if (pooler || cfg.ConnConfig.Port == poolerPort) && !u.has("default_query_exec_mode") {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	if c.Trace {
+		// Statements, never their arguments, which hold keys.
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName())
 	}
 	harden(cfg.ConnConfig)
 	return cfg, nil

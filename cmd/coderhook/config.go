@@ -26,6 +26,7 @@ type config struct {
 	keyFile    string
 	drainDelay time.Duration
 	logging    logging
+	traces     string // where they go: otlp, console or none
 	database   store.Config
 	coder      coderclient.Config
 	verifier   *hook.Verifier
@@ -50,6 +51,7 @@ func readConfig(get func(string) string) (config, error) {
 		keyFile:    v.text("TLS_KEY_FILE", ""),
 		drainDelay: v.duration("DRAIN_DELAY", time.Second, 0),
 		logging:    readLogging(v),
+		traces:     readTraces(v),
 		database:   readDatabase(v),
 		coder:      readCoder(v),
 		verifier:   readSecrets(v),

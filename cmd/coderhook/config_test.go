@@ -70,6 +70,7 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"number":            {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
 		"assurance level":   {"REQUIRE_AAL", "2", `REQUIRE_AAL: "2" is not known`},
 		"profiles table":    {"PROFILES_TABLE", "a.b.c", "PROFILES_TABLE, PROFILES_ID_COLUMN, PROFILES_KEY_COLUMN: "},
+		"traces":            {"OTEL_TRACES_EXPORTER", "zipkin", `OTEL_TRACES_EXPORTER: "zipkin" is not known`},
 		"login type":        {"CODER_LOGIN_TYPE", "saml", "CODER_LOGIN_TYPE: "},
 		"log level":         {"LOG_LEVEL", "loud", "LOG_LEVEL: "},
 		"check interval":    {"KEY_CHECK_INTERVAL", "0s", "KEY_CHECK_INTERVAL: 0s is too short"},

@@ -45,6 +45,8 @@ type process struct {
 	url   string
 	ended chan error // gets the result of its end
 
+	out bytes.Buffer // to be read after the end
+
 	mu  sync.Mutex
 	log strings.Builder
 }
@@ -63,6 +65,7 @@ func startServe(t *testing.T, db *storetest.DB, coder *codertest.Server, extra .
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + goodSecret,
 		"CODER_URL=" + coder.URL, "CODER_OWNER_TOKEN=" + coder.OwnerToken,
 	}, extra...)
+	p.cmd.Stdout = &p.out
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,11 @@ func (serveCmd) Run(env *environment) error {
 		return configError(err)
 	}
 	log := newLog(c.logging, env.stderr)
+	tracing, err := startTracing(env.ctx, c.traces, env.stdout)
+	if err != nil {
+		return err
+	}
+	c.database.Trace, c.coder.HTTPClient = tracing.on, tracing.client()
 	database, err := store.Open(env.ctx, c.database)
 	if err != nil {
 		return err
@@ -74,36 +79,47 @@ func (serveCmd) Run(env *environment) error {
 	}
 	go watch.run(env.ctx)
 	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run)() // ends before the database closes
-	return errors.Join(listen(env.ctx, c, server, provisioner, log), stopAdmin())
+	s := &service{c, server, provisioner, tracing, log}
+	return errors.Join(s.listen(env.ctx), stopAdmin())
+}
+
+// service is what listens, and what has to end with it.
+type service struct {
+	config      config
+	server      *hook.Server
+	provisioner *hook.Provisioner
+	tracing     tracing
+	log         zerolog.Logger
 }
 
 // listen serves until ctx ends, and then leaves in the order that loses nothing.
-func listen(ctx context.Context, c config, server *hook.Server, provisioner *hook.Provisioner, log zerolog.Logger) error {
+func (s *service) listen(ctx context.Context) error {
+	c := s.config
 	var cert *certificate
 	if c.certFile != "" {
 		var err error
-		if cert, err = openCertificate(c.certFile, c.keyFile, log); err != nil {
+		if cert, err = openCertificate(c.certFile, c.keyFile, s.log); err != nil {
 			return err
 		}
 	}
-	door, err := openFrontDoor(ctx, c.listen, server.Handler())
+	door, err := openFrontDoor(ctx, c.listen, s.tracing.handler(s.server.Handler()))
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	go door.serve(cert)
-	log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
+	s.log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
 	select {
 	case err := <-door.served:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	log.Info().Msg("draining")
-	server.Drain()
+	s.log.Info().Msg("draining")
+	s.server.Drain()
 	time.Sleep(c.drainDelay) // the load balancer and kept-alive connections learn that we leave
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(door.close(stopCtx), provisioner.Stop(stopCtx))
-	log.Info().Err(err).Msg("stopped")
+	err = errors.Join(door.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
+	s.log.Info().Err(err).Msg("stopped")
 	return err
 }
 

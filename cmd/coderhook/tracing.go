@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// tracing is off unless OpenTelemetry's own variables turn it on. What they say of endpoint, headers, sampler and
+// resource is read by the SDK.
+type tracing struct {
+	on       bool
+	provider *sdktrace.TracerProvider
+}
+
+// readTraces says where traces go: "otlp", "console" or "none".
+func readTraces(v *variables) string {
+	fallback := "none"
+	if v.text("OTEL_EXPORTER_OTLP_ENDPOINT", "") != "" || v.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") != "" {
+		fallback = "otlp"
+	}
+	switch exporter := v.text("OTEL_TRACES_EXPORTER", fallback); {
+	case v.text("OTEL_SDK_DISABLED", "false") == "true":
+		return "none"
+	case exporter == "otlp", exporter == "console", exporter == "none":
+		return exporter
+	default:
+		v.fault("OTEL_TRACES_EXPORTER", "%q is not known; set one of otlp (over HTTP), console, none", exporter)
+		return "none"
+	}
+}
+
+func startTracing(ctx context.Context, exporter string, out io.Writer) (tracing, error) {
+	var (
+		to  sdktrace.SpanExporter
+		err error
+	)
+	switch exporter {
+	case "otlp":
+		to, err = otlptracehttp.New(ctx)
+	case "console":
+		to, err = stdouttrace.New(stdouttrace.WithWriter(out))
+	default:
+		return tracing{}, nil
+	}
+	if err != nil {
+		return tracing{}, fmt.Errorf("OTEL_TRACES_EXPORTER: %w", err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(to))
+	otel.SetTracerProvider(provider)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	return tracing{true, provider}, nil
+}
+
+// stop sends what is not sent yet.
+func (t tracing) stop(ctx context.Context) error {
+	if !t.on {
+		return nil
+	}
+	return t.provider.Shutdown(ctx)
+}
+
+// handler makes a span of each request to one of our routes.
+func (t tracing) handler(next http.Handler) http.Handler {
+	if !t.on {
+		return next
+	}
+	return otelhttp.NewHandler(next, "coderhook",
+		otelhttp.WithFilter(func(r *http.Request) bool { return spanName("", r) != r.Method }),
+		otelhttp.WithSpanNameFormatter(spanName))
+}
+
+// spanName is of one of our routes; anything else that somebody asks for is no name, and no span.
+func spanName(_ string, r *http.Request) string {
+	switch r.URL.Path {
+	case "/hooks/custom-access-token", "/create-coder-user", "/applications/auth-redirect":
+		return r.Method + " " + r.URL.Path
+	}
+	return r.Method
+}
+
+// client makes a span of each request to Coder.
+func (t tracing) client() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if !t.on {
+		return &http.Client{Transport: transport}
+	}
+	return &http.Client{Transport: otelhttp.NewTransport(transport)}
+}
