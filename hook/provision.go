@@ -146,8 +146,7 @@ func (p *Provisioner) refuse(r request) error {
 	if !p.Coder.Available() {
 		return fmt.Errorf("provision: %w", coderclient.ErrUnavailable)
 	}
-	conflict := r.known.Status == store.Conflict || r.known.Status == store.Suspended
-	if conflict && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
+	if conflicted(r.known) && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
 		return fmt.Errorf("provision: %w: %s", errConflict, r.known.LastError)
 	}
 	return nil

@@ -81,3 +81,23 @@ func authUsersFault(err error) error {
 	}
 	return fmt.Errorf("%w: %s", err, hint)
 }
+
+const authUserIDsSQL = `select id from coderhook.auth_user_ids($1)`
+
+// AuthUserIDs returns the users with that e-mail address, in any case: none, one, or several,
+// as the users of single sign-on may share an address with others.
+func (s *Store) AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error) {
+	var ids []uuid.UUID
+	err := s.again(ctx, func() error {
+		rows, err := s.pool.Query(ctx, authUserIDsSQL, email)
+		if err != nil {
+			return err
+		}
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find auth users: %w", authUsersFault(err))
+	}
+	return ids, nil
+}

@@ -34,6 +34,7 @@ type program struct {
 	Reconcile reconcileCmd `cmd:"" help:"Take Coder access from users who are gone or banned, give it back to who is here again, and clean up. The server does so too, every RECONCILE_INTERVAL."`
 	Link      linkCmd      `cmd:"" help:"Give a Supabase user an existing Coder account, on purpose."`
 	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims."`
+	Explain   explainCmd   `cmd:"" help:"What the server knows of a user, and what the next token mint would do and why."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

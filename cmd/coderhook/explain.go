@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+type explainCmd struct {
+	User string `required:"" help:"The Supabase user's id or e-mail address." placeholder:"UUID|E-MAIL"`
+}
+
+// Run tells what the server knows of a user, and what the next mint would do and why. It changes nothing.
+func (cmd explainCmd) Run(env *environment) error {
+	c, err := readConfig(env.getenv)
+	if err != nil {
+		return configError(err)
+	}
+	database, err := store.Open(env.ctx, c.database)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	users, err := cmd.users(env.ctx, database)
+	if err != nil {
+		return err
+	}
+	for _, user := range users {
+		if err := explain(env.ctx, env.stdout, database, c.options, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// users are those whom --user may mean.
+func (cmd explainCmd) users(ctx context.Context, database *store.Store) ([]uuid.UUID, error) {
+	if id, err := uuid.Parse(cmd.User); err == nil {
+		return []uuid.UUID{id}, nil
+	}
+	ids, err := database.AuthUserIDs(ctx, cmd.User)
+	if err == nil && len(ids) == 0 {
+		err = fmt.Errorf("--user: %q is neither an id nor the e-mail address of a Supabase user", cmd.User)
+	}
+	return ids, err
+}
+
+func explain(ctx context.Context, w io.Writer, database *store.Store, options hook.Options, user uuid.UUID) error {
+	account, err := database.Lookup(ctx, user)
+	if err != nil {
+		return err
+	}
+	life := account.TokenLife
+	if life == 0 {
+		life = time.Hour // Supabase's default
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
+	row("user", "%s", user)
+	row("in Supabase", "%s", inSupabase(ctx, database, user, options.Now()))
+	row("profile", "%s", inProfile(account))
+	row("ledger", "%s", inLedger(account))
+	row("last error", "%s", orNone(account.LastError))
+	row("the next mint", "%s", options.Explain(account, options.Now().Add(life)))
+	row("", "(of a token for an authenticated user with an e-mail address, that lives %s)", life)
+	return table.Flush()
+}
+
+func inSupabase(ctx context.Context, database *store.Store, user uuid.UUID, now time.Time) string {
+	found, err := database.AuthUsers(ctx, []uuid.UUID{user})
+	switch {
+	case err != nil:
+		return "not known: " + err.Error()
+	case len(found) != 1 || !found[0].Exists:
+		return "no such user (or one whose sign-up is not committed)"
+	case !found[0].DeletedAt.IsZero():
+		return "deleted at " + found[0].DeletedAt.UTC().Format(time.RFC3339)
+	case found[0].BannedUntil.After(now):
+		return "banned until " + found[0].BannedUntil.UTC().Format(time.RFC3339)
+	}
+	return "exists"
+}
+
+func inProfile(a store.Account) string {
+	switch {
+	case !a.HasProfile:
+		return "no row"
+	case a.APIKey == "":
+		return "no key"
+	case coderclient.KeyID(a.APIKey) == "":
+		return "something that has not the form of a Coder key"
+	}
+	return "key " + coderclient.KeyID(a.APIKey)
+}
+
+func inLedger(a store.Account) string {
+	if !a.Known {
+		return "no row"
+	}
+	text := fmt.Sprintf("%s since %s, Coder user %s", a.Status, a.UpdatedAt.UTC().Format(time.RFC3339), orNone(a.CoderUsername))
+	if a.KeyID != "" {
+		text += fmt.Sprintf(", key %s until %s", a.KeyID, a.KeyExpiresAt.UTC().Format(time.RFC3339))
+	}
+	if a.Leased {
+		text += ", being worked at"
+	}
+	return text
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}

@@ -1,0 +1,66 @@
+package hook
+
+import (
+	"fmt"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+)
+
+// Explain says what the mint of a token that lives until then would do for the account, and why.
+// It asks nobody and changes nothing.
+func (o *Options) Explain(a store.Account, until time.Time) string {
+	now := o.Now()
+	key := "the key " + coderclient.KeyID(a.APIKey)
+	ends := a.KeyExpiresAt.UTC().Format(time.RFC3339)
+	switch o.judge(a, until, now) {
+	case keyGood:
+		return fmt.Sprintf("carries %s: it lives until %s, longer than the token%s", key, ends, o.explainCheck(a, now))
+	case keyAging:
+		return fmt.Sprintf("carries %s, which lives until %s; that is within its renewal window, so another is made after the answer", key, ends)
+	case keyUnknown:
+		return fmt.Sprintf("carries %s; the ledger does not know it, so Coder is asked about it after the answer", key)
+	case keyShort:
+		return fmt.Sprintf("makes a new key before it answers, as %s ends at %s, before the token does; if Coder can't be reached, carries the old one", key, ends)
+	}
+	return o.explainMissing(a, now)
+}
+
+func (o *Options) explainCheck(a store.Account, now time.Time) string {
+	if now.Sub(a.KeyCheckedAt) < o.CheckInterval {
+		return ""
+	}
+	return "; after the answer, Coder is asked whether it still takes it"
+}
+
+// explainMissing is for an account without a key that could be handed out.
+func (o *Options) explainMissing(a store.Account, now time.Time) string {
+	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); conflicted(a) && wait > 0 {
+		return fmt.Sprintf("answers %s without asking Coder, for another %s: %s", statusConflict, wait.Round(time.Second), a.LastError)
+	}
+	why := "there is none"
+	switch {
+	case a.Status == store.Suspended:
+		why = "the user was suspended in Coder; a key is only given if that has ended"
+	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
+		why = "what the profile holds has not the form of a key"
+	case a.KeyRefused:
+		why = "Coder did not take the one that the profile holds"
+	case a.APIKey != "":
+		why = "the one that the profile holds ended at " + a.KeyExpiresAt.UTC().Format(time.RFC3339)
+	}
+	who := "makes a Coder user, then a key"
+	if a.CoderUsername != "" {
+		who = "makes a key for the Coder user " + a.CoderUsername
+	}
+	if a.Leased {
+		who = "waits for another mint that is at it (or was killed at it: at most " + o.LeaseTTL.String() + "), else " + who
+	}
+	return who + ", before it answers: " + why
+}
+
+// conflicted: Coder is not asked again at every mint.
+func conflicted(a store.Account) bool {
+	return a.Status == store.Conflict || a.Status == store.Suspended
+}
