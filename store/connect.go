@@ -52,7 +52,7 @@ func (c Config) pool() (*pgxpool.Config, error) {
 	}
 	if c.Trace {
 		// Statements, never their arguments, which hold keys.
-		cfg.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName())
+		cfg.ConnConfig.Tracer = otelpgx.NewTracer()
 	}
 	harden(cfg.ConnConfig)
 	return cfg, nil
