@@ -232,3 +232,16 @@ func TestUpgradeOfCoder(t *testing.T) {
 		}
 	}
 }
+
+// A scope that Coder does not know does not heal by itself: it is not asked at every mint.
+func TestScopeThatCoderRefuses(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.coder.Scope = "bogus"
+	s.profile = codertest.ProfileNew
+	w := newWorld(t, s)
+	w.addAda(t)
+	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
+		t.Errorf("got %s", got.body)
+	}
+}

@@ -86,6 +86,9 @@ func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (
 	secret, err := p.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
 		Name: tokenPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: p.TokenLifetime,
 	})
+	if errors.Is(err, coderclient.ErrRefused) { // as a scope that it does not know
+		return store.Key{}, fmt.Errorf("%w: create Coder token: %w", errConflict, err)
+	}
 	if err != nil {
 		return store.Key{}, fmt.Errorf("create Coder token: %w", err)
 	}

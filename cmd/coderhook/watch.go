@@ -46,6 +46,9 @@ func (w *coderWatch) run(ctx context.Context) {
 
 // note logs what is new.
 func (w *coderWatch) note(err error) {
+	if errors.Is(err, coderclient.ErrUnauthorized) {
+		err = nil // Coder answers; of the owner's token its keeper tells
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
