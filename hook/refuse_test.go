@@ -160,3 +160,21 @@ func TestAnswerFitsSupabaseAuth(t *testing.T) {
 		t.Errorf("bodies are read up to %d bytes", MaxBody)
 	}
 }
+
+// Where a request comes from, it may claim itself: nothing of it is believed or written down.
+func TestForwardedAddressIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, "ada@example.com")})
+	header := sign(t, secretA, "id", time.Now(), body)
+	for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Request-Id"} {
+		header.Set(name, "203.0.113.7")
+	}
+	if got := w.post(t, body, header); got.key(t) == "" {
+		t.Fatalf("got %s", got.body)
+	}
+	if strings.Contains(w.log.String(), "203.0.113.7") {
+		t.Error("the log believes the header")
+	}
+}

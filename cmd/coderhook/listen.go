@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -58,7 +56,6 @@ func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*fro
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         d.connState,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken handshakes of strangers
 	}
 	d.limited = netutil.LimitListener(d, maxConnections)
 	return d, nil

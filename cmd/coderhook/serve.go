@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"os"
 	"time"
 
@@ -106,6 +108,7 @@ func (s *service) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
+	door.server.ErrorLog = stdlog.New(serverErrors{s.log}, "", 0)
 	go door.serve(cert)
 	s.log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
 	select {
@@ -121,6 +124,18 @@ func (s *service) listen(ctx context.Context) error {
 	err = errors.Join(door.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
 	s.log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// serverErrors logs what http.Server has to say. Broken handshakes are of strangers, and many.
+type serverErrors struct{ log zerolog.Logger }
+
+func (e serverErrors) Write(text []byte) (int, error) {
+	event := e.log.Warn()
+	if bytes.Contains(text, []byte("TLS handshake")) {
+		event = e.log.Debug()
+	}
+	event.Bytes("error", bytes.TrimSpace(text)).Msg("http server")
+	return len(text), nil
 }
 
 func newLog(l logging, w io.Writer) zerolog.Logger {
