@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
@@ -30,6 +31,7 @@ var fast = []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.
 // NewMetrics returns metrics in a registry of their own.
 func NewMetrics() *Metrics {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	make := promauto.With(registry)
 	gauge := func(name, help string) prometheus.Gauge {
 		return make.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -83,6 +85,12 @@ func (m *Metrics) CoderCall(endpoint string, status int, took time.Duration) {
 func (m *Metrics) Gauge(name, help string, labels map[string]string, value func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
+}
+
+// Counter adds one that is read when the metrics are. It must never fall.
+func (m *Metrics) Counter(name, help string, labels map[string]string, value func() float64) {
+	m.Registry.MustRegister(prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, value))
 }
 
 func (m *Metrics) mint(outcome, reason string, took time.Duration) {

@@ -31,7 +31,7 @@ func describeDependencies(m *hook.Metrics, database *store.Store, coder *codercl
 		m.Gauge("coderhook_database_connections", "Connections of the pool.", map[string]string{"state": name},
 			func() float64 { return float64(value(database.PoolStats())) })
 	}
-	m.Gauge("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
+	m.Counter("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
 		func() float64 { return float64(database.PoolStats().Waits) })
 	for _, status := range store.Statuses {
 		m.Gauge("coderhook_accounts", "Accounts in the ledger, by status.", map[string]string{"status": string(status)},
