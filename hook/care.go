@@ -102,7 +102,7 @@ func (p *Provisioner) renew(r request) {
 	if p.refuse(r) != nil {
 		return
 	}
-	if j, err := p.join(p.base, r); err == nil {
+	if j, _, err := p.join(p.base, r); err == nil {
 		j.release() // the answer is out
 	}
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -60,15 +61,29 @@ func NewMetrics() *Metrics {
 
 // start makes what will be counted visible from the beginning: a rate needs a zero to grow from.
 func (m *Metrics) start() {
-	m.mints.WithLabelValues("injected", reasonFound)
-	m.mints.WithLabelValues("injected", reasonMade)
-	for _, status := range []status{statusPending, statusUnavailable, statusConflict} {
-		m.mints.WithLabelValues(string(status), reasonNoKey)
+	for outcome, reasons := range map[string][]string{
+		"injected":                {reasonFound, reasonMade, reasonKept, reasonShort},
+		string(statusPending):     {reasonNoKey},
+		string(statusUnavailable): {reasonNoKey},
+		string(statusConflict):    {reasonNoKey},
+		"skipped":                 {skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole},
+		"refused":                 {http.StatusText(http.StatusUnauthorized), http.StatusText(http.StatusBadRequest)},
+	} {
+		m.mintTime.WithLabelValues(outcome)
+		for _, reason := range reasons {
+			m.mints.WithLabelValues(outcome, reason)
+		}
 	}
-	m.stored.WithLabelValues("stored")
-	m.mintTime.WithLabelValues("injected")
+	zero(m.stored, writeStored, writeRolledBack, writeLeaseLost, writeRefused, writeGivenUp)
 	m.stageTime.WithLabelValues("lookup")
 	m.stageTime.WithLabelValues("provision")
+}
+
+// zero shows a counter of one label with the values that it can have.
+func zero(counter *prometheus.CounterVec, values ...string) {
+	for _, value := range values {
+		counter.WithLabelValues(value)
+	}
 }
 
 // CoderCall counts one request to Coder; it is a coderclient.Observer.

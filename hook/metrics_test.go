@@ -30,10 +30,17 @@ func TestMintsAreCounted(t *testing.T) {
 # TYPE coderhook_mints_total counter
 coderhook_mints_total{outcome="conflict",reason="no key"} 0
 coderhook_mints_total{outcome="injected",reason="key found"} 1
+coderhook_mints_total{outcome="injected",reason="key kept"} 0
 coderhook_mints_total{outcome="injected",reason="key made"} 1
+coderhook_mints_total{outcome="injected",reason="old key"} 0
 coderhook_mints_total{outcome="pending",reason="no key"} 0
+coderhook_mints_total{outcome="refused",reason="Bad Request"} 0
 coderhook_mints_total{outcome="refused",reason="Unauthorized"} 1
 coderhook_mints_total{outcome="skipped",reason="anonymous user"} 1
+coderhook_mints_total{outcome="skipped",reason="assurance level too low"} 0
+coderhook_mints_total{outcome="skipped",reason="no e-mail"} 0
+coderhook_mints_total{outcome="skipped",reason="other role"} 0
+coderhook_mints_total{outcome="skipped",reason="third-party OAuth client"} 0
 coderhook_mints_total{outcome="unavailable",reason="no key"} 1
 `
 	err := testutil.GatherAndCompare(w.Provisioner.Metrics.Registry, strings.NewReader(want), "coderhook_mints_total")

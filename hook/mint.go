@@ -22,6 +22,13 @@ type made struct {
 	kept bool // it is the one that the profile has
 }
 
+func (m made) reason() string {
+	if m.kept {
+		return reasonKept
+	}
+	return reasonMade
+}
+
 // makeKey makes sure that the Coder user exists and mints a key for it.
 func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	defer p.freeSlot()
