@@ -32,7 +32,7 @@ type job struct {
 	lease    store.Lease
 	done     chan struct{} // closed when key or err is set
 	key      string
-	reason   string        // where the key comes from, for the mint that began the job
+	reason   string // where the key comes from, for the mint that began the job
 	err      error
 	finished bool // used only by the job's own goroutine
 	once     sync.Once

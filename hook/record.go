@@ -11,7 +11,7 @@ const (
 	reasonFound = "key found" // it was there, or another request or replica made it
 	reasonMade  = "key made"
 	reasonKept  = "key kept" // Coder says that it lives longer than the ledger knew
-	reasonShort = "old key" // which dies before the token, as Coder could give no other
+	reasonShort = "old key"  // which dies before the token, as Coder could give no other
 	reasonNoKey = "no key"
 )
 

@@ -77,7 +77,7 @@ func refusal(err error) string {
 // resolution is the key for a token, or why there is none.
 type resolution struct {
 	key      string
-	made     bool // while the caller waited
+	made     bool   // while the caller waited
 	reason   string // where it comes from
 	err      error
 	answered func() // to be called once the answer is out
