@@ -102,7 +102,7 @@ func (p *Provisioner) renew(r request) {
 	if p.refuse(r) != nil {
 		return
 	}
-	if j, err := p.join(p.base, r); err == nil {
+	if j, _, err := p.join(p.base, r); err == nil {
 		j.release() // the answer is out
 	}
 }
@@ -128,40 +128,51 @@ func (p *Provisioner) check(ctx context.Context, r request) {
 	if errors.Is(err, store.ErrSuperseded) {
 		return
 	}
+	result := checkFailed
 	if err == nil {
-		err = p.tryKey(ctx, r)
+		result, err = p.tryKey(ctx, r)
 	}
 	if err != nil {
+		result = checkFailed
 		p.Log.Debug().Err(err).Stringer("user_id", r.user).Str("key_id", r.known.KeyID).Msg("key not checked")
 	}
+	p.Metrics.checks.WithLabelValues(result).Inc()
 }
 
+// What a check can come to.
+const (
+	checkOK        = "ok"
+	checkRefused   = "refused"
+	checkSuspended = "suspended"
+	checkFailed    = "failed" // there is no verdict, or it could not be written down
+)
+
 // tryKey finds out whether the key still works, for the user whose it was.
-func (p *Provisioner) tryKey(ctx context.Context, r request) error {
+func (p *Provisioner) tryKey(ctx context.Context, r request) (result string, _ error) {
 	known := r.known
 	log := p.Log.With().Stringer("user_id", r.user).Str("key_id", known.KeyID).Logger()
 	user, err := p.Coder.Me(ctx, known.APIKey)
 	switch {
 	case errors.Is(err, coderclient.ErrInactive):
 		log.Error().Msg("the user is suspended in Coder: no keys until they are activated there")
-		return p.Ledger.MarkSuspended(ctx, r.user, known.KeyID, errConflict.Error()+": "+errSuspended.Error())
+		return checkSuspended, p.Ledger.MarkSuspended(ctx, r.user, known.KeyID, errConflict.Error()+": "+errSuspended.Error())
 	case errors.Is(err, coderclient.ErrUnauthorized):
 		if err := p.confirmDead(ctx, known.APIKey); err != nil {
-			return err
+			return checkFailed, err
 		}
 		log.Warn().Msg("Coder does not take the key any more: the next mint makes another")
-		return p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "Coder does not take the key any more")
+		return checkRefused, p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "Coder does not take the key any more")
 	case errors.Is(err, coderclient.ErrNotFound):
-		return nil // a key whose scope does not include reading its user
+		return checkOK, nil // a key whose scope does not include reading its user
 	case err != nil:
-		return err
+		return checkFailed, err
 	case user.ID != known.CoderUserID:
 		log.Error().Str("coder_user", user.Username).Msg("the key is another Coder user's: the next mint makes another")
-		return p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "the key is of Coder user "+user.Username)
+		return checkRefused, p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "the key is of Coder user "+user.Username)
 	case user.Username != known.CoderUsername:
-		return p.Ledger.Rename(ctx, r.user, user.ID, user.Username)
+		return checkOK, p.Ledger.Rename(ctx, r.user, user.ID, user.Username)
 	}
-	return nil
+	return checkOK, nil
 }
 
 var errDoubtful = errors.New("Coder took the key at the second try")

@@ -32,6 +32,7 @@ type job struct {
 	lease    store.Lease
 	done     chan struct{} // closed when key or err is set
 	key      string
+	reason   string // where the key comes from, for the mint that began the job
 	err      error
 	finished bool // used only by the job's own goroutine
 	once     sync.Once
@@ -69,6 +70,7 @@ func (p *Provisioner) work(j *job) {
 	// After leave: whoever can take the lease must not find this job's key any more, but look it up.
 	defer func() { release() }()
 	defer p.leave(j)
+	j.reason = reasonFound // by acquire, if that is all
 	key, err := p.acquire(j)
 	if err != nil || key != "" {
 		j.finish(key, err)
@@ -77,6 +79,7 @@ func (p *Provisioner) work(j *job) {
 	ctx, stop := p.holdLease(j.base, j.lease)
 	release = stop
 	made, err := p.makeKey(ctx, j)
+	j.reason = made.reason()
 	j.finish(made.key.Secret, err)
 	if err != nil {
 		p.fail(ctx, j, err)

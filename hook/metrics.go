@@ -1,10 +1,12 @@
 package hook
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
@@ -20,8 +22,15 @@ type Metrics struct {
 	waiting    prometheus.Gauge
 	unstored   prometheus.Gauge
 	stored     *prometheus.CounterVec
+	keysMade   *prometheus.CounterVec
+	checks     *prometheus.CounterVec
 	coderCalls *prometheus.CounterVec
 	coderTime  *prometheus.HistogramVec
+
+	reconciles     *prometheus.CounterVec
+	changes        *prometheus.CounterVec
+	notReconciled  prometheus.Counter
+	lastReconciled prometheus.Gauge
 }
 
 // fast covers a SQL round trip and a hanging Coder.
@@ -30,6 +39,7 @@ var fast = []float64{.0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.
 // NewMetrics returns metrics in a registry of their own.
 func NewMetrics() *Metrics {
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	make := promauto.With(registry)
 	gauge := func(name, help string) prometheus.Gauge {
 		return make.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -49,8 +59,15 @@ func NewMetrics() *Metrics {
 		waiting:    gauge("coderhook_provisioning_waiting", "Users who wait for a slot or for another replica's lease."),
 		unstored:   gauge("coderhook_pending_writes", "Keys that are handed out and not stored yet."),
 		stored:     counters("coderhook_writes_total", "Keys by what became of storing them.", "result"),
+		keysMade:   counters("coderhook_keys_made_total", "Coder tokens made for users: their first, the renewal of one that is alive, the replacement of one that is not.", "reason"),
+		checks:     counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result"),
 		coderCalls: counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
 		coderTime:  times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
+
+		reconciles:     counters("coderhook_reconcile_total", "Runs of reconciling that this replica began, by how they ended.", "result"),
+		changes:        counters("coderhook_reconcile_changes_total", "What reconciling changed.", "what"),
+		notReconciled:  make.NewCounter(prometheus.CounterOpts{Name: "coderhook_reconcile_failed_accounts_total", Help: "Accounts that reconciling had to leave as they are: see the log."}),
+		lastReconciled: gauge("coderhook_reconcile_last_success_timestamp_seconds", "When any replica last reconciled to the end, in Unix time; 0 when never, or before the ledger was asked."),
 	}
 	m.start()
 	return m
@@ -58,15 +75,36 @@ func NewMetrics() *Metrics {
 
 // start makes what will be counted visible from the beginning: a rate needs a zero to grow from.
 func (m *Metrics) start() {
-	m.mints.WithLabelValues("injected", reasonFound)
-	m.mints.WithLabelValues("injected", reasonMade)
-	for _, status := range []status{statusPending, statusUnavailable, statusConflict} {
-		m.mints.WithLabelValues(string(status), reasonNoKey)
+	for outcome, reasons := range map[string][]string{
+		"injected":                {reasonFound, reasonMade, reasonKept, reasonShort},
+		string(statusPending):     {reasonNoKey},
+		string(statusUnavailable): {reasonNoKey},
+		string(statusConflict):    {reasonNoKey},
+		"skipped":                 {skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole},
+		"failed":                  {"panic"},
+		"refused": {
+			http.StatusText(http.StatusUnauthorized), http.StatusText(http.StatusBadRequest), http.StatusText(http.StatusRequestEntityTooLarge),
+		},
+	} {
+		m.mintTime.WithLabelValues(outcome)
+		for _, reason := range reasons {
+			m.mints.WithLabelValues(outcome, reason)
+		}
 	}
-	m.stored.WithLabelValues("stored")
-	m.mintTime.WithLabelValues("injected")
+	zero(m.stored, writeStored, writeRolledBack, writeLeaseLost, writeRefused, writeGivenUp)
+	zero(m.keysMade, madeFirst, madeRenewal, madeReplacement)
+	zero(m.checks, checkOK, checkRefused, checkSuspended, checkFailed)
+	zero(m.reconciles, "ok", "failed")
+	m.changed(Summary{})
 	m.stageTime.WithLabelValues("lookup")
 	m.stageTime.WithLabelValues("provision")
+}
+
+// zero shows a counter of one label with the values that it can have.
+func zero(counter *prometheus.CounterVec, values ...string) {
+	for _, value := range values {
+		counter.WithLabelValues(value)
+	}
 }
 
 // CoderCall counts one request to Coder; it is a coderclient.Observer.
@@ -85,6 +123,12 @@ func (m *Metrics) Gauge(name, help string, labels map[string]string, value func(
 		prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value))
 }
 
+// Counter adds one that is read when the metrics are. It must never fall.
+func (m *Metrics) Counter(name, help string, labels map[string]string, value func() float64) {
+	m.Registry.MustRegister(prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, value))
+}
+
 func (m *Metrics) mint(outcome, reason string, took time.Duration) {
 	m.mints.WithLabelValues(outcome, reason).Inc()
 	m.mintTime.WithLabelValues(outcome).Observe(took.Seconds())
@@ -92,4 +136,31 @@ func (m *Metrics) mint(outcome, reason string, took time.Duration) {
 
 func (m *Metrics) stage(name string, since time.Time) {
 	m.stageTime.WithLabelValues(name).Observe(time.Since(since).Seconds())
+}
+
+// reconciled counts a run, however far it came.
+func (m *Metrics) reconciled(sum Summary, err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.reconciles.WithLabelValues(result).Inc()
+	m.changed(sum)
+}
+
+func (m *Metrics) changed(sum Summary) {
+	for what, n := range map[string]int{
+		"off-boarded": sum.Offboarded, "user suspended": sum.Suspended, "user deleted": sum.Deleted,
+		"user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens,
+	} {
+		m.changes.WithLabelValues(what).Add(float64(n))
+	}
+	m.notReconciled.Add(float64(sum.Failed))
+}
+
+// reconciledAt takes what the ledger says: it knows of all replicas, and of the time before a restart.
+func (m *Metrics) reconciledAt(finished time.Time) {
+	if !finished.IsZero() {
+		m.lastReconciled.Set(float64(finished.Unix()))
+	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/store"
+
+	"github.com/google/uuid"
 )
 
 // tokenPrefix begins the names of the Coder tokens that are ours.
@@ -22,6 +24,32 @@ type made struct {
 	kept bool // it is the one that the profile has
 }
 
+// Why a token is made.
+const (
+	madeFirst       = "first"
+	madeRenewal     = "renewal"     // of a key that is alive
+	madeReplacement = "replacement" // of one that is dead, refused or lost
+)
+
+// madeFor compares what was known with whom the token is for: a key dies with its Coder user.
+func madeFor(known store.Account, user uuid.UUID, now time.Time) string {
+	alive := known.KeyID == coderclient.KeyID(known.APIKey) && !known.KeyRefused && known.KeyExpiresAt.After(now)
+	switch {
+	case known.KeyID == "" && coderclient.KeyID(known.APIKey) == "":
+		return madeFirst
+	case alive && known.CoderUserID == user:
+		return madeRenewal
+	}
+	return madeReplacement
+}
+
+func (m made) reason() string {
+	if m.kept {
+		return reasonKept
+	}
+	return reasonMade
+}
+
 // makeKey makes sure that the Coder user exists and mints a key for it.
 func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	defer p.freeSlot()
@@ -29,6 +57,7 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	defer p.Metrics.inFlight.Dec()
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
+	before := j.known.CoderUserID
 	user, err := p.coderUser(ctx, j)
 	if err != nil {
 		return made{}, err
@@ -44,6 +73,11 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 		}
 		key, err = p.mint(ctx, j, user.User)
 	}
+	if err == nil {
+		known := j.known
+		known.CoderUserID = before
+		p.Metrics.keysMade.WithLabelValues(madeFor(known, user.ID, p.Now())).Inc()
+	}
 	return made{key, user, false}, err
 }
 
@@ -56,11 +90,13 @@ func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (
 	}
 	read, err := p.Coder.Key(ctx, user.ID, account.KeyID)
 	if errors.Is(err, coderclient.ErrNotFound) {
+		j.known.KeyRefused = true
 		return store.Key{}, nil
 	}
 	if err != nil {
 		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
 	}
+	j.known.KeyExpiresAt = read.ExpiresAt
 	account.Status, account.KeyExpiresAt, account.KeyLifetime = store.Active, read.ExpiresAt, lifetimeOf(read)
 	if !p.suits(j, account) {
 		return store.Key{}, nil

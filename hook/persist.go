@@ -8,6 +8,15 @@ import (
 	"coderhook/store"
 )
 
+// What can become of storing a key.
+const (
+	writeStored     = "stored"
+	writeRolledBack = "rolled back"
+	writeLeaseLost  = "lease lost"
+	writeRefused    = "refused"
+	writeGivenUp    = "given up"
+)
+
 // persist writes the key to ledger and profile, after the answer and for as long as the
 // sign-in's own transaction keeps the user uncommitted or the profile locked.
 func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
@@ -38,23 +47,23 @@ func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, wai
 	switch {
 	case err == nil:
 		log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
-		return "stored"
+		return writeStored
 	case errors.Is(err, store.ErrNoUser) && waited > p.PersistPatience:
 		log.Warn().Msg("the sign-up was rolled back: its Coder token is deleted")
 		p.undo(ctx, j, m)
-		return "rolled back"
+		return writeRolledBack
 	case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
 		log.Warn().Msg("another replica took over: our Coder token is retired")
 		p.retire(j, m)
-		return "lease lost"
+		return writeLeaseLost
 	case errors.Is(err, store.ErrProfile):
 		log.Error().Err(err).Msg("the profiles table refuses the key: see coderhook doctor")
 		p.retire(j, m) // the token that was minted carries it
 		p.record(ctx, j, store.Conflict, err)
-		return "refused"
+		return writeRefused
 	case waited > p.LockPatience, ctx.Err() != nil:
 		log.Error().Err(err).Msg("key not stored: the next token mint makes another")
-		return "given up"
+		return writeGivenUp
 	}
 	log.Debug().Err(err).Msg("key not stored yet")
 	return ""

@@ -127,14 +127,18 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	if err := p.refuse(r); err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
-	j, err := p.join(ctx, r)
+	j, ours, err := p.join(ctx, r)
 	if err != nil {
 		return resolution{err: err, answered: func() {}}
 	}
 	made := !j.isDone()
 	select {
 	case <-j.done:
-		return resolution{key: j.key, made: made, err: j.err, answered: j.release}
+		found := resolution{key: j.key, made: made, reason: reasonFound, err: j.err, answered: j.release}
+		if ours { // one key that many wait for is made once
+			found.reason = j.reason
+		}
+		return found
 	case <-ctx.Done():
 		return resolution{err: errPending, answered: j.release}
 	}
@@ -152,15 +156,15 @@ func (p *Provisioner) refuse(r request) error {
 	return nil
 }
 
-// join returns the job that works for the user, a new one if there is none.
-func (p *Provisioner) join(ctx context.Context, r request) (*job, error) {
+// join returns the job that works for the user, a new one if there is none: that is the caller's own.
+func (p *Provisioner) join(ctx context.Context, r request) (_ *job, ours bool, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if j, ok := p.jobs[r.user]; ok {
-		return j, nil
+		return j, false, nil
 	}
 	if p.stopping {
-		return nil, errStopping
+		return nil, false, errStopping
 	}
 	j := &job{
 		request: r, trace: trace.SpanContextFromContext(ctx),
@@ -169,7 +173,7 @@ func (p *Provisioner) join(ctx context.Context, r request) (*job, error) {
 	}
 	p.jobs[r.user] = j
 	p.running.Go(func() { p.work(j) })
-	return j, nil
+	return j, true, nil
 }
 
 // Stop lets running work end, and what is made be written, until ctx ends.

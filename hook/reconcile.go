@@ -93,15 +93,28 @@ func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum
 			r.Log.Warn().Err(err).Msg("reconciling not given back: it runs out by itself")
 		}
 	}()
+	r.Metrics.reconciledAt(last)
 	if r.Now().Sub(last) < interval {
 		return Summary{}, errNotDue
 	}
-	ctx, stop := r.holdTask(ctx, task)
+	held, stop := r.holdTask(ctx, task)
 	defer stop()
-	if sum, err = r.pass(ctx, false); err == nil {
+	if sum, err = r.pass(held, false); err == nil {
 		finished = r.Now()
 	}
+	r.account(ctx, sum, err, finished)
 	return sum, err
+}
+
+// account counts a run. One that was broken off, by the server's end or by another replica, did
+// not fail, but what it did is done.
+func (r *Reconciler) account(ctx context.Context, sum Summary, err error, finished time.Time) {
+	if ctx.Err() != nil || errors.Is(err, ErrReconciling) {
+		r.Metrics.changed(sum)
+		return
+	}
+	r.Metrics.reconciled(sum, err)
+	r.Metrics.reconciledAt(finished)
 }
 
 // holdTask keeps the task until stop is called; the context ends when somebody else has it.

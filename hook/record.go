@@ -8,9 +8,10 @@ import (
 
 // Reasons of mints that were not skipped.
 const (
-	reasonFound = "key found"
+	reasonFound = "key found" // it was there, or another request or replica made it
 	reasonMade  = "key made"
-	reasonShort = "old key" // which dies before the token, as Coder could give no other
+	reasonKept  = "key kept" // Coder says that it lives longer than the ledger knew
+	reasonShort = "old key"  // which dies before the token, as Coder could give no other
 	reasonNoKey = "no key"
 )
 

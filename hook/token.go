@@ -77,7 +77,8 @@ func refusal(err error) string {
 // resolution is the key for a token, or why there is none.
 type resolution struct {
 	key      string
-	made     bool // while the caller waited
+	made     bool   // while the caller waited
+	reason   string // where it comes from
 	err      error
 	answered func() // to be called once the answer is out
 }
@@ -98,7 +99,7 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 	}
 	looked := time.Now()
 	found := s.Provisioner.Provision(ctx, wanted)
-	record.reason = reasonMade
+	record.reason = found.reason
 	record.stage("provision", looked)
 	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Statuses are all that an account can have.
@@ -23,13 +24,62 @@ func (s *Store) PoolStats() PoolStats {
 	}
 }
 
-const countSQL = `select count(*)::bigint as accounts from coderhook.accounts where status = $1`
+// KeyState is how an account's key stands, as far as the ledger knows.
+type KeyState string
 
-// CountByStatus counts the ledger's accounts with that status, from an index.
-func (s *Store) CountByStatus(ctx context.Context, status Status) (int64, error) {
-	row, err := one[struct{ Accounts int64 }](ctx, s, countSQL, string(status))
+const (
+	KeyGood    KeyState = "good"
+	KeyAging   KeyState = "aging" // in the last third of its lifetime
+	KeyExpired KeyState = "expired"
+	KeyRefused KeyState = "refused" // by Coder, or its user was off-boarded
+	KeyUnknown KeyState = "unknown" // nobody told when it ends
+	KeyNone    KeyState = "none"
+)
+
+// KeyStates are all that a key can have.
+var KeyStates = []KeyState{KeyGood, KeyAging, KeyExpired, KeyRefused, KeyUnknown, KeyNone}
+
+// Census counts the ledger's accounts in two ways. Every status and state is in it.
+type Census struct {
+	Accounts map[Status]int64
+	Keys     map[KeyState]int64
+}
+
+// One walk through the ledger for all of it. A lifetime that is not known makes a key age at
+// once: what renews it sees it so, too.
+const censusSQL = `
+select status,
+       case when key_id is null                 then 'none'
+            when key_refused_at is not null     then 'refused'
+            when key_expires_at is null         then 'unknown'
+            when key_expires_at <= $1           then 'expired'
+            when key_lifetime_seconds is null
+              or key_expires_at - $1 <= make_interval(secs => key_lifetime_seconds / 3.0)
+                                                then 'aging'
+            else 'good' end as key_state,
+       count(*) as accounts
+  from coderhook.accounts
+ group by 1, 2`
+
+// Census counts all accounts, and how their keys stand at that time.
+func (s *Store) Census(ctx context.Context, now time.Time) (Census, error) {
+	rows, err := all[struct {
+		Status, KeyState string
+		Accounts         int64
+	}](ctx, s, censusSQL, now)
 	if err != nil {
-		return 0, fmt.Errorf("count accounts: %w", err)
+		return Census{}, fmt.Errorf("count accounts: %w", err)
 	}
-	return row.Accounts, nil
+	c := Census{make(map[Status]int64), make(map[KeyState]int64)}
+	for _, status := range Statuses {
+		c.Accounts[status] = 0
+	}
+	for _, state := range KeyStates {
+		c.Keys[state] = 0
+	}
+	for _, row := range rows {
+		c.Accounts[Status(row.Status)] += row.Accounts
+		c.Keys[KeyState(row.KeyState)] += row.Accounts
+	}
+	return c, nil
 }

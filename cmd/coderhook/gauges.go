@@ -7,6 +7,8 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // scrapeTimeout bounds what a scrape may ask of the database.
@@ -17,12 +19,17 @@ func describeDependencies(m *hook.Metrics, database *store.Store, coder *codercl
 	m.Gauge("coderhook_build_info", "Always 1; the labels say what runs.",
 		map[string]string{"version": version, "commit": commit()}, func() float64 { return 1 })
 	m.Gauge("coderhook_coder_available", "1 while Coder is asked, 0 while the circuit breaker is not closed.", nil,
-		func() float64 {
-			if coder.Available() {
-				return 1
-			}
-			return 0
-		})
+		func() float64 { return oneIf(coder.Available()) })
+	describePool(m, database)
+	m.Gauge("coderhook_database_available", "1 when the database answered a ping for this scrape.", nil, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+		defer cancel()
+		return oneIf(database.Ping(ctx) == nil)
+	})
+	m.Registry.MustRegister(ledgerCollector{database})
+}
+
+func describePool(m *hook.Metrics, database *store.Store) {
 	for name, value := range map[string]func(store.PoolStats) int{
 		"in_use": func(s store.PoolStats) int { return s.InUse },
 		"idle":   func(s store.PoolStats) int { return s.Idle },
@@ -31,21 +38,57 @@ func describeDependencies(m *hook.Metrics, database *store.Store, coder *codercl
 		m.Gauge("coderhook_database_connections", "Connections of the pool.", map[string]string{"state": name},
 			func() float64 { return float64(value(database.PoolStats())) })
 	}
-	m.Gauge("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
+	m.Counter("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
 		func() float64 { return float64(database.PoolStats().Waits) })
-	for _, status := range store.Statuses {
-		m.Gauge("coderhook_accounts", "Accounts in the ledger, by status.", map[string]string{"status": string(status)},
-			func() float64 { return countAccounts(database, status) })
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// ledgerCollector counts accounts and keys, with one query per scrape.
+type ledgerCollector struct{ database *store.Store }
+
+var (
+	accountsDesc = prometheus.NewDesc("coderhook_accounts", "Accounts in the ledger, by status.", []string{"status"}, nil)
+	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key; aging is the last third of its life.", []string{"state"}, nil)
+)
+
+// Describe is for the registry.
+func (ledgerCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- accountsDesc
+	descs <- keysDesc
+}
+
+// Collect leaves out what the database can't tell: no number is right then, and the other metrics
+// are needed all the more.
+func (l ledgerCollector) Collect(metrics chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	census, err := l.database.Census(ctx, time.Now())
+	if err != nil {
+		return
+	}
+	for status, n := range census.Accounts {
+		metrics <- prometheus.MustNewConstMetric(accountsDesc, prometheus.GaugeValue, float64(n), string(status))
+	}
+	for state, n := range census.Keys {
+		metrics <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
 }
 
-// countAccounts is negative when the database can't tell.
-func countAccounts(database *store.Store, status store.Status) float64 {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
-	defer cancel()
-	n, err := database.CountByStatus(ctx, status)
-	if err != nil {
-		return -1
-	}
-	return float64(n)
+// describeOwnerToken lets an alert see the end coming.
+func describeOwnerToken(m *hook.Metrics, keeper *hook.OwnerKeeper) {
+	m.Gauge("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
+		func() float64 {
+			if end := keeper.ExpiresAt(); !end.IsZero() {
+				return float64(end.Unix())
+			}
+			return 0
+		})
+	m.Gauge("coderhook_owner_token_usable", "0 when Coder does not take the owner's token, or it is about to end without being renewed.", nil,
+		func() float64 { return oneIf(keeper.Check(context.Background()) == nil) })
 }

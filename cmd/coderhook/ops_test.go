@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -10,7 +14,10 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/store"
 	"coderhook/store/storetest"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // Alerts and dashboard ask only for metrics that there are.
@@ -43,7 +50,18 @@ func metricNames(t *testing.T) map[string]bool {
 	}
 	metrics := hook.NewMetrics()
 	describeDependencies(metrics, storetest.New(t).Store(t), coder)
+	describeOwnerToken(metrics, newOwnerless())
 	metrics.CoderCall("create_user", 201, time.Millisecond)
+	return gathered(t, metrics)
+}
+
+// newOwnerless is a keeper that has not asked Coder.
+func newOwnerless() *hook.OwnerKeeper {
+	return &hook.OwnerKeeper{Token: &hook.OwnerToken{}, Now: time.Now}
+}
+
+func gathered(t *testing.T, metrics *hook.Metrics) map[string]bool {
+	t.Helper()
 	families, err := metrics.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -55,12 +73,85 @@ func metricNames(t *testing.T) map[string]bool {
 	return names
 }
 
-func TestAlertRules(t *testing.T) {
+// A ledger that can't be asked has no numbers, and everything else is shown all the same.
+func TestMetricsWithoutADatabase(t *testing.T) {
 	t.Parallel()
+	coder, err := coderclient.New(coderclient.Config{URL: "http://127.0.0.1:1", Token: func() string { return "" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	database, err := store.Open(t.Context(), store.Config{URL: "postgres://coderhook:x@127.0.0.1:1/postgres"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(database.Close)
+	metrics := hook.NewMetrics()
+	describeDependencies(metrics, database, coder)
+	names := gathered(t, metrics)
+	for name, want := range map[string]bool{
+		"coderhook_accounts": false, "coderhook_keys": false,
+		"coderhook_database_available": true, "coderhook_coder_available": true, "go_goroutines": true,
+	} {
+		if names[name] != want {
+			t.Errorf("%s: %v", name, names[name])
+		}
+	}
+	want := "# HELP coderhook_database_available 1 when the database answered a ping for this scrape.\n# TYPE coderhook_database_available gauge\ncoderhook_database_available 0\n"
+	if err := testutil.GatherAndCompare(metrics.Registry, strings.NewReader(want), "coderhook_database_available"); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a server shows that has just started follows Prometheus' rules for names and types.
+func TestMetricsOfAServer(t *testing.T) {
+	t.Parallel()
+	promtool := findPromtool(t)
+	db, coder := storetest.New(t), startCoder(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := listener.Addr().String()
+	listener.Close() // nobody else asks for a port that was free a moment ago
+	p := startServe(t, db, coder, "ADMIN_ADDR="+admin)
+	response, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%d, %v: %s", response.StatusCode, err, text)
+	}
+	for _, want := range []string{
+		"# TYPE coderhook_database_waits_total counter", `coderhook_keys{state="none"} 0`, `coderhook_accounts{status="active"} 0`,
+		`coderhook_writes_total{result="given up"} 0`, "coderhook_database_available 1", "coderhook_owner_token_usable 1",
+		"go_goroutines ", "process_cpu_seconds_total ",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("without %q", want)
+		}
+	}
+	check := exec.Command(promtool, "check", "metrics")
+	check.Stdin, check.WaitDelay = bytes.NewReader(text), time.Minute
+	if out, err := check.CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+	p.stop(t)
+}
+
+func findPromtool(t *testing.T) string {
+	t.Helper()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil && os.Getenv("CI") != "true" {
 		t.Skip("promtool is not installed (Debian: prometheus)")
 	}
+	return promtool
+}
+
+func TestAlertRules(t *testing.T) {
+	t.Parallel()
+	promtool := findPromtool(t)
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		check := exec.Command(promtool, args...)
 		check.Dir = "../../testdata/ops"

@@ -58,17 +58,6 @@ func newOwnerKeeper(c config, owner *hook.OwnerToken, coder *coderclient.Client,
 	}
 }
 
-// describeOwnerToken lets an alert see the end coming.
-func describeOwnerToken(m *hook.Metrics, keeper *hook.OwnerKeeper) {
-	m.Gauge("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
-		func() float64 {
-			if end := keeper.ExpiresAt(); !end.IsZero() {
-				return float64(end.Unix())
-			}
-			return 0
-		})
-}
-
 func newReconciler(c config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
 	return &hook.Reconciler{
 		Provisioner: provisioner, Register: database,
