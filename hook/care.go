@@ -97,12 +97,22 @@ func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, 
 }
 
 // renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
+// When many keys age at the same time, those who wait for their first one come before them.
 func (p *Provisioner) renew(r request) {
 	r.renew = true
 	if p.refuse(r) != nil {
 		return
 	}
-	if j, _, err := p.join(p.base, r); err == nil {
+	select {
+	case p.renewals <- struct{}{}:
+	default:
+		return // there will be another mint
+	}
+	j, isNew, err := p.join(p.base, r)
+	if !isNew { // somebody is at it, or we are stopping
+		<-p.renewals
+	}
+	if err == nil {
 		j.release() // the answer is out
 	}
 }

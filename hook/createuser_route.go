@@ -41,7 +41,7 @@ func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event
 	if err != nil {
 		return s.unavailable(c, err)
 	}
-	if before.Status == store.Offboarded {
+	if before.Status == store.Offboarded || s.hasLeft(ctx, who.user) {
 		// The token may be older than that. A new sign-in, which Supabase Auth allows or not, decides.
 		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
 	}
@@ -63,6 +63,17 @@ func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event
 		code = http.StatusCreated
 	}
 	return c.JSON(code, made)
+}
+
+// hasLeft asks whether the user is gone or banned: an access token outlives that. At a mint
+// there is no need to ask, and a new user could not be seen yet.
+func (s *Server) hasLeft(ctx context.Context, user uuid.UUID) bool {
+	found, err := s.Provisioner.Ledger.AuthUsers(ctx, []uuid.UUID{user})
+	if err != nil {
+		s.Log.Warn().Err(err).Stringer("user_id", user).Msg("not known whether the user has left")
+		return false
+	}
+	return len(found) == 1 && !living(found[0], s.Now())
 }
 
 // coderUserOf names the Coder account of a key. The ledger knows it, but for the key of an

@@ -94,6 +94,9 @@ func (p *Provisioner) leave(j *job) {
 		p.Log.Error().Stringer("user_id", j.user).Interface("panic", fault).Bytes("stack", debug.Stack()).Msg("provisioning panicked")
 		j.finish("", errors.New("provision: internal error"))
 	}
+	if j.renew {
+		<-p.renewals
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.jobs, j.user)

@@ -91,7 +91,7 @@ func (m *Metrics) start() {
 			m.mints.WithLabelValues(outcome, reason)
 		}
 	}
-	zero(m.stored, writeStored, writeRolledBack, writeLeaseLost, writeRefused, writeGivenUp)
+	zero(m.stored, writeStored, writeRolledBack, writeLeaseLost, writeRefused, writeGivenUp, writeUserGone)
 	zero(m.keysMade, madeFirst, madeRenewal, madeReplacement)
 	zero(m.checks, checkOK, checkRefused, checkSuspended, checkFailed)
 	zero(m.reconciles, "ok", "failed")

@@ -107,6 +107,9 @@ func (w *walk) removeOrphan(ctx context.Context, lease store.Lease, a store.Acco
 	}
 	if user.ID != uuid.Nil {
 		a.CoderUserID = user.ID
+		if !w.Delete && !w.fresh(user) {
+			return w.offboard(ctx, lease, a) // somebody has used it: what there is stays
+		}
 		deleted, err := w.deleteOrSuspend(ctx, lease, a, user, true)
 		if err != nil {
 			return err
@@ -143,10 +146,15 @@ func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, e
 	return coderclient.User{}, nil
 }
 
+// fresh: made for this very ledger row, and nobody ever used it.
+func (w *walk) fresh(user coderclient.User) bool {
+	since := user.CreatedAt.Sub(w.created)
+	return user.LastSeenAt.Unix() <= 0 && since >= -time.Minute && since <= w.Timeout+w.LockPatience
+}
+
 // unused: made while we tried to make one of that name, nobody's, and nobody ever used it.
 func (w *walk) unused(ctx context.Context, a store.Account, user coderclient.User) (bool, error) {
-	since := user.CreatedAt.Sub(w.created)
-	if len(user.Roles) > 0 || user.LastSeenAt.Unix() > 0 || since < -time.Minute || since > w.Timeout+w.LockPatience {
+	if len(user.Roles) > 0 || !w.fresh(user) {
 		return false, nil
 	}
 	_, err := w.Ledger.OwnerOf(ctx, user.ID)

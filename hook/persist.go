@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"coderhook/store"
+
+	"github.com/google/uuid"
 )
 
 // What can become of storing a key.
 const (
 	writeStored     = "stored"
 	writeRolledBack = "rolled back"
+	writeUserGone   = "user gone" // an account that had its user
 	writeLeaseLost  = "lease lost"
 	writeRefused    = "refused"
 	writeGivenUp    = "given up"
@@ -49,18 +52,13 @@ func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, wai
 		log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
 		return writeStored
 	case errors.Is(err, store.ErrNoUser) && waited > p.PersistPatience:
-		log.Warn().Msg("the sign-up was rolled back: its Coder token is deleted")
-		p.undo(ctx, j, m)
-		return writeRolledBack
+		return p.undo(ctx, j, m, err)
 	case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
 		log.Warn().Msg("another replica took over: our Coder token is retired")
 		p.retire(j, m)
 		return writeLeaseLost
 	case errors.Is(err, store.ErrProfile):
-		log.Error().Err(err).Msg("the profiles table refuses the key: see coderhook doctor")
-		p.retire(j, m) // the token that was minted carries it
-		p.record(ctx, j, store.Conflict, err)
-		return writeRefused
+		return p.refused(ctx, j, m, err)
 	case waited > p.LockPatience, ctx.Err() != nil:
 		log.Error().Err(err).Msg("key not stored: the next token mint makes another")
 		return writeGivenUp
@@ -78,19 +76,37 @@ func (p *Provisioner) recordKept(ctx context.Context, j *job, key store.Key) {
 	p.Log.Info().Stringer("user_id", j.user).Str("key_id", key.ID).Time("key_expires_at", key.ExpiresAt).Msg("key kept")
 }
 
-// undo takes back what was made for a user who never came to exist. The account is deleted only
-// if this very job made it: it has no workspaces, and it would keep its e-mail from the
-// person's next try.
-func (p *Provisioner) undo(ctx context.Context, j *job, m made) {
+// refused: the product's table does not take the key. The token that was minted carries it for
+// as long as it lives.
+func (p *Provisioner) refused(ctx context.Context, j *job, m made, err error) (result string) {
+	p.Log.Error().Err(err).Stringer("user_id", j.user).Str("key_id", m.key.ID).Msg("the profiles table refuses the key: see coderhook doctor")
+	p.retire(j, m)
+	p.record(ctx, j, store.Conflict, err)
+	return writeRefused
+}
+
+// undo takes back what was made for a user who is not there. An account that this very job made
+// is deleted with its key: it has no workspaces, and it would keep its e-mail from the person's
+// next try. Any other account had its user: who has left is for reconciling to off-board.
+func (p *Provisioner) undo(ctx context.Context, j *job, m made, err error) (result string) {
+	found, unknown := p.Ledger.AuthUsers(ctx, []uuid.UUID{j.user})
+	if unknown != nil || len(found) != 1 || found[0].Exists {
+		// It is another foreign key that is violated, or we can't know.
+		return p.refused(ctx, j, m, errors.Join(err, unknown))
+	}
+	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
+	log.Warn().Bool("account_deleted", m.user.created).Msg("there is no such user: the Coder token is deleted")
 	p.discard(j, m.user.User, m.key.ID)
-	if m.user.created {
-		if err := p.Coder.DeleteUser(ctx, m.user.ID); err != nil {
-			p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("Coder user of a rolled-back sign-up not deleted")
-		}
+	if !m.user.created {
+		return writeUserGone
+	}
+	if err := p.Coder.DeleteUser(ctx, m.user.ID); err != nil {
+		log.Warn().Err(err).Msg("Coder user of a rolled-back sign-up not deleted")
 	}
 	if err := p.Ledger.Orphan(ctx, j.lease); err != nil {
-		p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("account not marked as orphaned")
+		log.Warn().Err(err).Msg("account not marked as orphaned")
 	}
+	return writeRolledBack
 }
 
 // fail records why there is no key, for the next mint and for the operator.

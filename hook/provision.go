@@ -67,6 +67,7 @@ type Provisioner struct {
 	running  sync.WaitGroup
 	slots    chan struct{}
 	care     chan struct{}   // slots of what nobody waits for
+	renewals chan struct{}   // of the slots, those that renewals ahead may take
 	base     context.Context // of the work that outlives the request that asked for it
 	cancel   context.CancelFunc
 	org      organizationCache
@@ -112,11 +113,12 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *
 	base, cancel := context.WithCancel(context.Background())
 	return &Provisioner{
 		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
-		jobs:   make(map[uuid.UUID]*job),
-		tended: make(map[uuid.UUID]bool),
-		slots:  make(chan struct{}, o.Concurrency),
-		care:   make(chan struct{}, o.Concurrency),
-		base:   base, cancel: cancel,
+		jobs:     make(map[uuid.UUID]*job),
+		tended:   make(map[uuid.UUID]bool),
+		slots:    make(chan struct{}, o.Concurrency),
+		care:     make(chan struct{}, o.Concurrency),
+		renewals: make(chan struct{}, max(1, o.Concurrency/2)),
+		base:     base, cancel: cancel,
 	}
 }
 
@@ -156,8 +158,8 @@ func (p *Provisioner) refuse(r request) error {
 	return nil
 }
 
-// join returns the job that works for the user, a new one if there is none: that is the caller's own.
-func (p *Provisioner) join(ctx context.Context, r request) (_ *job, ours bool, _ error) {
+// join returns the job that works for the user, and whether it is a new one.
+func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if j, ok := p.jobs[r.user]; ok {

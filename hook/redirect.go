@@ -68,16 +68,20 @@ func (s *Server) appHost(ctx context.Context, to *url.URL) (string, error) {
 	return host, err
 }
 
-// keyOf is the key of the caller's token, or, if it has none, of the profile.
+// keyOf is the key of the caller's token, or, if it has none, of the profile: never one that was
+// found not to be this user's, or that a mint would not hand out.
 func (s *Server) keyOf(ctx context.Context, c echo.Context, who caller) (string, error) {
-	if who.key != "" {
-		return who.key, nil
-	}
 	account, err := s.Accounts.Lookup(ctx, who.user)
 	if err != nil {
 		return "", s.unavailable(c, err)
 	}
-	if account.APIKey == "" {
+	if who.key != "" {
+		if account.KeyRefused && account.KeyID == coderclient.KeyID(who.key) {
+			return "", unauthorized(c, "Coder does not accept the key: refresh the session")
+		}
+		return who.key, nil
+	}
+	if now := s.Now(); s.Provisioner.judge(account, now, now) == keyMissing {
 		return "", echo.NewHTTPError(http.StatusConflict, "there is no Coder key for this user yet: call POST /create-coder-user first")
 	}
 	return account.APIKey, nil
