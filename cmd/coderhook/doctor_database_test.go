@@ -116,6 +116,8 @@ func TestDoctorFindsWhatIsWrongWithTheDatabase(t *testing.T) {
 		"no rights for the server":   {`revoke update (api_key) on public.profiles from coderhook`, []string{"failure profiles table"}},
 		"no ledger":                  {`drop schema coderhook cascade; do $$ begin execute format('grant create on database %I to product_admin', current_database()); end $$`, []string{"failure migrations"}},
 		"no function":                {`drop function coderhook.auth_users_state`, []string{"failure migrations"}},
+		"an older migration":         {`drop function coderhook.auth_user_ids; alter table coderhook.accounts drop key_lifetime_seconds, drop key_checked_at, drop key_refused_at, drop token_seconds, drop linked, drop suspended_by_us; drop table coderhook.tasks`, []string{"failure migrations"}},
+		"no rights to retire keys":   {`revoke delete on coderhook.retired_keys from coderhook`, []string{"failure migrations"}},
 		"no rights on the ledger":    {`revoke insert on coderhook.accounts from coderhook`, []string{"failure migrations"}},
 		"open ledger":                {`grant usage on schema coderhook to authenticated; grant select on coderhook.accounts to authenticated`, []string{"failure migrations"}},
 	} {
