@@ -236,3 +236,24 @@ func TestDoctorOnARoleWithoutRights(t *testing.T) {
 	run(found[0].SQL)
 	wantResults(t, w.doctor(t))
 }
+
+func TestDoctorKnowsWhyItCannotConnect(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	for url, want := range map[string]string{
+		server.URL("nowhere"): "correct the database's name",
+		strings.Replace(server.URL("postgres"), "sslmode=disable", "sslmode=require", 1): "set sslmode=disable",
+	} {
+		w.variables["DATABASE_URL"] = url
+		found := w.doctor(t)
+		wantResults(t, found, "failure database")
+		if len(found) != 1 || !strings.Contains(found[0].Cure, want) {
+			t.Errorf("%+v, want %q", found, want)
+		}
+	}
+}
