@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"coderhook/cmd/internal/claims"
 	"coderhook/hook"
 
 	"github.com/google/uuid"
@@ -135,10 +136,10 @@ func show(w io.Writer, body []byte, answer hookAnswer) error {
 	if answer.redirected != "" {
 		fmt.Fprintf(w, "redirected to %s\n", answer.redirected)
 	}
-	before, _ := claimsIn(body)
-	after, ok := claimsIn(answer.body)
+	before, _ := claims.In(body)
+	after, ok := claims.In(answer.body)
 	if !ok || answer.status != http.StatusOK {
-		fmt.Fprintf(w, "%s\n", bytes.TrimSpace(mask(answer.body)))
+		fmt.Fprintf(w, "%s\n", bytes.TrimSpace(claims.Mask(answer.body)))
 		return errNoClaims
 	}
 	if difference := changedLines(before, after); difference != "" {
@@ -147,14 +148,6 @@ func show(w io.Writer, body []byte, answer hookAnswer) error {
 		fmt.Fprintln(w, "the claims came back as they were sent (the server's log says why)")
 	}
 	return nil
-}
-
-func claimsIn(body []byte) (json.RawMessage, bool) {
-	var message struct {
-		Claims json.RawMessage `json:"claims"`
-	}
-	err := json.Unmarshal(body, &message)
-	return message.Claims, err == nil && len(message.Claims) > 0
 }
 
 // changedLines compares the indented claims: what is gone has a minus, what is new a plus.
@@ -179,10 +172,10 @@ func changedLines(before, after json.RawMessage) string {
 }
 
 // indented are the lines of the claims, keys masked, without the commas at their ends.
-func indented(claims json.RawMessage) []string {
+func indented(object json.RawMessage) []string {
 	var text bytes.Buffer
-	if err := json.Indent(&text, mask(claims), "", "  "); err != nil {
-		return []string{string(claims)}
+	if err := json.Indent(&text, claims.Mask(object), "", "  "); err != nil {
+		return []string{string(claims.Mask(object))}
 	}
 	lines := strings.Split(text.String(), "\n")
 	for i := range lines {

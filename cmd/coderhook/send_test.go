@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/claims"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ func command(t *testing.T, variables map[string]string, args ...string) (string,
 	t.Helper()
 	var out strings.Builder
 	err := run(t.Context(), args, func(name string) string { return variables[name] }, &out, &out)
-	if key := wholeKey.FindString(out.String()); key != "" {
+	if shown := out.String(); string(claims.Mask([]byte(shown))) != shown {
 		t.Errorf("%v shows a whole key", args)
 	}
 	return out.String(), err
