@@ -42,7 +42,7 @@ func OpenOwnerToken(path string, log zerolog.Logger) (*OwnerToken, error) {
 	return o, o.read()
 }
 
-var errNoToken = errors.New("is not a Coder token: it has 10 characters, a hyphen and 22 more")
+var errNoToken = errors.New("is not a Coder token (10 characters, a hyphen, 22 more); make one as an owner with: coder tokens create --lifetime 168h")
 
 // Current is the token to be used now.
 func (o *OwnerToken) Current() string {

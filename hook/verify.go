@@ -29,7 +29,7 @@ type Verifier struct {
 
 // NewVerifier reads hook secrets as Supabase shows them: "v1,whsec_<base64>", several
 // separated by "|" so that a secret can be rotated without a failed sign-in.
-// The error names every fault and never holds a secret.
+// The error joins the faults, one for each bad secret, and never holds a secret.
 func NewVerifier(secrets string, now func() time.Time) (*Verifier, error) {
 	v := &Verifier{now: now}
 	var faults []error
@@ -46,7 +46,7 @@ func NewVerifier(secrets string, now func() time.Time) (*Verifier, error) {
 
 func parseSecret(secret string) (*standardwebhooks.Webhook, error) {
 	if strings.HasPrefix(secret, "v1a,") {
-		return nil, errors.New("v1a is an asymmetric secret, with which Supabase Auth cannot sign; use v1,whsec_<base64>")
+		return nil, errors.New("v1a is an asymmetric secret, with which Supabase Auth cannot sign")
 	}
 	encoded, ok := strings.CutPrefix(secret, "v1,whsec_")
 	if !ok {
@@ -57,7 +57,7 @@ func parseSecret(secret string) (*standardwebhooks.Webhook, error) {
 		return nil, errors.New("what follows v1,whsec_ is not base64 (standard alphabet, padded)")
 	}
 	if len(key) < minSecretBytes || len(bytes.Trim(key, "\x00")) == 0 {
-		return nil, fmt.Errorf("is too weak: it has %d bytes, at least %d random ones are needed; make one with: openssl rand -base64 32",
+		return nil, fmt.Errorf("is too weak: it has %d bytes, at least %d random ones are needed",
 			len(key), minSecretBytes)
 	}
 	return standardwebhooks.NewWebhookRaw(key)

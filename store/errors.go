@@ -37,6 +37,7 @@ const (
 	duplicateStatement   = "42P05"
 	foreignKeyViolation  = "23503"
 	insufficientRights   = "42501"
+	invalidCatalogName   = "3D000"
 	invalidSchemaName    = "3F000"
 	unknownStatement     = "26000"
 	lockNotAvailable     = "55P03"
@@ -54,6 +55,9 @@ func sqlState(err error) string {
 	}
 	return ""
 }
+
+// IsNoDatabase reports whether err says that the server has no database of that name.
+func IsNoDatabase(err error) bool { return sqlState(err) == invalidCatalogName }
 
 // explain turns driver errors that a caller can act on into the package's own.
 func explain(err error) error {

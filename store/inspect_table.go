@@ -4,23 +4,53 @@ import "context"
 
 // Ledger says what of the migrations is there, and what the URL's role may do with it.
 type Ledger struct {
-	Role, Table, Function bool     // the role coderhook, coderhook.accounts, coderhook.auth_users_state
-	Usable                bool     // by the URL's role
-	Member                bool     // the URL's role has the rights of the role coderhook
-	OpenTo                []string // API roles that may read or write the ledger
+	Missing []string // what the migrations, to the newest, make and is not there
+	Table   bool     // coderhook.accounts is there
+	Usable  bool     // by the URL's role
+	Member  bool     // the URL's role has the rights of the role coderhook
+	OpenTo  []string // API roles that may read or write the ledger
 }
+
+// Complete is whether all migrations were applied.
+func (l Ledger) Complete() bool { return len(l.Missing) == 0 }
+
+// missingSQL lists what the migrations make, and is not there. A migration that makes something new adds it.
+const missingSQL = `
+  (select array_agg(wanted.what order by wanted.n) from unnest(array[
+     'role coderhook', 'table coderhook.accounts', 'function coderhook.auth_users_state',
+     'column coderhook.accounts.key_lifetime_seconds', 'column coderhook.accounts.key_checked_at', 'column coderhook.accounts.key_refused_at',
+     'column coderhook.accounts.token_seconds', 'column coderhook.accounts.linked', 'column coderhook.accounts.suspended_by_us',
+     'table coderhook.retired_keys', 'table coderhook.tasks', 'table coderhook.audit', 'function coderhook.auth_user_ids'
+   ]) with ordinality as wanted (what, n)
+   where wanted.what not in (
+     select 'role ' || rolname from pg_catalog.pg_roles where rolname = 'coderhook'
+     union all
+     select 'table coderhook.' || c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = 'coderhook'
+     union all
+     select 'column coderhook.accounts.' || a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+       join pg_catalog.pg_namespace s on s.oid = c.relnamespace
+      where s.nspname = 'coderhook' and c.relname = 'accounts' and not a.attisdropped
+     union all
+     select 'function coderhook.' || p.proname from pg_catalog.pg_proc p join pg_catalog.pg_namespace s on s.oid = p.pronamespace where s.nspname = 'coderhook'
+     -- Without the table its columns go without saying.
+     union all
+     select wanted.what where wanted.what like 'column %' and not exists (
+       select from pg_catalog.pg_class c join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = 'coderhook' and c.relname = 'accounts')))`
 
 const ledgerSQL = `,
   ledger as (select c.oid, n.oid as in_schema from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
               where n.nspname = 'coderhook' and c.relname = 'accounts'),
   state as (select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-             where n.nspname = 'coderhook' and p.proname = 'auth_users_state')
-select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as role,
+             where n.nspname = 'coderhook' and p.proname in ('auth_users_state', 'auth_user_ids')),
+  others as (select c.oid, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+              where n.nspname = 'coderhook' and c.relname in ('retired_keys', 'tasks', 'audit'))
+select coalesce(` + missingSQL + `, '{}')::text[] as missing,
        exists (select from ledger) as table,
-       exists (select from state) as function,
        coalesce((select has_schema_privilege(in_schema, 'usage') and has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
                     and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete') from ledger), false)
-         and coalesce((select bool_and(has_function_privilege(oid, 'execute')) from state), false) as usable,
+         and coalesce((select bool_and(has_function_privilege(oid, 'execute')) from state), false)
+         and coalesce((select bool_and(has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')) from others), false)
+         and coalesce((select bool_and(has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete')) from others where relname <> 'audit'), false) as usable,
        coalesce((select pg_has_role(oid, 'usage') from pg_catalog.pg_roles where rolname = 'coderhook'), false) as member,
        array(select name from api_roles r, ledger l where has_schema_privilege(r.oid, l.in_schema, 'usage')
                 and has_table_privilege(r.oid, l.oid, 'select, insert, update, delete') order by 1) as open_to`

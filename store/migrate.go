@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -22,6 +23,8 @@ type Migration struct {
 	Files []string // applied, in order; each can be applied any number of times
 	// What was not there before.
 	NewRole, NewLedger, NewProfiles, NewKeyColumn bool
+	Added                                         []string // other tables, columns and functions, and policies
+	Given, Taken                                  int      // rights on all of them
 }
 
 // Migrate brings the database up to date in one transaction, on a connection of
@@ -51,9 +54,17 @@ func Migrate(ctx context.Context, cfg Config) (Migration, error) {
 		return err
 	})
 	if err != nil {
-		return Migration{}, fmt.Errorf("migrate: %w", withHint(err))
+		return Migration{}, fmt.Errorf("migrate: %w", withOwner(withHint(err)))
 	}
 	return done, nil
+}
+
+// withOwner adds who may do what was refused.
+func withOwner(err error) error {
+	if sqlState(err) == insufficientRights {
+		return fmt.Errorf("%w; run it as the owner of the tables (role postgres in Supabase)", err)
+	}
+	return err
 }
 
 func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
@@ -71,7 +82,14 @@ func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
 	if err != nil {
 		return Migration{}, err
 	}
+	after, err := inspect(ctx, tx, p)
+	if err != nil {
+		return Migration{}, err
+	}
 	return Migration{
+		Added:        without(after.Objects, before.Objects),
+		Given:        len(without(after.Rights, before.Rights)),
+		Taken:        len(without(before.Rights, after.Rights)),
 		Files:        files,
 		NewRole:      !before.Role,
 		NewLedger:    !before.Ledger,
@@ -81,15 +99,40 @@ func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
 }
 
 const inspectSQL = `
+with ours as (select oid from pg_catalog.pg_namespace where nspname = 'coderhook'),
+  profiles as (select c.oid, c.relacl from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = $1 and c.relname = $2)
 select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as role,
        exists (select from pg_catalog.pg_tables where schemaname = 'coderhook' and tablename = 'accounts') as ledger,
        exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = $2) as profiles,
        exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
                  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                where n.nspname = $1 and c.relname = $2 and a.attname = $3 and not a.attisdropped) as key_column`
+                where n.nspname = $1 and c.relname = $2 and a.attname = $3 and not a.attisdropped) as key_column,
+       array(select 'the policy ' || y.polname || ' on ' || $1 || '.' || $2 from pg_catalog.pg_policy y join profiles p on y.polrelid = p.oid
+             union all
+             select 'the function coderhook.' || proname from pg_catalog.pg_proc, ours where pronamespace = ours.oid
+             union all
+             select 'the table coderhook.' || relname from pg_catalog.pg_class, ours where relnamespace = ours.oid and relkind = 'r' and relname <> 'accounts'
+             union all
+             select 'the column coderhook.accounts.' || attname from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid, ours
+              where relnamespace = ours.oid and relname = 'accounts' and attnum > 0 and not attisdropped)::text[] as objects,
+       array(select concat_ws(' ', object, r.grantee, r.privilege_type) from (
+               select 'schema ' || nspname as object, nspacl as acl from pg_catalog.pg_namespace where nspname in ('coderhook', $1)
+               union all
+               select 'relation ' || c.oid, coalesce(relacl, acldefault('r', relowner)) from pg_catalog.pg_class c, ours where relnamespace = ours.oid and relkind = 'r'
+               union all
+               select 'relation ' || oid, relacl from profiles
+               union all
+               select 'column ' || attnum, attacl from pg_catalog.pg_attribute join profiles p on attrelid = p.oid
+               union all
+               select 'function ' || f.oid, coalesce(proacl, acldefault('f', proowner)) from pg_catalog.pg_proc f, ours where pronamespace = ours.oid
+             ) as acls, aclexplode(acl) as r where r.grantee <> r.grantor)::text[] as rights`
 
-type inspection struct{ Role, Ledger, Profiles, KeyColumn bool }
+type inspection struct {
+	Role, Ledger, Profiles, KeyColumn bool
+	Objects, Rights                   []string
+}
 
 // inspect says what is there already.
 func inspect(ctx context.Context, tx pgx.Tx, p profiles) (inspection, error) {
@@ -98,6 +141,16 @@ func inspect(ctx context.Context, tx pgx.Tx, p profiles) (inspection, error) {
 		return inspection{}, err
 	}
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[inspection])
+}
+
+// without returns what of all is not among the known.
+func without(all, known []string) (rest []string) {
+	for _, item := range all {
+		if !slices.Contains(known, item) {
+			rest = append(rest, item)
+		}
+	}
+	return rest
 }
 
 const configureSQL = `

@@ -3,6 +3,7 @@ package store_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -92,6 +93,12 @@ func TestMigrateReportsWhatItDid(t *testing.T) {
 	got, err := store.Migrate(t.Context(), cfg)
 	must(t, err)
 	got.NewRole = false // another test's database may have needed it first
+	for _, want := range []string{"the policy coderhook_update on public.profiles", "the table coderhook.tasks", "the function coderhook.auth_user_ids", "the column coderhook.accounts.linked"} {
+		if !slices.Contains(got.Added, want) || got.Given == 0 || got.Taken != 0 {
+			t.Errorf("%s is not in %+v", want, got)
+		}
+	}
+	got.Added, got.Given = nil, 0
 	if diff := cmp.Diff(store.Migration{Files: names, NewLedger: true, NewProfiles: true, NewKeyColumn: true}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,7 +30,10 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	flags := flag.NewFlagSet("coderhook-dev", flag.ContinueOnError)
 	once := flags.Bool("once", false, "end after the sample mint: with status 0 if it gave a key")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp): // it was printed
+		return nil
+	case err != nil:
 		return err
 	}
 	s, err := newStack(ctx, getenv, out)

@@ -38,3 +38,10 @@ func TestBadCoderURL(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestHelpIsNoFailure(t *testing.T) {
+	t.Parallel()
+	if err := run(t.Context(), []string{"-h"}, func(string) string { return "" }, new(bytes.Buffer)); err != nil {
+		t.Errorf("got %v", err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"coderhook/cmd/internal/claims"
 	"coderhook/hook"
 	"coderhook/store/storetest/pgserver"
 
@@ -120,25 +121,13 @@ func (s *stack) mint(ctx context.Context) (mint, error) {
 	if err != nil {
 		return m, err
 	}
-	if m.before, err = claimsOf(s.event); err != nil {
-		return m, err
-	}
-	if m.after, err = claimsOf(answer); err != nil {
-		return m, fmt.Errorf("status %d: %s", m.status, answer)
+	var ok bool
+	m.before, _ = claims.In(s.event)
+	if m.after, ok = claims.In(answer); !ok {
+		return m, fmt.Errorf("status %d: %s", m.status, claims.Mask(answer))
 	}
 	m.log, err = s.server.waitFor(ctx, func(l logLine) bool { return l.Message == "token mint" })
 	return m, err
-}
-
-func claimsOf(body []byte) (json.RawMessage, error) {
-	var message struct {
-		Claims json.RawMessage `json:"claims"`
-	}
-	err := json.Unmarshal(body, &message)
-	if err == nil && message.Claims == nil {
-		err = errors.New("no claims")
-	}
-	return message.Claims, err
 }
 
 // key is the Coder key in the claims that came back, or "".

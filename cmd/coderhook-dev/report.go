@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
+
+	"coderhook/cmd/internal/claims"
 )
 
 // report prints what a person wants to see. Keys are masked: what stays is their public id.
@@ -62,15 +63,12 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
 
-// secretPart is the half of a Coder key that must not be shown.
-var secretPart = regexp.MustCompile(`\b([A-Za-z0-9]{10})-[A-Za-z0-9]{22}\b`)
-
-func indent(claims json.RawMessage) string {
+func indent(object json.RawMessage) string {
 	var text bytes.Buffer
-	if err := json.Indent(&text, claims, "    ", "  "); err != nil {
-		return string(claims)
+	if err := json.Indent(&text, claims.Mask(object), "    ", "  "); err != nil {
+		return string(claims.Mask(object))
 	}
-	return "    " + secretPart.ReplaceAllString(text.String(), "$1-**********")
+	return "    " + text.String()
 }
 
 // difference marks the lines of after that are not in before. Nothing is ever taken away

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"coderhook/coderclient"
@@ -18,12 +19,18 @@ const maxDeadline = 4 * time.Second
 // secretsVariable holds the hook's secrets.
 const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
 
+// secretCure is for a secret that is none.
+const secretCure = "copy the secret from the hook's settings in Supabase, or make one with: " + makeSecret
+
+const makeSecret = `echo "v1,whsec_$(openssl rand -base64 32)"`
+
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
 	admin      string
 	certFile   string
 	keyFile    string
+	certEnds   time.Time // zero without a certificate
 	drainDelay time.Duration
 	logging    logging
 	traces     string // where they go: otlp, console or none
@@ -45,8 +52,8 @@ type logging struct{ level, format string }
 func readConfig(get func(string) string) (config, error) {
 	v := &variables{get: get}
 	c := config{
-		listen:     v.text("LISTEN_ADDR", ":8787"),
-		admin:      v.text("ADMIN_ADDR", "127.0.0.1:8788"),
+		listen:     v.port("LISTEN_ADDR", ":8787"),
+		admin:      readAdmin(v),
 		certFile:   v.text("TLS_CERT_FILE", ""),
 		keyFile:    v.text("TLS_KEY_FILE", ""),
 		drainDelay: v.duration("DRAIN_DELAY", time.Second, 0),
@@ -66,10 +73,16 @@ func readConfig(get func(string) string) (config, error) {
 	if c.deadline > maxDeadline {
 		v.fault("HOOK_DEADLINE", "%s is too long; Supabase Auth gives up after 5s, so set %s or less", c.deadline, maxDeadline)
 	}
-	if (c.certFile == "") != (c.keyFile == "") {
-		v.fault("TLS_CERT_FILE", "goes together with TLS_KEY_FILE; set both or none")
-	}
+	c.certEnds = readCertificate(v, c.certFile, c.keyFile)
 	return c, v.err()
+}
+
+// readAdmin is an address, or "off".
+func readAdmin(v *variables) string {
+	if v.text("ADMIN_ADDR", "") == "off" {
+		return "off"
+	}
+	return v.port("ADMIN_ADDR", "127.0.0.1:8788")
 }
 
 func readLogging(v *variables) logging {
@@ -90,6 +103,9 @@ func readDatabase(v *variables) store.Config {
 	if err := c.CheckNames(); err != nil {
 		v.fault(profilesVariables, "%w; write them like public.profiles, id, api_key", err)
 	}
+	if strings.HasPrefix(c.ProfilesTable, "auth.") {
+		v.fault(profilesVariables, "%s belongs to Supabase; name a table of the product's own", c.ProfilesTable)
+	}
 	if err := c.CheckURL(); c.URL != "" && err != nil {
 		v.fault("DATABASE_URL", "%w", err)
 	}
@@ -102,8 +118,8 @@ func readCoder(v *variables) coderclient.Config {
 		v.fault("CODER_URL", "is missing; set it to Coder's address, like https://coder.example.com")
 	}
 	token := v.required("CODER_OWNER_TOKEN", "make one as an owner with: coder tokens create --lifetime 168h")
-	if token != "" && coderclient.KeyID(token) == "" {
-		v.fault("CODER_OWNER_TOKEN", "is not a Coder token: it has 10 characters, a hyphen and 22 more")
+	if _, err := hook.NewOwnerToken(token); token != "" && err != nil {
+		v.fault("CODER_OWNER_TOKEN", "%w", err)
 	}
 	c := coderclient.Config{
 		URL:         v.address("CODER_URL", base, "https", "http"),
@@ -124,8 +140,8 @@ func readSecrets(v *variables) *hook.Verifier {
 		return nil
 	}
 	verifier, err := hook.NewVerifier(secrets, time.Now)
-	if err != nil {
-		v.fault(secretsVariable, "%w", err)
+	for _, fault := range faultsOf(err) {
+		v.fault(secretsVariable, "%w; %s", fault, secretCure)
 	}
 	return verifier
 }

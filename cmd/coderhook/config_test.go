@@ -76,6 +76,13 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"check interval":    {"KEY_CHECK_INTERVAL", "0s", "KEY_CHECK_INTERVAL: 0s is too short"},
 		"renewal window":    {"KEY_RENEW_BEFORE", "a week", "KEY_RENEW_BEFORE: \"a week\" is not a duration"},
 		"off-boarding":      {"OFFBOARD", "fire", "OFFBOARD: \"fire\" is not known; set one of suspend, delete"},
+		"port":              {"LISTEN_ADDR", "8787", `LISTEN_ADDR: "8787" is not an address to listen at; write it like :8787`},
+		"port's name":       {"LISTEN_ADDR", ":http", "LISTEN_ADDR: "},
+		"port too high":     {"ADMIN_ADDR", "127.0.0.1:65536", "ADMIN_ADDR: "},
+		"no port":           {"ADMIN_ADDR", "on", `ADMIN_ADDR: "on" is not an address to listen at; write it like 127.0.0.1:8788`},
+		"half a TLS pair":   {"TLS_KEY_FILE", empty, "TLS_CERT_FILE: goes together with TLS_KEY_FILE; set both or none"},
+		"token's cure":      {"CODER_OWNER_TOKEN", "hunter2", "(10 characters, a hyphen, 22 more); make one as an owner with: coder tokens create --lifetime 168h"},
+		"secret's cure":     {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "x", `; copy the secret from the hook's settings in Supabase, or make one with: echo "v1,whsec_$(openssl rand -base64 32)"`},
 		"reconciling":       {"RECONCILE_INTERVAL", "often", "RECONCILE_INTERVAL: "},
 	} {
 		variables := goodVariables()
@@ -182,4 +189,38 @@ func TestConfigOfTheFrontEnd(t *testing.T) {
 			t.Errorf("%v: %v", set, err)
 		}
 	}
+}
+
+// Each bad secret is a fault of its own, with the cure.
+func TestConfigNamesEachBadSecret(t *testing.T) {
+	t.Parallel()
+	variables := goodVariables()
+	variables[secretsVariable] = "x|" + goodSecret + "|v1,whsec_"
+	_, err := read(variables)
+	if faults := faultsOf(err); len(faults) != 2 || strings.Count(err.Error(), secretsVariable+": secret ") != 2 || strings.Count(err.Error(), "; copy the secret") != 2 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConfigReadsTheCertificate(t *testing.T) {
+	t.Parallel()
+	variables := goodVariables()
+	variables["ADMIN_ADDR"] = "off"
+	variables["TLS_CERT_FILE"], variables["TLS_KEY_FILE"] = writeCertificate(t, time.Now().Add(30*24*time.Hour))
+	if c, err := read(variables); err != nil || time.Until(c.certEnds) < 29*24*time.Hour || c.admin != "off" {
+		t.Errorf("ends %s, error %v", c.certEnds, err)
+	}
+	variables["LISTEN_ADDR"] = "x"
+	variables["TLS_KEY_FILE"] = filepath.Join(t.TempDir(), "none.pem")
+	_, err := read(variables)
+	if len(faultsOf(err)) != 2 || !strings.Contains(err.Error(), "TLS_CERT_FILE, TLS_KEY_FILE: can't be used: open ") || !strings.Contains(err.Error(), "; name two PEM files") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func writeCertificate(t *testing.T, end time.Time) (certFile, keyFile string) {
+	t.Helper()
+	dir := t.TempDir()
+	writePairUntil(t, dir, "hook.example.com", end)
+	return filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 }

@@ -27,11 +27,11 @@ func TestDockerfileBuildsAStaticProgram(t *testing.T) {
 	dir, binary := t.TempDir(), filepath.Join(t.TempDir(), "coderhook")
 	copyContext(t, dir)
 	build := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command[1], "-o /coderhook", "-o "+binary, 1))
-	build.Dir, build.Env = dir, append(os.Environ(), "VERSION=v1.2.3")
+	build.Dir, build.Env = dir, append(os.Environ(), "VERSION=v1.2.3", "COMMIT=0123abc")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if out, err := exec.CommandContext(t.Context(), binary, "version").Output(); err != nil || !strings.HasPrefix(string(out), "coderhook v1.2.3 ") {
+	if out, err := exec.CommandContext(t.Context(), binary, "version").Output(); err != nil || !strings.HasPrefix(string(out), "coderhook v1.2.3 (0123abc) ") {
 		t.Errorf("got %q, %v", out, err)
 	}
 	file, err := elf.Open(binary)

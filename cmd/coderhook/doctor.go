@@ -49,12 +49,15 @@ type doctor struct {
 func (d *doctor) examine() {
 	d.checkVariables()
 	d.checkSecrets()
+	d.checkCertificate()
 	d.within(d.checkDatabase)
 	d.within(d.checkCoder)
 	d.within(d.checkSupabase)
-	if d.url != "" {
-		d.within(d.checkHook)
+	if d.url == "" {
+		d.ok("hook", "not called; give --url")
+		return
 	}
+	d.within(d.checkHook)
 }
 
 // within keeps one party that hangs from hiding what is to be said of the others.

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
+	"coderhook/hook"
 	"coderhook/store"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
 
 // migrateCure is for whatever the migrations make and grant.
@@ -22,19 +26,31 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 	i, err := store.Inspect(ctx, d.config.database)
 	if err != nil {
-		d.fail("database", cure{do: "see that DATABASE_URL is right, that the host can be reached from here, and that the role may log in: alter role coderhook login password '…'"},
-			"%v (skipped because of this: the rest of the database)", err)
+		d.fail("database", cureOfConnecting(err), "%v (skipped because of this: the rest of the database)", err)
 		return
 	}
 	defer i.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
 	for _, check := range []func(context.Context, *store.Inspector) error{
-		d.checkServer, d.checkPooler, d.checkLedger, d.checkTable, d.checkAccess, d.checkViews, d.checkRealtime, d.checkTriggers,
+		d.checkServer, d.checkPooler, d.checkLedger, d.checkTable, d.checkAccess, d.checkViews, d.checkRealtime, d.checkTriggers, d.checkLifetime,
 	} {
 		if err := check(ctx, i); err != nil {
 			d.fail("database", cure{do: "see what the server's log says, and try again"}, "%v", err)
 			return
 		}
 	}
+}
+
+// cureOfConnecting knows the faults that say what they are.
+func cureOfConnecting(err error) cure {
+	switch text := err.Error(); {
+	case strings.Contains(text, "server refused TLS connection"):
+		return cure{do: "turn TLS on at the server, or, in a network of your own only, set sslmode=disable among the parameters of DATABASE_URL"}
+	case strings.Contains(text, "tls: ") || strings.Contains(text, "x509: "):
+		return cure{do: "name the server as its certificate does, and the file of its authority by sslrootcert= among the parameters of DATABASE_URL; sslmode=require asks for less"}
+	case store.IsNoDatabase(err):
+		return cure{do: "correct the database's name, the path of DATABASE_URL; in a Supabase project it is postgres"}
+	}
+	return cure{do: "see that DATABASE_URL is right, that the host can be reached from here, and that the role may log in: alter role coderhook login password '…'"}
 }
 
 func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
@@ -96,8 +112,8 @@ func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
 	}
 	d.ledger = ledger
 	switch {
-	case !ledger.Role || !ledger.Table || !ledger.Function:
-		d.fail("migrations", migrateCure, "not applied: the role coderhook, the table coderhook.accounts or the function coderhook.auth_users_state is missing")
+	case !ledger.Complete():
+		d.fail("migrations", migrateCure, "not applied, or not all of them: there is no %s", strings.Join(ledger.Missing, ", no "))
 	case len(ledger.OpenTo) > 0:
 		d.fail("migrations", migrateCure, "%s may read or write coderhook.accounts", strings.Join(ledger.OpenTo, " and "))
 	case !ledger.Usable && !ledger.Member:
@@ -125,6 +141,33 @@ func (d *doctor) checkLookup(ctx context.Context) {
 		return
 	}
 	d.ok("migrations", "applied; the ledger can be used")
+}
+
+// checkLifetime asks as the server does at its start, which ends by what is a failure here.
+func (d *doctor) checkLifetime(ctx context.Context, _ *store.Inspector) error {
+	if !d.ledger.Complete() || !d.ledger.Usable {
+		return nil // as was said
+	}
+	const check = "life of keys"
+	database, err := store.Open(ctx, d.config.database)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	var said []string
+	log := zerolog.New(io.Discard).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, message string) { said = append(said, message) }))
+	err = hook.CheckLifetime(ctx, database, d.config.options.TokenLifetime, log)
+	switch {
+	case err != nil:
+		what, do, _ := strings.Cut(err.Error(), "; ")
+		d.fail(check, cure{do: do}, "%s", what)
+	case len(said) > 0:
+		what, do, _ := strings.Cut(said[0], "; ")
+		d.warn(check, cure{do: cmp.Or(do, migrateCure.do)}, "%s", what)
+	default:
+		d.ok(check, "as far as is known, long enough for the access tokens with them")
+	}
+	return nil
 }
 
 // tolerance of clocks: Supabase Auth's signatures are good for five minutes.

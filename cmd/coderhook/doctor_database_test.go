@@ -116,6 +116,8 @@ func TestDoctorFindsWhatIsWrongWithTheDatabase(t *testing.T) {
 		"no rights for the server":   {`revoke update (api_key) on public.profiles from coderhook`, []string{"failure profiles table"}},
 		"no ledger":                  {`drop schema coderhook cascade; do $$ begin execute format('grant create on database %I to product_admin', current_database()); end $$`, []string{"failure migrations"}},
 		"no function":                {`drop function coderhook.auth_users_state`, []string{"failure migrations"}},
+		"an older migration":         {`drop function coderhook.auth_user_ids; alter table coderhook.accounts drop key_lifetime_seconds, drop key_checked_at, drop key_refused_at, drop token_seconds, drop linked, drop suspended_by_us; drop table coderhook.tasks`, []string{"failure migrations"}},
+		"no rights to retire keys":   {`revoke delete on coderhook.retired_keys from coderhook`, []string{"failure migrations"}},
 		"no rights on the ledger":    {`revoke insert on coderhook.accounts from coderhook`, []string{"failure migrations"}},
 		"open ledger":                {`grant usage on schema coderhook to authenticated; grant select on coderhook.accounts to authenticated`, []string{"failure migrations"}},
 	} {
@@ -233,4 +235,25 @@ func TestDoctorOnARoleWithoutRights(t *testing.T) {
 	wantResults(t, found, "failure migrations")
 	run(found[0].SQL)
 	wantResults(t, w.doctor(t))
+}
+
+func TestDoctorKnowsWhyItCannotConnect(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	for url, want := range map[string]string{
+		server.URL("nowhere"): "correct the database's name",
+		strings.Replace(server.URL("postgres"), "sslmode=disable", "sslmode=require", 1): "set sslmode=disable",
+	} {
+		w.variables["DATABASE_URL"] = url
+		found := w.doctor(t)
+		wantResults(t, found, "failure database")
+		if len(found) != 1 || !strings.Contains(found[0].Cure, want) {
+			t.Errorf("%+v, want %q", found, want)
+		}
+	}
 }

@@ -57,7 +57,7 @@ func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 	check := fmt.Sprintf("signed call, secret %d", n)
 	event, claims := d.harmlessEvent()
 	began := d.now()
-	got, err := d.post(ctx, event, signature(secret, event, d.now()))
+	got, err := d.call(ctx, event, secret, d.now())
 	took := d.now().Sub(began)
 	const skipped = " (skipped because of this: calls that must be refused)"
 	switch {
@@ -66,9 +66,12 @@ func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 	case got.status == http.StatusUnauthorized:
 		d.fail(check, cure{do: "restart the running server with the " + secretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.text(), skipped)
 	case got.status != http.StatusOK:
-		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may redirect or change the request"}, "answered with status %d: %s%s", got.status, got.text(), skipped)
+		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may change the request, or redirect it but by 307 or 308"}, "answered with status %d: %s%s", got.status, got.text(), skipped)
 	case !got.echoes(claims):
 		d.fail(check, cure{do: "see what answers at this address, and whether something in between changes bodies"}, "answered with other claims than were sent: %s%s", got.text(), skipped)
+	case got.redirected != "":
+		d.warn(check, cure{do: "set the address to which it leads as the hook's, in Supabase and in --url"}, "accepted, but only after a redirect to %s, which each sign-in follows", got.redirected)
+		return true
 	case took > time.Second:
 		d.warn(check, cure{do: "bring the server nearer to Supabase Auth, which waits for five seconds at most"}, "accepted, but only after %s", took.Round(time.Millisecond))
 		return true
@@ -85,14 +88,14 @@ func (d *doctor) checkRefused(ctx context.Context, secret string) {
 	stranger := make([]byte, 32)
 	_, _ = rand.Read(stranger) // never fails
 	for _, call := range []struct {
-		name   string
-		header http.Header
+		name, secret string
+		at           time.Time
 	}{
-		{"unsigned call", http.Header{}},
-		{"stale call", signature(secret, event, d.now().Add(-10*time.Minute))},
-		{"call with a wrong secret", signature("v1,whsec_"+base64.StdEncoding.EncodeToString(stranger), event, d.now())},
+		{"unsigned call", "", d.now()},
+		{"stale call", secret, d.now().Add(-10 * time.Minute)},
+		{"call with a wrong secret", "v1,whsec_" + base64.StdEncoding.EncodeToString(stranger), d.now()},
 	} {
-		got, err := d.post(ctx, event, call.header)
+		got, err := d.call(ctx, event, call.secret, call.at)
 		switch {
 		case err != nil:
 			d.fail(call.name, cure{do: "see that the server runs and that this address leads to it"}, "%v", err)

@@ -100,6 +100,38 @@ func TestDoctorOnOtherServers(t *testing.T) {
 	}
 }
 
+// Supabase Auth follows a redirect that keeps method and body.
+func TestDoctorOnARedirect(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	hook := startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+	server := httptest.NewServer(http.RedirectHandler(hook, http.StatusPermanentRedirect))
+	defer server.Close()
+	w.url = server.URL + "/hooks/custom-access-token"
+	found := w.doctor(t)
+	wantResults(t, found, "warning signed call, secret 1")
+	if !strings.Contains(found[0].Found, "redirect to "+hook) {
+		t.Errorf("%+v", found)
+	}
+}
+
+// A secret that can't sign is said, not passed over.
+func TestDoctorTellsWhyItCannotSign(t *testing.T) {
+	t.Parallel()
+	d := &doctor{url: "http://127.0.0.1:1/"}
+	if _, err := d.call(t.Context(), nil, "x", time.Now()); err == nil || !strings.Contains(err.Error(), "must look like") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDoctorSaysThatTheHookWasNotCalled(t *testing.T) {
+	t.Parallel()
+	out, _ := command(t, nil, "doctor")
+	if !strings.Contains(out, "ok       hook: not called; give --url\n") {
+		t.Errorf("got %s", out)
+	}
+}
+
 // A hook that takes two seconds, by doctor's clock.
 func TestDoctorOnASlowHook(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ func fetchKeys(ctx context.Context, base string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	response, err := newDoctorClient().Do(request)
+	response, err := newHookClient().Do(request)
 	if err != nil {
 		return 0, err
 	}

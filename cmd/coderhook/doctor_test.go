@@ -150,6 +150,10 @@ func TestDoctorFindsWhatIsWrongWithVariables(t *testing.T) {
 		"no token":         {"CODER_OWNER_TOKEN", "", "failure variable CODER_OWNER_TOKEN", "coder tokens create"},
 		"dead token":       {"CODER_OWNER_TOKEN", goodToken, "failure owner's token", "coder tokens create"},
 		"no organization":  {"CODER_ORGANIZATION", "nowhere", "failure organization", "CODER_ORGANIZATION"},
+		"odd token":        {"CODER_OWNER_TOKEN", "hunter2", "failure variable CODER_OWNER_TOKEN", "coder tokens create"},
+		"odd address":      {"LISTEN_ADDR", "8787", "failure variable LISTEN_ADDR", "write it like :8787"},
+		"short-lived keys": {"CODER_TOKEN_LIFETIME", "90m", "failure life of keys", "set at least 2h0m0s"},
+		"Supabase's table": {"PROFILES_TABLE", "auth.users", "failure variable " + profilesVariables, "name a table of the product's own"},
 		"short JWT secret": {"SUPABASE_JWT_SECRET", "hunter2", "failure variable SUPABASE_JWT_SECRET", "JWT keys"},
 		"no project":       {"SUPABASE_URL", "http://127.0.0.1:1", "failure access tokens", "SUPABASE_URL"},
 		"no URL":           {"SUPABASE_URL", "project.supabase.co", "failure variable SUPABASE_URL", "https://"},
@@ -270,5 +274,26 @@ func TestDoctorAsAProgram(t *testing.T) {
 				t.Errorf("%q is not in\n%s", text, out)
 			}
 		}
+	}
+}
+
+func TestDoctorOnTheCertificate(t *testing.T) {
+	t.Parallel()
+	for days, want := range map[time.Duration][]string{30: nil, 13: {"warning TLS certificate"}, -1: {"failure TLS certificate"}} {
+		w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+		w.variables["TLS_CERT_FILE"], w.variables["TLS_KEY_FILE"] = writeCertificate(t, time.Now().Add(days*24*time.Hour))
+		wantResults(t, w.doctor(t), want...)
+	}
+}
+
+// What Coder made of a key's life is only known from the ledger.
+func TestDoctorOnKeysThatLiveShort(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.db.Exec(t, `insert into coderhook.accounts (user_id, key_id, key_lifetime_seconds, token_seconds) values (gen_random_uuid(), 'AbCdEfGhIj', 3600, 3600)`)
+	found := w.doctor(t)
+	wantResults(t, found, "warning life of keys")
+	if !strings.Contains(found[0].Cure, "raise Coder's maximum") {
+		t.Errorf("%+v", found)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+	"time"
 
 	"coderhook/hook"
 )
@@ -64,7 +65,7 @@ func (d *doctor) checkSecrets() {
 	if len(secrets) == 0 {
 		return // it is among the faults
 	}
-	renew := cure{do: "make one with: echo \"v1,whsec_$(openssl rand -base64 32)\"; write it into the hook's settings in Supabase and into " + secretsVariable}
+	renew := cure{do: "make one with: " + makeSecret + "; write it into the hook's settings in Supabase and into " + secretsVariable}
 	for i, secret := range secrets {
 		switch {
 		case guessable(keyOf(secret)):
@@ -80,6 +81,24 @@ func (d *doctor) checkSecrets() {
 		return
 	}
 	d.ok("hook secrets", "one, of %d random bytes", len(keyOf(secrets[0])))
+}
+
+// certificateWarning is long enough to notice that a renewal does not work.
+const certificateWarning = 14 * 24 * time.Hour
+
+func (d *doctor) checkCertificate() {
+	const check = "TLS certificate"
+	end, renew := d.config.certEnds, cure{do: "renew it and write it to TLS_CERT_FILE and TLS_KEY_FILE; the server reads them again by itself"}
+	switch left := end.Sub(d.now()); {
+	case end.IsZero():
+		return // there is none, or it is among the faults
+	case left <= 0:
+		d.fail(check, renew, "ended on %s", end.UTC().Format(time.RFC3339))
+	case left < certificateWarning:
+		d.warn(check, renew, "ends in %s, on %s", left.Round(time.Minute), end.UTC().Format(time.RFC3339))
+	default:
+		d.ok(check, "until %s", end.UTC().Format(time.DateOnly))
+	}
 }
 
 // keyOf is the key in a secret whose form was checked.

@@ -17,7 +17,7 @@ const scrapeTimeout = 2 * time.Second
 // describeDependencies adds what is read only when somebody asks for the metrics.
 func describeDependencies(m *hook.Metrics, database *store.Store, coder *coderclient.Client) {
 	m.Gauge("coderhook_build_info", "Always 1; the labels say what runs.",
-		map[string]string{"version": version, "commit": commit()}, func() float64 { return 1 })
+		map[string]string{"version": version, "commit": builtFrom()}, func() float64 { return 1 })
 	m.Gauge("coderhook_coder_available", "1 while Coder is asked, 0 while the circuit breaker is not closed.", nil,
 		func() float64 { return oneIf(coder.Available()) })
 	describePool(m, database)

@@ -154,11 +154,16 @@ func servedName(t *testing.T, door *frontDoor) string {
 
 func writePair(t *testing.T, dir, name string) {
 	t.Helper()
+	writePairUntil(t, dir, name, time.Now().Add(time.Hour))
+}
+
+func writePairUntil(t *testing.T, dir, name string, end time.Time) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotAfter: end}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

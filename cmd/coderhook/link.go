@@ -24,9 +24,9 @@ type linkCmd struct {
 
 // Run says what the link means, asks, and does it.
 func (cmd *linkCmd) Run(env *environment) error {
-	id, err := uuid.Parse(cmd.User)
+	id, err := parseUser(cmd.User)
 	if err != nil {
-		return fmt.Errorf("--user %q is not a UUID", cmd.User)
+		return err
 	}
 	return withReconciler(env, func(r *hook.Reconciler) error {
 		plan, err := r.PlanLink(env.ctx, id, cmd.CoderUser)
@@ -48,6 +48,15 @@ func (cmd *linkCmd) Run(env *environment) error {
 		_, err = fmt.Fprintln(env.stdout, "Linked. The user's next token has a key.")
 		return err
 	})
+}
+
+// parseUser reads --user.
+func parseUser(text string) (uuid.UUID, error) {
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return id, fmt.Errorf("--user %q is not a UUID", text)
+	}
+	return id, nil
 }
 
 // confirm asks a person. Where there is none, nothing is done without --yes.

@@ -25,23 +25,39 @@ func (migrateCmd) Run(env *environment) error {
 	return err
 }
 
+// describe tells what is new, and what was not given or taken by somebody else before.
 func describe(done store.Migration, database store.Config) string {
-	var news []string
+	var added []string
 	for _, item := range []struct {
 		added bool
 		name  string
 	}{
 		{done.NewRole, "the role coderhook, which cannot log in yet: alter role coderhook login password '…'"},
-		{done.NewLedger, "the ledger coderhook.accounts"},
+		{done.NewLedger, "the ledger coderhook.accounts, with all that belongs to it"},
 		{done.NewProfiles, "the table " + database.ProfilesTable},
 		{done.NewKeyColumn && !done.NewProfiles, "the column " + database.ProfilesKeyColumn + " of " + database.ProfilesTable},
 	} {
 		if item.added {
-			news = append(news, item.name)
+			added = append(added, item.name)
 		}
 	}
-	if len(news) == 0 {
+	for _, name := range done.Added {
+		if !done.NewLedger || strings.HasPrefix(name, "the policy ") {
+			added = append(added, name)
+		}
+	}
+	var changes []string
+	if len(added) > 0 {
+		changes = append(changes, "added "+strings.Join(added, "; "))
+	}
+	if done.Given > 0 {
+		changes = append(changes, fmt.Sprintf("rights given: %d", done.Given))
+	}
+	if done.Taken > 0 {
+		changes = append(changes, fmt.Sprintf("rights taken away: %d", done.Taken))
+	}
+	if len(changes) == 0 {
 		return "nothing was missing"
 	}
-	return "added " + strings.Join(news, "; ")
+	return strings.Join(changes, "; ")
 }

@@ -2,39 +2,43 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"coderhook/cmd/internal/claims"
 	"coderhook/hook"
 
 	"github.com/google/uuid"
 )
 
-// sendTimeout is the patience of Supabase Auth.
-const sendTimeout = 5 * time.Second
-
 type sendCmd struct {
-	URL      string    `name:"url" required:"" help:"The hook's own URL, with its path."`
-	User     uuid.UUID `required:"" help:"The Supabase user's id."`
-	Email    string    `default:"ada@example.com" help:"The user's e-mail in the claims."`
-	Method   string    `default:"password" help:"How the user signs in: password, token_refresh, otp, …"`
-	Recorded string    `type:"existingfile" help:"A recorded request, or a body, to send instead of a made-up one; user, e-mail and times are replaced."`
+	URL      string `name:"url" required:"" help:"The hook's own URL, with its path."`
+	User     string `required:"" placeholder:"UUID" help:"The Supabase user's id."`
+	Email    string `default:"ada@example.com" help:"The user's e-mail in the claims."`
+	Method   string `help:"How the user signs in: password, token_refresh, otp, … Without it: password, or what was recorded."`
+	Recorded string `type:"existingfile" help:"A recorded request, or a body, to send instead of a made-up one; user, e-mail and times are replaced."`
 }
 
 // Run signs an event as Supabase Auth does, posts it, and shows what came back.
 func (cmd sendCmd) Run(env *environment) error {
+	user, err := cmd.check()
+	if err != nil {
+		return err
+	}
 	v := &variables{get: env.getenv}
-	secrets := v.required(secretsVariable, "the secrets to sign with, as the server has them")
+	secrets := v.required(secretsVariable, "set it to the secrets that the server has")
 	if err := v.err(); err != nil {
 		return configError(err)
 	}
-	body, err := cmd.event(time.Now())
+	body, err := cmd.event(user, time.Now())
 	if err != nil {
 		return err
 	}
@@ -46,25 +50,25 @@ func (cmd sendCmd) Run(env *environment) error {
 }
 
 // event is the body to send.
-func (cmd sendCmd) event(now time.Time) ([]byte, error) {
+func (cmd sendCmd) event(user uuid.UUID, now time.Time) ([]byte, error) {
 	if cmd.Recorded != "" {
-		return cmd.replay(now)
+		return cmd.replay(user, now)
 	}
 	return json.Marshal(map[string]any{
 		"metadata": map[string]any{"uuid": uuid.New(), "time": now, "name": "customize-access-token", "ip_address": "127.0.0.1"},
-		"user_id":  cmd.User,
+		"user_id":  user,
 		"claims": map[string]any{
-			"iss": "coderhook send", "sub": cmd.User, "aud": "authenticated",
+			"iss": "coderhook send", "sub": user, "aud": "authenticated",
 			"exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "email": cmd.Email, "phone": "",
 			"app_metadata": map[string]any{"provider": "email"}, "user_metadata": map[string]any{},
 			"role": "authenticated", "aal": "aal1", "session_id": uuid.New(), "is_anonymous": false,
 		},
-		"authentication_method": cmd.Method,
+		"authentication_method": cmp.Or(cmd.Method, "password"),
 	})
 }
 
 // replay puts user, e-mail and times of now into a recorded body, and leaves the rest as it was.
-func (cmd sendCmd) replay(now time.Time) ([]byte, error) {
+func (cmd sendCmd) replay(user uuid.UUID, now time.Time) ([]byte, error) {
 	content, err := os.ReadFile(cmd.Recorded)
 	if err != nil {
 		return nil, err
@@ -77,63 +81,73 @@ func (cmd sendCmd) replay(now time.Time) ([]byte, error) {
 	if err := json.Unmarshal(content, &recording); err == nil && recording.Request.Body != "" {
 		content = []byte(recording.Request.Body)
 	}
-	body, err := hook.Replay(content, cmd.User, cmd.Email, now)
+	body, err := hook.Replay(content, user, cmd.Email, now)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cmd.Recorded, err)
+	}
+	if cmd.Method != "" {
+		return withMethod(body, cmd.Method)
 	}
 	return body, nil
 }
 
-// sendAnswer is what came back, and how.
-type sendAnswer struct {
-	status int
-	body   []byte
-	took   time.Duration
+// withMethod leaves the claims as they are.
+func withMethod(event []byte, method string) ([]byte, error) {
+	var fields map[string]json.RawMessage
+	err := json.Unmarshal(event, &fields)
+	if err != nil {
+		return nil, err
+	}
+	if fields["authentication_method"], err = json.Marshal(method); err != nil {
+		return nil, err
+	}
+	var changed bytes.Buffer
+	encoder := json.NewEncoder(&changed)
+	encoder.SetEscapeHTML(false)
+	err = encoder.Encode(fields)
+	return bytes.TrimSpace(changed.Bytes()), err
 }
 
-func (cmd sendCmd) post(env *environment, secrets string, body []byte) (sendAnswer, error) {
-	request, err := http.NewRequestWithContext(env.ctx, http.MethodPost, cmd.URL, bytes.NewReader(body))
+// check refuses what no hook can be asked at.
+func (cmd sendCmd) check() (uuid.UUID, error) {
+	if u, err := url.Parse(cmd.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return uuid.Nil, errors.New("--url: is not a URL with http:// or https://")
+	}
+	return parseUser(cmd.User)
+}
+
+func (cmd sendCmd) post(env *environment, secrets string, body []byte) (hookAnswer, error) {
+	header, err := hook.Sign(secrets, uuid.NewString(), time.Now(), body)
 	if err != nil {
-		return sendAnswer{}, fmt.Errorf("--url: %w", err)
+		return hookAnswer{}, fmt.Errorf("%s: %w; %s", secretsVariable, err, secretCure)
 	}
-	if request.Header, err = hook.Sign(secrets, uuid.NewString(), time.Now(), body); err != nil {
-		return sendAnswer{}, fmt.Errorf("%s: %w", secretsVariable, err)
-	}
-	started := time.Now()
-	response, err := (&http.Client{Timeout: sendTimeout}).Do(request)
+	answer, err := callHook(env.ctx, cmd.URL, body, header)
 	if err != nil {
-		return sendAnswer{}, fmt.Errorf("the hook did not answer: %w", err)
+		return hookAnswer{}, fmt.Errorf("the hook did not answer: %w", err)
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, hook.MaxBody))
-	return sendAnswer{response.StatusCode, answer, time.Since(started)}, err
+	return answer, nil
 }
 
 // errNoClaims makes the exit status say that a sign-in would have failed.
 var errNoClaims = errors.New("the answer has no claims: this sign-in would fail")
 
-func show(w io.Writer, body []byte, answer sendAnswer) error {
+func show(w io.Writer, body []byte, answer hookAnswer) error {
 	fmt.Fprintf(w, "status %d in %s, %d bytes sent, %d received\n", answer.status, answer.took.Round(10*time.Microsecond), len(body), len(answer.body))
-	before, _ := claimsIn(body)
-	after, ok := claimsIn(answer.body)
+	if answer.redirected != "" {
+		fmt.Fprintf(w, "redirected to %s\n", answer.redirected)
+	}
+	before, _ := claims.In(body)
+	after, ok := claims.In(answer.body)
 	if !ok || answer.status != http.StatusOK {
-		fmt.Fprintf(w, "%s\n", bytes.TrimSpace(mask(answer.body)))
+		fmt.Fprintf(w, "%s\n", bytes.TrimSpace(claims.Mask(answer.body)))
 		return errNoClaims
 	}
 	if difference := changedLines(before, after); difference != "" {
 		fmt.Fprintf(w, "changed in the claims:\n%s", difference)
 	} else {
-		fmt.Fprintln(w, "the claims came back as they were sent")
+		fmt.Fprintln(w, "the claims came back as they were sent (the server's log says why)")
 	}
 	return nil
-}
-
-func claimsIn(body []byte) (json.RawMessage, bool) {
-	var message struct {
-		Claims json.RawMessage `json:"claims"`
-	}
-	err := json.Unmarshal(body, &message)
-	return message.Claims, err == nil && len(message.Claims) > 0
 }
 
 // changedLines compares the indented claims: what is gone has a minus, what is new a plus.
@@ -158,10 +172,10 @@ func changedLines(before, after json.RawMessage) string {
 }
 
 // indented are the lines of the claims, keys masked, without the commas at their ends.
-func indented(claims json.RawMessage) []string {
+func indented(object json.RawMessage) []string {
 	var text bytes.Buffer
-	if err := json.Indent(&text, mask(claims), "", "  "); err != nil {
-		return []string{string(claims)}
+	if err := json.Indent(&text, claims.Mask(object), "", "  "); err != nil {
+		return []string{string(claims.Mask(object))}
 	}
 	lines := strings.Split(text.String(), "\n")
 	for i := range lines {

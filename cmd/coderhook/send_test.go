@@ -1,13 +1,18 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"coderhook/cmd/internal/claims"
 	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
 )
 
 // command runs the program with these variables, and returns what it printed.
@@ -15,7 +20,7 @@ func command(t *testing.T, variables map[string]string, args ...string) (string,
 	t.Helper()
 	var out strings.Builder
 	err := run(t.Context(), args, func(name string) string { return variables[name] }, &out, &out)
-	if key := wholeKey.FindString(out.String()); key != "" {
+	if shown := out.String(); string(claims.Mask([]byte(shown))) != shown {
 		t.Errorf("%v shows a whole key", args)
 	}
 	return out.String(), err
@@ -65,11 +70,12 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		want      string
 	}{
 		"wrong secret": {other, []string{"--url", p.url, "--user", user}, "no matching signature"},
-		"no secret":    {nil, []string{"--url", p.url, "--user", user}, secretsVariable + ": is missing"},
+		"no secret":    {nil, []string{"--url", p.url, "--user", user}, secretsVariable + ": is missing; set it to the secrets that the server has"},
 		"bad secret":   {map[string]string{secretsVariable: "x"}, []string{"--url", p.url, "--user", user}, "must look like"},
 		"no path":      {secrets, []string{"--url", strings.TrimSuffix(p.url, "/hooks/custom-access-token"), "--user", user}, "404"},
 		"no server":    {secrets, []string{"--url", "http://127.0.0.1:1/", "--user", user}, "did not answer"},
-		"bad user":     {secrets, []string{"--url", p.url, "--user", "ada"}, "--user"},
+		"bad user":     {secrets, []string{"--url", p.url, "--user", "ada"}, `--user "ada" is not a UUID`},
+		"bad URL":      {secrets, []string{"--url", "127.0.0.1:8787", "--user", user}, "--url: is not a URL with http:// or https://"},
 		"bad file":     {secrets, []string{"--url", p.url, "--user", user, "--recorded", broken}, "broken.json: claims is not an object"},
 		"no file":      {secrets, []string{"--url", p.url, "--user", user, "--recorded", "/none"}, "--recorded"},
 	} {
@@ -77,5 +83,33 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		if err == nil || !strings.Contains(out+err.Error(), test.want) {
 			t.Errorf("%s: %s%v, want %q", name, out, err, test.want)
 		}
+	}
+}
+
+// The recorded method stays, unless another one is asked for.
+func TestSendReplacesTheRecordedMethod(t *testing.T) {
+	t.Parallel()
+	const recorded = "../../testdata/hook/02-password.json"
+	user := uuid.New()
+	for method, want := range map[string]string{"": "password", "otp": "otp"} {
+		body, err := sendCmd{Email: "ada@example.com", Method: method, Recorded: recorded}.event(user, time.Now())
+		var event struct {
+			UserID uuid.UUID `json:"user_id"`
+			Method string    `json:"authentication_method"`
+		}
+		if json.Unmarshal(body, &event) != nil || err != nil || event.Method != want || event.UserID != user {
+			t.Errorf("%q: %+v, %v", method, event, err)
+		}
+	}
+}
+
+func TestSendCallsAsAContainer(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	p := startServe(t, db, coder)
+	user := db.AddUser(t, "ada@example.com").String()
+	url := strings.Replace(p.url, "127.0.0.1", "host.docker.internal", 1)
+	if out, err := command(t, map[string]string{secretsVariable: goodSecret}, "send", "--url", url, "--user", user); err != nil {
+		t.Errorf("%s%v", out, err)
 	}
 }

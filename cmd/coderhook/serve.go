@@ -40,7 +40,7 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	defer database.Close()
-	if err := hook.CheckLifetime(env.ctx, database, c.options.TokenLifetime, log); err != nil {
+	if err := checkStart(env.ctx, c, database, log); err != nil {
 		return configError(err)
 	}
 	owner, err := useOwnerToken(&c, log)

@@ -241,7 +241,17 @@ func TestServeSaysThatItsAddressIsTaken(t *testing.T) {
 func TestMigrateCommand(t *testing.T) {
 	t.Parallel()
 	db := storetest.Bare(t)
-	for _, want := range []string{"coderhook.accounts", "nothing was missing"} {
+	for _, step := range []struct{ broken, want string }{
+		{`select 1`, "coderhook.accounts"},
+		{`select 1`, "nothing was missing"},
+		{`drop function coderhook.auth_user_ids`, "added the function coderhook.auth_user_ids"},
+		{`drop policy coderhook_update on public.profiles`, "added the policy coderhook_update on public.profiles."},
+		{`revoke update on public.profiles from coderhook`, "rights given: 1."},
+		{`grant usage on schema coderhook to anon; grant select on coderhook.accounts to anon`, "rights taken away: 2."},
+		{`select 1`, "nothing was missing"},
+	} {
+		db.Script(t, step.broken)
+		want := step.want
 		var out strings.Builder
 		err := run(t.Context(), []string{"migrate"}, func(name string) string {
 			return map[string]string{"DATABASE_URL": db.URL}[name]
@@ -268,7 +278,47 @@ func TestVersionAndHelp(t *testing.T) {
 			t.Errorf("%v: %q, %v", test.args, out.String(), err)
 		}
 	}
+	var out strings.Builder
+	if err := run(t.Context(), nil, func(string) string { return "" }, &out, &out); !errors.Is(err, errReported) || !strings.Contains(out.String(), "migrate") {
+		t.Errorf("without arguments: %q, %v", out.String(), err)
+	}
 	if err := run(t.Context(), []string{"sreve"}, func(string) string { return "" }, new(strings.Builder), new(strings.Builder)); err == nil {
 		t.Error("an unknown command is accepted")
+	}
+}
+
+// A database that can't be used is one error at the start, and no end of it.
+func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ broken, then, want string }{
+		"older migration": {`drop function coderhook.auth_user_ids`, "omit", "coderhook migrate): there is no function coderhook.auth_user_ids"},
+		"no column":       {`alter table public.profiles drop api_key`, "reject", "with a column"},
+		"no rights":       {`revoke select on coderhook.accounts from coderhook`, "omit", "coderhook doctor says which"},
+		"nothing":         {`select 1`, "omit", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db, coder := storetest.New(t), startCoder(t)
+			db.Script(t, test.broken)
+			p := startServe(t, db, coder, "ON_ERROR="+test.then)
+			before, _, _ := strings.Cut(p.text(), `"message":"listening"`)
+			says := strings.Count(before, `"message":"the database can't be used: `)
+			if test.want == "" && says > 0 || test.want != "" && (says != 1 || !strings.Contains(before, test.want)) {
+				t.Errorf("got %s", before)
+			}
+			if test.then == "reject" && !strings.Contains(before, "sign-ins are rejected") {
+				t.Errorf("got %s", before)
+			}
+		})
+	}
+}
+
+func TestMigrateSaysWhoMayRunIt(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	db.Script(t, `drop policy coderhook_update on public.profiles`)
+	_, err := command(t, map[string]string{"DATABASE_URL": db.RoleURL("coderhook")}, "migrate")
+	if err == nil || !strings.Contains(err.Error(), "must be owner") || !strings.HasSuffix(err.Error(), "; run it as the owner of the tables (role postgres in Supabase)") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -98,6 +99,20 @@ func (v *variables) count(name string, fallback, highest int) int {
 	value, err := strconv.Atoi(text)
 	if err != nil || value < 1 || value > highest {
 		v.fault(name, "%q is not a number from 1 to %d", text, highest)
+		return fallback
+	}
+	return value
+}
+
+// port is where to listen. Only a number will do: names of ports differ between machines.
+func (v *variables) port(name, fallback string) string {
+	value := v.text(name, fallback)
+	_, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		v.fault(name, "%q is not an address to listen at; write it like %s or 0.0.0.0:9000", value, fallback)
 		return fallback
 	}
 	return value

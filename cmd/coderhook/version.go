@@ -9,15 +9,22 @@ import (
 // version is set by the release build: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
+// commit is set likewise, where the build does not see the repository: -X main.commit=…
+var commit = ""
+
 type versionCmd struct{}
 
 // Run prints the version, the commit it was built from, and Go's version.
 func (versionCmd) Run(env *environment) error {
-	_, err := fmt.Fprintf(env.stdout, "coderhook %s (%s) %s %s/%s\n", version, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(env.stdout, "coderhook %s (%s) %s %s/%s\n", version, builtFrom(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
-func commit() string {
+// builtFrom is the commit, as the build was told or as Go noted it.
+func builtFrom() string {
+	if commit != "" {
+		return commit
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown commit"
