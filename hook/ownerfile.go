@@ -16,6 +16,9 @@ type successorFile struct {
 // errReadOnly says that the token's file can't be replaced, so that the token can't be renewed.
 var errReadOnly = errors.New("the file can't be replaced")
 
+// errMounted says the same when it is found out only at the end.
+var errMounted = errors.New("mount its folder and not the file alone")
+
 // succeed makes an empty file beside the one of that name. It is made before there is anything
 // to be written, as a token that can't be kept must not be minted.
 func succeed(path string) (*successorFile, error) {
@@ -56,8 +59,8 @@ func (s *successorFile) commit(content string) error {
 	if err := errors.Join(s.Sync(), s.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(s.Name(), s.target); err != nil {
-		return err
+	if err := os.Rename(s.Name(), s.target); err != nil { // it is mounted by itself, as containers do with single files
+		return fmt.Errorf("%w: %w: %w", errReadOnly, errMounted, err)
 	}
 	if dir, err := os.Open(filepath.Dir(s.target)); err == nil { // so that the name survives a power cut
 		_ = dir.Sync()

@@ -93,6 +93,12 @@ func (k *OwnerKeeper) Turn(ctx context.Context) error {
 	return k.deleteOld(ctx)
 }
 
+func (k *OwnerKeeper) isMounted() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return errors.Is(k.readOnly, errMounted)
+}
+
 // describe asks Coder whose the token is and when it ends: up to 2.34 its use moves the end.
 func (k *OwnerKeeper) describe(ctx context.Context, token string) error {
 	id := coderclient.KeyID(token)
@@ -137,6 +143,9 @@ func (k *OwnerKeeper) ExpiresAt() time.Time {
 func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 	if k.Token.Path == "" {
 		k.fixed(errors.New("CODER_OWNER_TOKEN is given by value and not as a file"))
+		return nil
+	}
+	if k.isMounted() { // it was found out: no token is minted again only to be thrown away
 		return nil
 	}
 	task := store.Task{Name: ownerTask, Owner: k.Instance}

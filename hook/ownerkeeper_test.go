@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -335,5 +336,19 @@ func TestOwnersRenewalFailsAnywhere(t *testing.T) {
 		if rows := storetest.Query[int](t, w.db, `select count(*) from coderhook.retired_keys`); rows != 0 {
 			t.Errorf("%s %s: the old token is not deleted", fault.Method, fault.Path)
 		}
+	}
+}
+
+// A file that is mounted by itself can't be replaced, which shows only at the end: one token is
+// minted for that, and not one at every turn.
+func TestMountedOwnerFileIsTriedOnce(t *testing.T) {
+	t.Parallel()
+	k := &OwnerKeeper{Token: &OwnerToken{Path: "/run/secrets/token"}}
+	k.fixed(fmt.Errorf("%w: %w", errReadOnly, errMounted))
+	if err := k.renew(t.Context(), "token"); err != nil { // without a ledger it would panic
+		t.Error(err)
+	}
+	if k.fixed(errReadOnly); k.isMounted() {
+		t.Error("a file that is only read-only counts as mounted")
 	}
 }
