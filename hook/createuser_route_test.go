@@ -98,17 +98,24 @@ func TestCreateCoderUserReplacesADeadKey(t *testing.T) {
 // The ledger does not know whose the key of an older deployment is: Coder does.
 func TestCreateCoderUserWithTheKeyOfAnOlderDeployment(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, patient())
-	user := f.db.AddUser(t, "ada@example.com")
-	ada := f.coder.AddUser("ada", "ada@example.com", "none")
-	key := f.coder.AddToken("ada", "old", time.Hour)
-	f.db.Exec(t, `insert into public.profiles (id, api_key) values ($1, $2)`, user, key.Whole)
+	// A world each: after its first answer the key is adopted in the background.
+	older := func() (*front, uuid.UUID, codertest.User, codertest.Key) {
+		f := newFront(t, patient())
+		user := f.db.AddUser(t, "ada@example.com")
+		ada := f.coder.AddUser("ada", "ada@example.com", "none")
+		key := f.coder.AddToken("ada", "old", time.Hour)
+		f.db.Exec(t, `insert into public.profiles (id, api_key) values ($1, $2)`, user, key.Whole)
+		return f, user, ada, key
+	}
+	f, user, ada, _ := older()
 	got := f.create(t, f.token(t, user, ""))
 	if want := (createdUser{user, ada.ID, "ada", false}); got.status != 200 || got.created(t) != want {
 		t.Errorf("%d %s, want %+v", got.status, got.body, want)
 	}
+	f, user, _, key := older()
 	f.coder.DeleteKey(key.ID)
 	f.create(t, f.token(t, user, "")).wantRefusal(t, "dead key", 409, "Coder does not accept the key that is stored for you")
+	f, user, _, _ = older()
 	f.coder.Fail(codertest.Fault{Status: 502})
 	f.create(t, f.token(t, user, "")).wantRefusal(t, "Coder down", 503, "can't be reached")
 }

@@ -29,6 +29,7 @@ func TestMintsAreCounted(t *testing.T) {
 	w.post(t, []byte("{}"), nil)
 	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 500})
 	w.mint(t, w.db.AddUser(t, "bob@example.com"), "bob@example.com")
+	w.settled()
 
 	want := `
 # HELP coderhook_mints_total Token mints by outcome and reason.
