@@ -41,6 +41,7 @@ var ErrReconciling = errors.New("another replica is reconciling")
 type Reconciler struct {
 	*Provisioner
 	Register Register
+	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
 	Interval time.Duration // between two runs of any replica
 	Pause    time.Duration // after each account, for Coder's sake
@@ -55,6 +56,8 @@ func (r *Reconciler) Run(ctx context.Context) {
 		sum, err := r.Turn(ctx)
 		switch {
 		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), ctx.Err() != nil:
+		case errors.Is(err, ErrManyGone):
+			r.Log.Error().Err(err).Msg("not reconciled: nobody is off-boarded until an operator has looked")
 		case err != nil:
 			r.Log.Error().Err(err).Stringer("summary", sum).Msg("reconciling ended early: the next run goes on")
 		default:
@@ -133,25 +136,22 @@ func (r *Reconciler) holdTask(ctx context.Context, task store.Task) (_ context.C
 }
 
 // pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is
-// done is not done again, and what is half done looks as if it were not.
+// done is not done again, and what is half done looks as if it were not. A dry run that is
+// refused tells all the same what it would do with force.
 func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 	w := &walk{Reconciler: r, dry: dry}
-	for after := uuid.Nil; ; {
-		entries, err := r.Register.Page(ctx, after, pageSize)
-		if err != nil || len(entries) == 0 {
-			return w.sum, err
-		}
-		found, err := w.users(ctx, entries)
-		if err != nil {
-			return w.sum, err
-		}
-		for _, entry := range entries {
-			if err := w.patiently(ctx, entry, found[entry.UserID]); err != nil {
-				return w.sum, err
-			}
-		}
-		after = entries[len(entries)-1].UserID
+	var refused error
+	if !r.Force {
+		refused = w.guard(ctx)
 	}
+	if refused != nil && !(dry && errors.Is(refused, ErrManyGone)) {
+		return w.sum, refused
+	}
+	err := w.pages(ctx, func(e store.Entry, user store.AuthUser) error { return w.patiently(ctx, e, user) })
+	if err == nil {
+		err = refused
+	}
+	return w.sum, err
 }
 
 // walk is one run.

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -307,6 +308,7 @@ func TestReconcilingInPagesWithinTheRateLimit(t *testing.T) {
 	c.advance(time.Hour)
 	w.coder.Configure(func(s *codertest.Settings) { s.RateLimit = 2 }) // for each path: an account's are its own
 	r := w.reconciler()
+	r.Force = true
 	waits := 0
 	r.wait = func(_ context.Context, d time.Duration) error { waits++; c.advance(2 * d); return nil }
 	w.reconcile(t, r, Summary{Offboarded: 2*pageSize + 7, Suspended: 2*pageSize + 7, Tokens: 2*pageSize + 7})
@@ -430,5 +432,57 @@ func (w *world) promote(t *testing.T, username string) {
 	w.coder.SetRoles(username, "user-admin")
 	if user, err := w.client.User(t.Context(), username); err != nil || len(user.Roles) != 1 {
 		t.Fatalf("%+v, %v", user, err)
+	}
+}
+
+// An emptied auth.users looks as if everybody had left.
+func TestReconcilingRefusesToOffboardEverybody(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		accounts, here int
+		refused        bool
+	}{
+		"ten of a few":       {10, 0, false},
+		"eleven of a few":    {11, 0, true},
+		"a fifth of many":    {60, 48, false},
+		"more than a fifth":  {60, 47, true},
+		"who left long ago":  {60, 47, true},
+		"deleted, but there": {11, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, c := clocked(t, profileNew())
+			w.addAccounts(t, test.accounts)
+			w.db.Exec(t, `insert into auth.users (id) select user_id from coderhook.accounts order by user_id limit $1`, test.here)
+			switch name {
+			case "who left long ago": // do not make the product any larger
+				w.db.Exec(t, `insert into coderhook.accounts (user_id, status) select gen_random_uuid(), 'offboarded' from generate_series(1, 50)`)
+			case "deleted, but there":
+				w.db.Exec(t, `insert into auth.users (id, deleted_at) select user_id, now() from coderhook.accounts`)
+			}
+			c.advance(time.Hour)
+			w.coder.ForgetRequests()
+			r := w.reconciler()
+			gone := test.accounts - test.here
+			want := Summary{Offboarded: gone, Suspended: gone, Tokens: gone}
+			if !test.refused {
+				w.reconcile(t, r, want)
+				return
+			}
+			_, err := r.Turn(t.Context())
+			for _, part := range []string{fmt.Sprintf("of %d accounts", test.accounts), fmt.Sprintf("the users of %d are not", gone), "Nothing was touched", "coderhook reconcile --force"} {
+				if !errors.Is(err, ErrManyGone) || !strings.Contains(err.Error(), part) {
+					t.Fatalf("%q is not in: %v", part, err)
+				}
+			}
+			if calls := w.coder.Requests(); len(calls) > 0 {
+				t.Errorf("asked Coder: %v", calls)
+			}
+			if sum, err := r.Reconcile(t.Context(), true); !errors.Is(err, ErrManyGone) || sum.Offboarded != gone {
+				t.Errorf("the dry run says %s, %v", sum, err)
+			}
+			r.Force = true
+			w.reconcile(t, r, want)
+		})
 	}
 }
