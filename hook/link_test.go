@@ -35,7 +35,7 @@ var bob = uuid.MustParse("b0bb0bb0-1111-4222-8333-444455556666")
 // formerAccount: she was Bob in Supabase, and deleted that account.
 func formerAccount(t *testing.T, w *world) {
 	made := w.coder.AddUser("b0bb0bb0", "ada@example.com", "none")
-	key := w.coder.AddToken("b0bb0bb0", tokenPrefix+"x", 7*day)
+	key := w.coder.AddToken("b0bb0bb0", ourToken, 7*day)
 	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, 'b0bb0bb0', $3, 'active')`, bob, made.ID, key.ID)
 }
 

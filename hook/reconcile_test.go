@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,9 @@ func (w *world) adaInCoder(t *testing.T) codertest.User {
 	}
 	return user
 }
+
+// ourToken is named as one that we made.
+const ourToken = tokenPrefix + "abcdefgh2345"
 
 const (
 	deleteAda = `delete from auth.users`
@@ -188,7 +192,7 @@ func TestAccountsThatWeDidNotMakeAreNotSuspended(t *testing.T) {
 func TestStaleTokensGo(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
-	w.coder.AddToken("ada0ada0", tokenPrefix+"lost", 7*day)
+	w.coder.AddToken("ada0ada0", ourToken, 7*day)
 	w.coder.AddToken("ada0ada0", "her-own", 7*day)
 	r := w.reconciler()
 	c.advance(time.Hour)
@@ -265,7 +269,7 @@ func TestOrphansGo(t *testing.T) {
 func TestDryRunOnlyTells(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
-	w.coder.AddToken("ada0ada0", tokenPrefix+"lost", 7*day)
+	w.coder.AddToken("ada0ada0", ourToken, 7*day)
 	w.db.Exec(t, banAda)
 	c.advance(time.Hour)
 	r := w.reconciler()
@@ -294,7 +298,7 @@ func (w *world) addAccounts(t *testing.T, n int) {
 		id := uuid.MustParse(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1))
 		name := id.String()[:8]
 		made := w.coder.AddUser(name, name+"@example.com", "none")
-		key := w.coder.AddToken(name, tokenPrefix+"x", 7*day)
+		key := w.coder.AddToken(name, ourToken, 7*day)
 		w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, $3, $4, 'active')`,
 			id, made.ID, name, key.ID)
 	}
@@ -484,5 +488,34 @@ func TestReconcilingRefusesToOffboardEverybody(t *testing.T) {
 			r.Force = true
 			w.reconcile(t, r, want)
 		})
+	}
+}
+
+// A person may name a token of their own much like ours.
+func TestTokensThatAreNamedMuchLikeOursStay(t *testing.T) {
+	t.Parallel()
+	w, c := conflict(t, ownAccount)
+	if _, err := w.link(t, "lovelace"); err != nil {
+		t.Fatal(err)
+	}
+	w.mintAda(t)
+	w.settled()
+	theirs := []string{"her-own", "supabase-deploy-ci", "supabase-abcdefgh234", "supabase-abcdefgh23456", "supabase-ABCDEFGH2345", "my-supabase-abcdefgh2345"}
+	for _, name := range theirs[1:] {
+		w.coder.AddToken("lovelace", name, 30*day)
+	}
+	w.coder.AddToken("lovelace", ourToken, 30*day)
+	c.advance(10 * time.Hour)
+	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
+	w.db.Exec(t, deleteAda)
+	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Tokens: 1})
+	left := w.coder.TokensOf("lovelace")
+	for _, token := range left {
+		if !slices.Contains(theirs, token.TokenName) {
+			t.Errorf("%s is left", token.TokenName)
+		}
+	}
+	if len(left) != len(theirs) {
+		t.Errorf("%d of %d are left: %+v", len(left), len(theirs), left)
 	}
 }
