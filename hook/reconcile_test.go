@@ -166,12 +166,15 @@ func TestOffboardByDeletion(t *testing.T) {
 	}
 }
 
-// Coder accounts that we did not make, and those of admins, lose our tokens and nothing else.
+// Coder accounts that we did not make lose our tokens and nothing else, whatever their roles.
 func TestAccountsThatWeDidNotMakeAreNotSuspended(t *testing.T) {
 	t.Parallel()
 	for name, arrange := range map[string]func(*testing.T, *world){
 		"linked": func(t *testing.T, w *world) { w.db.Exec(t, `update coderhook.accounts set linked = true`) },
-		"admin":  func(t *testing.T, w *world) { w.promote(t, "ada0ada0") },
+		"linked admin": func(t *testing.T, w *world) {
+			w.db.Exec(t, `update coderhook.accounts set linked = true`)
+			w.promote(t, "ada0ada0", "user-admin")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -431,12 +434,40 @@ func TestReconcilingDoesNotDisturb(t *testing.T) {
 }
 
 // promote gives a Coder user a site role, as an operator does.
-func (w *world) promote(t *testing.T, username string) {
+func (w *world) promote(t *testing.T, username, role string) {
 	t.Helper()
-	w.coder.SetRoles(username, "user-admin")
+	w.coder.SetRoles(username, role)
 	if user, err := w.client.User(t.Context(), username); err != nil || len(user.Roles) != 1 {
 		t.Fatalf("%+v, %v", user, err)
 	}
+}
+
+// An account that we made does not outlive its user's leaving because it rose in Coder.
+func TestAdminsThatWeMadeAreSuspended(t *testing.T) {
+	t.Parallel()
+	w, _, _ := newbie(t, profileNew())
+	w.promote(t, "ada0ada0", "user-admin")
+	w.db.Exec(t, banAda)
+	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+	if got := w.adaInCoder(t); got.Status != "suspended" {
+		t.Errorf("she is %s", got.Status)
+	}
+}
+
+// Coder does not suspend owners: every run says so until somebody has taken the role away.
+func TestOwnersWhoLeaveAreReported(t *testing.T) {
+	t.Parallel()
+	w, _, _ := newbie(t, profileNew())
+	w.promote(t, "ada0ada0", "owner")
+	w.db.Exec(t, banAda)
+	r := w.reconciler()
+	w.reconcile(t, r, Summary{Tokens: 1, Failed: 1})
+	if !strings.Contains(w.log.String(), "Coder suspends no owners") || len(w.tokensOfAda()) != 0 {
+		t.Errorf("%d tokens left, log:\n%s", len(w.tokensOfAda()), w.log.String())
+	}
+	w.reconcile(t, r, Summary{Failed: 1})
+	w.coder.SetRoles("ada0ada0")
+	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1})
 }
 
 // An emptied auth.users looks as if everybody had left.
