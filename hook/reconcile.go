@@ -31,6 +31,8 @@ const (
 	signUpPatience = 10 * time.Minute
 	// rateLimitPatience is how often one account is tried again after Coder's rate limit.
 	rateLimitPatience = 5
+	// unavailableInARow: so many accounts for which Coder has no sensible answer mean that it is down.
+	unavailableInARow = 3
 )
 
 // ErrReconciling says that another replica is at it.
@@ -157,9 +159,10 @@ func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 // walk is one run.
 type walk struct {
 	*Reconciler
-	dry     bool
-	sum     Summary
-	created time.Time // when the ledger first heard of the account at hand
+	dry         bool
+	sum         Summary
+	unavailable int       // how many accounts in a row Coder had no sensible answer for
+	created     time.Time // when the ledger first heard of the account at hand
 }
 
 // users says of each entry what Supabase Auth does.
@@ -182,8 +185,8 @@ func (w *walk) users(ctx context.Context, entries []store.Entry) (map[uuid.UUID]
 	return found, nil
 }
 
-// patiently sits out Coder's rate limit. A Coder that is down ends the run; anything else that
-// is wrong with one account does not keep the others waiting.
+// patiently sits out Coder's rate limit. A Coder that is down ends the run; anything that is
+// wrong with one account, also if Coder answers 500 for it, does not keep the others waiting.
 func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.AuthUser) error {
 	w.sum.Accounts++
 	w.created = entry.CreatedAt
@@ -197,11 +200,14 @@ func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.Auth
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, coderclient.ErrUnavailable):
-		return err
 	case err != nil:
 		w.sum.Failed++
 		w.Log.Error().Err(err).Stringer("user_id", entry.UserID).Msg("account not reconciled")
+	}
+	if !errors.Is(err, coderclient.ErrUnavailable) {
+		w.unavailable = 0
+	} else if w.unavailable++; w.unavailable >= unavailableInARow || !w.Coder.Available() {
+		return err
 	}
 	if w.dry {
 		return nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -548,5 +549,34 @@ func TestTokensThatAreNamedMuchLikeOursStay(t *testing.T) {
 	}
 	if len(left) != len(theirs) {
 		t.Errorf("%d of %d are left: %+v", len(left), len(theirs), left)
+	}
+}
+
+// One account for which Coder has only errors does not keep those behind it waiting; many do.
+func TestReconcilingPassesByAFailingAccount(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		failing int
+		want    Summary
+		ends    bool
+	}{
+		"one":   {1, Summary{Accounts: 5, Failed: 1, Offboarded: 4, Suspended: 4, Tokens: 4}, false},
+		"two":   {2, Summary{Accounts: 5, Failed: 2, Offboarded: 3, Suspended: 3, Tokens: 3}, false},
+		"three": {3, Summary{Accounts: 3, Failed: 3}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, c := clocked(t, profileNew())
+			w.addAccounts(t, 5)
+			c.advance(time.Hour)
+			for i := range test.failing {
+				user, _ := w.coder.User(fmt.Sprintf("%08x", i+1))
+				w.coder.Fail(codertest.Fault{Method: "PUT", Path: "/users/" + user.ID.String() + "/status/suspend", Status: 500, Body: `{"message":"Internal error."}`})
+			}
+			sum, err := w.reconciler().Reconcile(t.Context(), false)
+			if ended := errors.Is(err, coderclient.ErrUnavailable); sum != test.want || ended != test.ends {
+				t.Errorf("got  %s, %v\nwant %s", sum, err, test.want)
+			}
+		})
 	}
 }
