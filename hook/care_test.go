@@ -437,3 +437,22 @@ func TestTokenThatCameTooLateIsRetired(t *testing.T) {
 	w.settled()
 	w.wantOneUser(t, 1)
 }
+
+// The profile holds another key for a moment: access tokens still carry the one before.
+func TestAdoptingDoesNotCutOffTheKeyBefore(t *testing.T) {
+	t.Parallel()
+	w, c, before := newbie(t, profileNew())
+	c.advance(2 * time.Hour)
+	if w.mintAda(t) != before {
+		t.Fatal("another key")
+	}
+	w.settled()
+	w.db.Exec(t, "update public.profiles set api_key = $1", w.coder.AddToken("ada0ada0", "old-deployment", 30*day).Whole)
+	w.mintAda(t)
+	w.settled()
+	c.advance(time.Minute)
+	w.reconcile(t, w.reconciler(), Summary{})
+	w.wantWorkingKey(t, before, "ada@example.com")
+	c.advance(75 * time.Minute)
+	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
+}

@@ -40,6 +40,13 @@ func (p LinkPlan) String() string {
 	return text
 }
 
+// refused is a reason why a link must not be.
+type refused string
+
+func (r refused) Error() string { return string(r) }
+
+func refuse(format string, args ...any) error { return refused(fmt.Sprintf(format, args...)) }
+
 // PlanLink finds out whether the user may have the Coder account of that name.
 func (r *Reconciler) PlanLink(ctx context.Context, user uuid.UUID, coderName string) (LinkPlan, error) {
 	if err := r.linkable(ctx, user); err != nil {
@@ -47,20 +54,20 @@ func (r *Reconciler) PlanLink(ctx context.Context, user uuid.UUID, coderName str
 	}
 	account, err := r.Coder.User(ctx, coderName)
 	if gone(err) {
-		return LinkPlan{}, fmt.Errorf("no user %s in Coder", coderName)
+		return LinkPlan{}, refuse("no user %s in Coder", coderName)
 	}
 	if err != nil {
 		return LinkPlan{}, err
 	}
 	if len(account.Roles) > 0 {
-		return LinkPlan{}, fmt.Errorf("Coder user %s has site roles: a key of theirs is too much for a workspace", account.Username)
+		return LinkPlan{}, refuse("Coder user %s has site roles: a key of theirs is too much for a workspace", account.Username)
 	}
 	plan := LinkPlan{User: user, Coder: account, Made: slices.Contains(usernames(user), strings.ToLower(account.Username))}
 	if err := r.planTakeover(ctx, &plan); err != nil {
 		return LinkPlan{}, err
 	}
 	if account.Suspended() && !plan.reactivate {
-		return LinkPlan{}, fmt.Errorf("Coder user %s is suspended, and not by us: activate it in Coder first", account.Username)
+		return LinkPlan{}, refuse("Coder user %s is suspended, and not by us: activate it in Coder first", account.Username)
 	}
 	return plan, nil
 }
@@ -72,14 +79,14 @@ func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
 		return err
 	}
 	if len(found) != 1 || !living(found[0], r.Now()) {
-		return fmt.Errorf("no user %s in Supabase who may sign in", user)
+		return refuse("no user %s in Supabase who may sign in", user)
 	}
 	known, err := r.Ledger.Lookup(ctx, user)
 	if err != nil {
 		return err
 	}
 	if known.CoderUserID != uuid.Nil {
-		return fmt.Errorf("user %s has a Coder account already: %s", user, known.CoderUsername)
+		return refuse("user %s has a Coder account already: %s", user, known.CoderUsername)
 	}
 	return nil
 }
@@ -98,7 +105,7 @@ func (r *Reconciler) planTakeover(ctx context.Context, plan *LinkPlan) error {
 		return err
 	}
 	if len(found) != 1 || found[0].Exists && found[0].DeletedAt.IsZero() { // also when banned: a ban can be lifted
-		return fmt.Errorf("Coder user %s is that of another Supabase user, %s, who is there", plan.Coder.Username, owner)
+		return refuse("Coder user %s is that of another Supabase user, %s, who is there", plan.Coder.Username, owner)
 	}
 	known, err := r.Ledger.Lookup(ctx, owner)
 	if err != nil {
@@ -108,12 +115,28 @@ func (r *Reconciler) planTakeover(ctx context.Context, plan *LinkPlan) error {
 	return nil
 }
 
+// stillSo plans once more, as the operator may have thought for long.
+func (r *Reconciler) stillSo(ctx context.Context, plan LinkPlan) (LinkPlan, error) {
+	now, err := r.PlanLink(ctx, plan.User, plan.Coder.Username)
+	if why, no := errors.AsType[refused](err); no {
+		return now, fmt.Errorf("changed since you were asked; nothing was done: %w", why)
+	}
+	if err != nil {
+		return now, fmt.Errorf("nothing was done: %w", err)
+	}
+	if now.Coder.ID != plan.Coder.ID || now.String() != plan.String() { // who it is from, who made it, and the rest
+		return now, fmt.Errorf("changed since you were asked; nothing was done: now %s", now)
+	}
+	return now, nil
+}
+
 // Link does what the plan says, and leaves an audit line with the actor's name. The next mint
 // makes a key.
 func (r *Reconciler) Link(ctx context.Context, plan LinkPlan, actor string) error {
 	w := &walk{Reconciler: r}
 	return w.holding(ctx, plan.User, func(ctx context.Context, lease store.Lease) error {
-		if err := r.linkable(ctx, plan.User); err != nil {
+		plan, err := r.stillSo(ctx, plan)
+		if err != nil {
 			return err
 		}
 		if plan.From != uuid.Nil {

@@ -35,7 +35,7 @@ var bob = uuid.MustParse("b0bb0bb0-1111-4222-8333-444455556666")
 // formerAccount: she was Bob in Supabase, and deleted that account.
 func formerAccount(t *testing.T, w *world) {
 	made := w.coder.AddUser("b0bb0bb0", "ada@example.com", "none")
-	key := w.coder.AddToken("b0bb0bb0", tokenPrefix+"x", 7*day)
+	key := w.coder.AddToken("b0bb0bb0", ourToken, 7*day)
 	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, 'b0bb0bb0', $3, 'active')`, bob, made.ID, key.ID)
 }
 
@@ -174,4 +174,43 @@ func TestLinkIsKilledBeforeActivation(t *testing.T) {
 	}
 	remove()
 	w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
+}
+
+// The operator thinks, and meanwhile the world changes.
+func TestLinkPlansAgain(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		arrange func(*testing.T, *world)
+		name    string
+		change  func(*testing.T, *world)
+	}{
+		"it rose": {ownAccount, "lovelace", func(_ *testing.T, w *world) { w.coder.SetRoles("lovelace", "owner") }},
+		"its former user is back": {formerAccount, "b0bb0bb0", func(t *testing.T, w *world) {
+			w.db.Exec(t, `insert into auth.users (id, email) values ($1, 'bob@example.com')`, bob)
+		}},
+		"it had a user": {ownAccount, "lovelace", func(t *testing.T, w *world) {
+			user, _ := w.coder.User("lovelace")
+			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username) values ($1, $2, 'lovelace')`, bob, user.ID)
+		}},
+		"it was not made by us after all": {formerAccount, "b0bb0bb0", func(t *testing.T, w *world) {
+			w.db.Exec(t, `update coderhook.accounts set linked = true where user_id = $1`, bob)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, _ := conflict(t, test.arrange)
+			r := w.reconciler()
+			plan, err := r.PlanLink(t.Context(), ada, test.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.change(t, w)
+			if err := r.Link(t.Context(), plan, "root"); err == nil || !strings.Contains(err.Error(), "changed since you were asked; nothing was done") {
+				t.Errorf("got %v", err)
+			}
+			if got := w.account(t, ada); got.CoderUserID != uuid.Nil || len(w.coder.TokensOf(test.name)) != 1 {
+				t.Errorf("done all the same: %v", got)
+			}
+		})
+	}
 }

@@ -3,7 +3,9 @@ package hook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"coderhook/coderclient"
@@ -38,14 +40,21 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 	switch {
 	case a.Linked:
 		w.tell(a.UserID, "Coder user "+user.Username+" was not made by us: it loses only our tokens")
-	case len(user.Roles) > 0:
-		w.tell(a.UserID, "Coder user "+user.Username+" has site roles: it loses only our tokens")
+	case isOwner(user):
+		if err := w.endTokens(ctx, a); err != nil {
+			return err
+		}
+		return fmt.Errorf("Coder user %s has only lost our tokens: Coder suspends no owners. Take the role from it", user.Username)
 	default:
 		if _, err := w.deleteOrSuspend(ctx, lease, a, user, w.Delete); err != nil {
 			return err
 		}
 	}
 	return w.endTokens(ctx, a)
+}
+
+func isOwner(user coderclient.User) bool {
+	return slices.ContainsFunc(user.Roles, func(r coderclient.Role) bool { return r.Name == "owner" })
 }
 
 // deleteOrSuspend reports whether the Coder user is deleted: with workspaces Coder refuses that.

@@ -31,6 +31,8 @@ const (
 	signUpPatience = 10 * time.Minute
 	// rateLimitPatience is how often one account is tried again after Coder's rate limit.
 	rateLimitPatience = 5
+	// unavailableInARow: so many accounts for which Coder has no sensible answer mean that it is down.
+	unavailableInARow = 3
 )
 
 // ErrReconciling says that another replica is at it.
@@ -41,6 +43,7 @@ var ErrReconciling = errors.New("another replica is reconciling")
 type Reconciler struct {
 	*Provisioner
 	Register Register
+	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
 	Interval time.Duration // between two runs of any replica
 	Pause    time.Duration // after each account, for Coder's sake
@@ -55,6 +58,8 @@ func (r *Reconciler) Run(ctx context.Context) {
 		sum, err := r.Turn(ctx)
 		switch {
 		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), ctx.Err() != nil:
+		case errors.Is(err, ErrManyGone):
+			r.Log.Error().Err(err).Msg("not reconciled: nobody is off-boarded until an operator has looked")
 		case err != nil:
 			r.Log.Error().Err(err).Stringer("summary", sum).Msg("reconciling ended early: the next run goes on")
 		default:
@@ -133,33 +138,31 @@ func (r *Reconciler) holdTask(ctx context.Context, task store.Task) (_ context.C
 }
 
 // pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is
-// done is not done again, and what is half done looks as if it were not.
+// done is not done again, and what is half done looks as if it were not. A dry run that is
+// refused tells all the same what it would do with force.
 func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 	w := &walk{Reconciler: r, dry: dry}
-	for after := uuid.Nil; ; {
-		entries, err := r.Register.Page(ctx, after, pageSize)
-		if err != nil || len(entries) == 0 {
-			return w.sum, err
-		}
-		found, err := w.users(ctx, entries)
-		if err != nil {
-			return w.sum, err
-		}
-		for _, entry := range entries {
-			if err := w.patiently(ctx, entry, found[entry.UserID]); err != nil {
-				return w.sum, err
-			}
-		}
-		after = entries[len(entries)-1].UserID
+	var refused error
+	if !r.Force {
+		refused = w.guard(ctx)
 	}
+	if refused != nil && !(dry && errors.Is(refused, ErrManyGone)) {
+		return w.sum, refused
+	}
+	err := w.pages(ctx, func(e store.Entry, user store.AuthUser) error { return w.patiently(ctx, e, user) })
+	if err == nil {
+		err = refused
+	}
+	return w.sum, err
 }
 
 // walk is one run.
 type walk struct {
 	*Reconciler
-	dry     bool
-	sum     Summary
-	created time.Time // when the ledger first heard of the account at hand
+	dry         bool
+	sum         Summary
+	unavailable int       // how many accounts in a row Coder had no sensible answer for
+	created     time.Time // when the ledger first heard of the account at hand
 }
 
 // users says of each entry what Supabase Auth does.
@@ -182,8 +185,8 @@ func (w *walk) users(ctx context.Context, entries []store.Entry) (map[uuid.UUID]
 	return found, nil
 }
 
-// patiently sits out Coder's rate limit. A Coder that is down ends the run; anything else that
-// is wrong with one account does not keep the others waiting.
+// patiently sits out Coder's rate limit. A Coder that is down ends the run; anything that is
+// wrong with one account, also if Coder answers 500 for it, does not keep the others waiting.
 func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.AuthUser) error {
 	w.sum.Accounts++
 	w.created = entry.CreatedAt
@@ -197,11 +200,14 @@ func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.Auth
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, coderclient.ErrUnavailable):
-		return err
 	case err != nil:
 		w.sum.Failed++
 		w.Log.Error().Err(err).Stringer("user_id", entry.UserID).Msg("account not reconciled")
+	}
+	if !errors.Is(err, coderclient.ErrUnavailable) {
+		w.unavailable = 0
+	} else if w.unavailable++; w.unavailable >= unavailableInARow || !w.Coder.Available() {
+		return err
 	}
 	if w.dry {
 		return nil

@@ -2,11 +2,14 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -38,6 +41,9 @@ func (w *world) adaInCoder(t *testing.T) codertest.User {
 	}
 	return user
 }
+
+// ourToken is named as one that we made.
+const ourToken = tokenPrefix + "abcdefgh2345"
 
 const (
 	deleteAda = `delete from auth.users`
@@ -161,12 +167,15 @@ func TestOffboardByDeletion(t *testing.T) {
 	}
 }
 
-// Coder accounts that we did not make, and those of admins, lose our tokens and nothing else.
+// Coder accounts that we did not make lose our tokens and nothing else, whatever their roles.
 func TestAccountsThatWeDidNotMakeAreNotSuspended(t *testing.T) {
 	t.Parallel()
 	for name, arrange := range map[string]func(*testing.T, *world){
 		"linked": func(t *testing.T, w *world) { w.db.Exec(t, `update coderhook.accounts set linked = true`) },
-		"admin":  func(t *testing.T, w *world) { w.promote(t, "ada0ada0") },
+		"linked admin": func(t *testing.T, w *world) {
+			w.db.Exec(t, `update coderhook.accounts set linked = true`)
+			w.promote(t, "ada0ada0", "user-admin")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -187,7 +196,7 @@ func TestAccountsThatWeDidNotMakeAreNotSuspended(t *testing.T) {
 func TestStaleTokensGo(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
-	w.coder.AddToken("ada0ada0", tokenPrefix+"lost", 7*day)
+	w.coder.AddToken("ada0ada0", ourToken, 7*day)
 	w.coder.AddToken("ada0ada0", "her-own", 7*day)
 	r := w.reconciler()
 	c.advance(time.Hour)
@@ -264,7 +273,7 @@ func TestOrphansGo(t *testing.T) {
 func TestDryRunOnlyTells(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
-	w.coder.AddToken("ada0ada0", tokenPrefix+"lost", 7*day)
+	w.coder.AddToken("ada0ada0", ourToken, 7*day)
 	w.db.Exec(t, banAda)
 	c.advance(time.Hour)
 	r := w.reconciler()
@@ -293,7 +302,7 @@ func (w *world) addAccounts(t *testing.T, n int) {
 		id := uuid.MustParse(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1))
 		name := id.String()[:8]
 		made := w.coder.AddUser(name, name+"@example.com", "none")
-		key := w.coder.AddToken(name, tokenPrefix+"x", 7*day)
+		key := w.coder.AddToken(name, ourToken, 7*day)
 		w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, $3, $4, 'active')`,
 			id, made.ID, name, key.ID)
 	}
@@ -307,6 +316,7 @@ func TestReconcilingInPagesWithinTheRateLimit(t *testing.T) {
 	c.advance(time.Hour)
 	w.coder.Configure(func(s *codertest.Settings) { s.RateLimit = 2 }) // for each path: an account's are its own
 	r := w.reconciler()
+	r.Force = true
 	waits := 0
 	r.wait = func(_ context.Context, d time.Duration) error { waits++; c.advance(2 * d); return nil }
 	w.reconcile(t, r, Summary{Offboarded: 2*pageSize + 7, Suspended: 2*pageSize + 7, Tokens: 2*pageSize + 7})
@@ -425,10 +435,148 @@ func TestReconcilingDoesNotDisturb(t *testing.T) {
 }
 
 // promote gives a Coder user a site role, as an operator does.
-func (w *world) promote(t *testing.T, username string) {
+func (w *world) promote(t *testing.T, username, role string) {
 	t.Helper()
-	w.coder.SetRoles(username, "user-admin")
+	w.coder.SetRoles(username, role)
 	if user, err := w.client.User(t.Context(), username); err != nil || len(user.Roles) != 1 {
 		t.Fatalf("%+v, %v", user, err)
+	}
+}
+
+// An account that we made does not outlive its user's leaving because it rose in Coder.
+func TestAdminsThatWeMadeAreSuspended(t *testing.T) {
+	t.Parallel()
+	w, _, _ := newbie(t, profileNew())
+	w.promote(t, "ada0ada0", "user-admin")
+	w.db.Exec(t, banAda)
+	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+	if got := w.adaInCoder(t); got.Status != "suspended" {
+		t.Errorf("she is %s", got.Status)
+	}
+}
+
+// Coder does not suspend owners: every run says so until somebody has taken the role away.
+func TestOwnersWhoLeaveAreReported(t *testing.T) {
+	t.Parallel()
+	w, _, _ := newbie(t, profileNew())
+	w.promote(t, "ada0ada0", "owner")
+	w.db.Exec(t, banAda)
+	r := w.reconciler()
+	w.reconcile(t, r, Summary{Tokens: 1, Failed: 1})
+	if !strings.Contains(w.log.String(), "Coder suspends no owners") || len(w.tokensOfAda()) != 0 {
+		t.Errorf("%d tokens left, log:\n%s", len(w.tokensOfAda()), w.log.String())
+	}
+	w.reconcile(t, r, Summary{Failed: 1})
+	w.coder.SetRoles("ada0ada0")
+	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1})
+}
+
+// An emptied auth.users looks as if everybody had left.
+func TestReconcilingRefusesToOffboardEverybody(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		accounts, here int
+		refused        bool
+	}{
+		"ten of a few":       {10, 0, false},
+		"eleven of a few":    {11, 0, true},
+		"a fifth of many":    {60, 48, false},
+		"more than a fifth":  {60, 47, true},
+		"who left long ago":  {60, 47, true},
+		"deleted, but there": {11, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, c := clocked(t, profileNew())
+			w.addAccounts(t, test.accounts)
+			w.db.Exec(t, `insert into auth.users (id) select user_id from coderhook.accounts order by user_id limit $1`, test.here)
+			switch name {
+			case "who left long ago": // do not make the product any larger
+				w.db.Exec(t, `insert into coderhook.accounts (user_id, status) select gen_random_uuid(), 'offboarded' from generate_series(1, 50)`)
+			case "deleted, but there":
+				w.db.Exec(t, `insert into auth.users (id, deleted_at) select user_id, now() from coderhook.accounts`)
+			}
+			c.advance(time.Hour)
+			w.coder.ForgetRequests()
+			r := w.reconciler()
+			gone := test.accounts - test.here
+			want := Summary{Offboarded: gone, Suspended: gone, Tokens: gone}
+			if !test.refused {
+				w.reconcile(t, r, want)
+				return
+			}
+			_, err := r.Turn(t.Context())
+			for _, part := range []string{fmt.Sprintf("of %d accounts", test.accounts), fmt.Sprintf("the users of %d are not", gone), "Nothing was touched", "coderhook reconcile --force"} {
+				if !errors.Is(err, ErrManyGone) || !strings.Contains(err.Error(), part) {
+					t.Fatalf("%q is not in: %v", part, err)
+				}
+			}
+			if calls := w.coder.Requests(); len(calls) > 0 {
+				t.Errorf("asked Coder: %v", calls)
+			}
+			if sum, err := r.Reconcile(t.Context(), true); !errors.Is(err, ErrManyGone) || sum.Offboarded != gone {
+				t.Errorf("the dry run says %s, %v", sum, err)
+			}
+			r.Force = true
+			w.reconcile(t, r, want)
+		})
+	}
+}
+
+// A person may name a token of their own much like ours.
+func TestTokensThatAreNamedMuchLikeOursStay(t *testing.T) {
+	t.Parallel()
+	w, c := conflict(t, ownAccount)
+	if _, err := w.link(t, "lovelace"); err != nil {
+		t.Fatal(err)
+	}
+	w.mintAda(t)
+	w.settled()
+	theirs := []string{"her-own", "supabase-deploy-ci", "supabase-abcdefgh234", "supabase-abcdefgh23456", "supabase-ABCDEFGH2345", "my-supabase-abcdefgh2345"}
+	for _, name := range theirs[1:] {
+		w.coder.AddToken("lovelace", name, 30*day)
+	}
+	w.coder.AddToken("lovelace", ourToken, 30*day)
+	c.advance(10 * time.Hour)
+	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
+	w.db.Exec(t, deleteAda)
+	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Tokens: 1})
+	left := w.coder.TokensOf("lovelace")
+	for _, token := range left {
+		if !slices.Contains(theirs, token.TokenName) {
+			t.Errorf("%s is left", token.TokenName)
+		}
+	}
+	if len(left) != len(theirs) {
+		t.Errorf("%d of %d are left: %+v", len(left), len(theirs), left)
+	}
+}
+
+// One account for which Coder has only errors does not keep those behind it waiting; many do.
+func TestReconcilingPassesByAFailingAccount(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		failing int
+		want    Summary
+		ends    bool
+	}{
+		"one":   {1, Summary{Accounts: 5, Failed: 1, Offboarded: 4, Suspended: 4, Tokens: 4}, false},
+		"two":   {2, Summary{Accounts: 5, Failed: 2, Offboarded: 3, Suspended: 3, Tokens: 3}, false},
+		"three": {3, Summary{Accounts: 3, Failed: 3}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, c := clocked(t, profileNew())
+			w.addAccounts(t, 5)
+			c.advance(time.Hour)
+			for i := range test.failing {
+				user, _ := w.coder.User(fmt.Sprintf("%08x", i+1))
+				w.coder.Fail(codertest.Fault{Method: "PUT", Path: "/users/" + user.ID.String() + "/status/suspend", Status: 500, Body: `{"message":"Internal error."}`})
+			}
+			sum, err := w.reconciler().Reconcile(t.Context(), false)
+			if ended := errors.Is(err, coderclient.ErrUnavailable); sum != test.want || ended != test.ends {
+				t.Errorf("got  %s, %v\nwant %s", sum, err, test.want)
+			}
+		})
 	}
 }

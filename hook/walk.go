@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"coderhook/coderclient"
@@ -144,14 +145,22 @@ func (w *walk) stale(a store.Account, k coderclient.Key) bool {
 	return k.CreatedAt.Add(handedOut + carriedFor(a)).Before(w.Now())
 }
 
-// deleteTokens deletes those of our tokens that match. Ours are known by their names.
+// ourName is that of every token we make: people may well name theirs supabase-something, too.
+var ourName = regexp.MustCompile("^" + tokenPrefix + "[a-z2-7]{12}$")
+
+// ours: made by us as its name says, or the one in the ledger, which can be an adopted one.
+func ours(a store.Account, k coderclient.Key) bool {
+	return ourName.MatchString(k.TokenName) || k.ID == a.KeyID && !a.KeyRefused
+}
+
+// deleteTokens deletes those of our tokens that match.
 func (w *walk) deleteTokens(ctx context.Context, a store.Account, match func(coderclient.Key) bool) error {
 	tokens, err := w.Coder.Tokens(ctx, a.CoderUserID)
 	if err != nil && !gone(err) {
 		return err
 	}
 	for _, token := range tokens {
-		if token.UserID != a.CoderUserID || !strings.HasPrefix(token.TokenName, tokenPrefix) || !match(token) {
+		if token.UserID != a.CoderUserID || !ours(a, token) || !match(token) {
 			continue
 		}
 		err := w.act(&w.sum.Tokens, a.UserID, "token "+token.ID+" deleted", func() error {

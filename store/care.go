@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // What is learnt of a key after it was handed out is written without a lease: each statement
@@ -105,11 +106,40 @@ const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_tim
 // Coder user is another account's, and [ErrSuperseded].
 func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
-	err := s.changing(ctx, "adopt key", adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
+	err := s.again(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			err := overwrite(ctx, tx, a.UserID, a.Key.ID, a.Key.madeAt(),
+				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
+			if err == nil { // it may be one that was replaced before
+				_, err = tx.Exec(ctx, forgetRetiredSQL, a.Key.ID)
+			}
+			return err
+		})
+	})
 	if sqlState(err) == uniqueViolation {
-		return fmt.Errorf("adopt key: %w", ErrTaken)
+		err = ErrTaken
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("adopt key: %w", explain(err))
+	}
+	return nil
+}
+
+const retireOverwrittenSQL = `
+insert into coderhook.retired_keys (key_id, user_id, coder_user_id, delete_after)
+select key_id, user_id, coder_user_id, $3::timestamptz + make_interval(secs => coalesce(token_seconds, 604800) + 600)
+  from coderhook.accounts
+ where user_id = $1 and key_id <> $2 and key_refused_at is null and coder_user_id is not null
+   for update
+    on conflict (key_id) do nothing`
+
+// overwrite runs a statement that makes another key the account's, and retires the one that was:
+// access tokens can carry it. Too late, it does neither.
+func overwrite(ctx context.Context, tx pgx.Tx, userID uuid.UUID, keyID string, now time.Time, sql string, args ...any) error {
+	if _, err := tx.Exec(ctx, retireOverwrittenSQL, userID, keyID, now); err != nil {
+		return err
+	}
+	return changeOne(ctx, tx, ErrSuperseded, sql, args...)
 }
 
 const refuseUnknownSQL = `
@@ -122,5 +152,13 @@ on conflict (user_id) do update
 // RefuseUnknownKey says that the key in the profile, which the ledger has not seen before, is
 // not to be handed out again.
 func (s *Store) RefuseUnknownKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
-	return s.changing(ctx, "refuse unknown key", refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
+	err := s.again(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			return overwrite(ctx, tx, userID, keyID, now, refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("refuse unknown key: %w", explain(err))
+	}
+	return nil
 }

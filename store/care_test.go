@@ -142,6 +142,50 @@ func TestAdopt(t *testing.T) {
 	wantErr(t, s.Adopt(ctx, store.Adoption{UserID: uuid.New(), Key: key, CoderUser: coderUser}), store.ErrTaken)
 }
 
+// The ledger's key is still in access tokens when another one is found in the profile.
+func TestAnOverwrittenKeyIsRetired(t *testing.T) {
+	t.Parallel()
+	for name, overwrite := range map[string]func(*store.Store, uuid.UUID, uuid.UUID) error{
+		"adopt": func(s *store.Store, id, coderUser uuid.UUID) error {
+			key := store.Key{ID: "bbbbbbbbbb", MadeAt: noon}
+			return s.Adopt(t.Context(), store.Adoption{UserID: id, Key: key, CoderUser: coderUser, Username: "ada"})
+		},
+		"refuse": func(s *store.Store, id, _ uuid.UUID) error {
+			return s.RefuseUnknownKey(t.Context(), id, "bbbbbbbbbb", noon, "x")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, db := t.Context(), storetest.New(t)
+			s := db.Store(t)
+			lease, coderUser := withKey(t, db, s)
+			must(t, s.Claim(ctx, lease, ttl))
+			wantErr(t, overwrite(s, lease.UserID, coderUser), store.ErrSuperseded)
+			if got := lookup(t, s, lease.UserID); !got.RetiredUntil.IsZero() {
+				t.Errorf("retired, and not overwritten: %v", got)
+			}
+			must(t, s.Release(ctx, lease))
+			for range 2 {
+				must(t, overwrite(s, lease.UserID, coderUser))
+			}
+			retired, err := s.Retired(ctx, lease.UserID)
+			must(t, err)
+			if len(retired) != 1 || retired[0].KeyID != "abcdefghij" || retired[0].CoderUserID != coderUser || !retired[0].Until.Equal(noon.Add(70*time.Minute)) {
+				t.Errorf("got %+v", retired)
+			}
+			// Found again in the profile, it must not be deleted as a replaced one.
+			must(t, s.Adopt(ctx, store.Adoption{UserID: lease.UserID, Key: newKey(), CoderUser: coderUser, Username: "ada"}))
+			retired, err = s.Retired(ctx, lease.UserID)
+			must(t, err)
+			for _, key := range retired {
+				if key.KeyID == "abcdefghij" {
+					t.Error("the key in use is still retired")
+				}
+			}
+		})
+	}
+}
+
 func TestTheLongestTokenCounts(t *testing.T) {
 	t.Parallel()
 	ctx, s, id := t.Context(), storetest.New(t).Store(t), uuid.New()

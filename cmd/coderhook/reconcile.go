@@ -8,11 +8,13 @@ import (
 
 type reconcileCmd struct {
 	DryRun bool `help:"Only say what would be done."`
+	Force  bool `help:"Also when a fifth of all users is gone at once."`
 }
 
 // Run reconciles once and prints every deed, and a summary at the end.
 func (cmd *reconcileCmd) Run(env *environment) error {
 	return withReconciler(env, func(r *hook.Reconciler) error {
+		r.Force = cmd.Force
 		prefix := ""
 		if cmd.DryRun {
 			prefix = "would be: "

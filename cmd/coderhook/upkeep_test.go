@@ -36,7 +36,7 @@ func departed(t *testing.T, db *storetest.DB, coder *codertest.Server) uuid.UUID
 	t.Helper()
 	id := uuid.MustParse("ada0ada0-1111-4222-8333-444455556666")
 	made := coder.AddUser("ada0ada0", "ada@example.com", "none")
-	key := coder.AddToken("ada0ada0", "supabase-x", time.Hour)
+	key := coder.AddToken("ada0ada0", "supabase-abcdefgh2345", time.Hour)
 	db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status, updated_at)
 		values ($1, $2, 'ada0ada0', $3, 'active', now() - interval '1 day')`, id, made.ID, key.ID)
 	return id

@@ -1,0 +1,59 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// ErrManyGone says that so many users are gone at once that it looks like the wrong database, or
+// like one that is being restored. It takes an operator to say that it is really so.
+var ErrManyGone = errors.New("too many users are gone at once")
+
+// fewGone may always be gone at once, however small the product is.
+const fewGone = 10
+
+// guard refuses a run that would off-board a fifth of the product.
+func (w *walk) guard(ctx context.Context) error {
+	living, gone := 0, 0
+	err := w.pages(ctx, func(e store.Entry, user store.AuthUser) error {
+		if e.Status == store.Offboarded {
+			return nil
+		}
+		living++
+		if !user.Exists || !user.DeletedAt.IsZero() {
+			gone++
+		}
+		return nil
+	})
+	if limit := max(fewGone, living/5); err != nil || gone <= limit {
+		return err
+	}
+	return fmt.Errorf("%w: of %d accounts that are not off-boarded yet, the users of %d are not in Supabase or are deleted there. "+
+		"Nothing was touched. Look whether DATABASE_URL is the right database and auth.users is whole; if they are really gone: coderhook reconcile --force",
+		ErrManyGone, living, gone)
+}
+
+// pages walks through the ledger page by page, and says of each entry what Supabase Auth does.
+func (w *walk) pages(ctx context.Context, do func(store.Entry, store.AuthUser) error) error {
+	for after := uuid.Nil; ; {
+		entries, err := w.Register.Page(ctx, after, pageSize)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		found, err := w.users(ctx, entries)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if err := do(entry, found[entry.UserID]); err != nil {
+				return err
+			}
+		}
+		after = entries[len(entries)-1].UserID
+	}
+}
