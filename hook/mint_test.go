@@ -270,3 +270,20 @@ func TestSameFirstGroup(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// Only a Coder that can't be reached is a reason to hand out a key that dies before the token.
+func TestShortKeyIsNotHandedOutOnConflict(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.profile = codertest.ProfileNew
+	w := newWorld(t, s)
+	w.addAda(t)
+	first := w.mint(t, ada, "ada@example.com").key(t)
+	eventually(t, "stored", func() bool { return w.stored(t, ada) == first && w.jobs() == 0 })
+	w.coder.AgeKey(w.account(t, ada).KeyID, 7*24*time.Hour-10*time.Minute)
+	w.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(10*time.Minute))
+	s.coder.Scope = "bogus"
+	if got := w.start(t, s).mint(t, ada, "ada@example.com"); got.key(t) != "" || got.keyStatus(t) != "conflict" {
+		t.Errorf("got %s", got.body)
+	}
+}
