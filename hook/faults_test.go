@@ -116,6 +116,10 @@ func TestOpenBreaker(t *testing.T) {
 	if calls := w.coder.Requests(); len(calls) > 0 {
 		t.Errorf("Coder was asked: %v", calls)
 	}
+	other := w.db.AddUser(t, "bob@example.com")
+	if w.mint(t, other, "bob@example.com"); w.account(t, other).Known {
+		t.Error("a lease was taken for work that can't be done")
+	}
 }
 
 // A mint that could not wait is not work lost: the next one finds the key.
