@@ -57,6 +57,7 @@ type Error struct {
 	Detail      string
 	Validations []Validation
 	RetryAfter  time.Duration // of a 429; 0 when the answer did not say
+	RateLimit   int           // of a 429: how many requests Coder takes within RetryAfter; 0 when it did not say
 	Err         error         // why there is no usable answer; nil when the status says it all
 
 	version string // of the Coder that answered

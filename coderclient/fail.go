@@ -30,6 +30,7 @@ func (rq call) fail(ans answer, why error, secrets ...string) *Error {
 	}
 	if ans.status == http.StatusTooManyRequests {
 		e.RetryAfter = retryAfter(ans.header.Get("Retry-After"), time.Now())
+		e.RateLimit, _ = strconv.Atoi(ans.header.Get("X-Ratelimit-Limit")) // 0 unless it is a number
 	}
 	e.scrub(secrets)
 	return e

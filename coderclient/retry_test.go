@@ -228,7 +228,7 @@ func TestRealRateLimit(t *testing.T) {
 			_, err = c.User(t.Context(), "alice")
 		}
 		e, _ := errors.AsType[*coderclient.Error](err)
-		if !errors.Is(err, coderclient.ErrRateLimited) || e.RetryAfter != time.Minute || !c.Available() {
+		if !errors.Is(err, coderclient.ErrRateLimited) || e.RetryAfter != time.Minute || e.RateLimit != 2 || !c.Available() {
 			t.Errorf("available %t: %v", c.Available(), err)
 		}
 	})

@@ -165,14 +165,14 @@ func (s *Server) Configure(change func(*Settings)) {
 }
 
 // SetProfile up- or downgrades the server. Users and keys stay; an upgrade to ProfileNew makes password users of
-// those with login type none. Settings become those of the profile, but for AppHost and RateLimit.
+// those with login type none. Settings become those of the profile, but for AppHost and the rate limit.
 func (s *Server) SetProfile(p Profile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kept := s.settings
 	s.version = generationOf(p)
 	s.settings = s.defaultSettings()
-	s.settings.AppHost, s.settings.RateLimit = kept.AppHost, kept.RateLimit
+	s.settings.AppHost, s.settings.RateLimit, s.settings.RateWindow = kept.AppHost, kept.RateLimit, kept.RateWindow
 	for _, a := range s.accounts {
 		if s.version >= v2x36 && a.loginType == "none" && !a.system {
 			a.loginType = "password"

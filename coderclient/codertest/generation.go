@@ -32,7 +32,8 @@ func generationOf(p Profile) generation {
 // Settings are what an operator of Coder configures.
 type Settings struct {
 	AppHost               string        // wildcard host of apps, "" for none
-	RateLimit             int           // requests per minute, caller and path; 0: off
+	RateLimit             int           // requests per window, caller and path; 0: off
+	RateWindow            time.Duration // whole seconds; a minute in every real Coder
 	MaxTokenLifetime      time.Duration //
 	MaxOwnerTokenLifetime time.Duration // where the user has role owner; 0: as others
 	DefaultTokenLifetime  time.Duration // for a lifetime of 0
@@ -46,6 +47,7 @@ const day = 24 * time.Hour
 func (s *Server) defaultSettings() Settings {
 	set := Settings{
 		AppHost:              "*.apps.localhost",
+		RateWindow:           time.Minute,
 		MaxTokenLifetime:     876600 * time.Hour,
 		DefaultTokenLifetime: 30 * day,
 		SlidingExpiry:        s.version <= v2x31,

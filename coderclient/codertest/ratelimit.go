@@ -14,9 +14,9 @@ import (
 
 const bypassHeader = "X-Coder-Bypass-Ratelimit"
 
-// bucket counts the requests of this minute and of the one before.
+// bucket counts the requests of this window and of the one before.
 type bucket struct {
-	minute        time.Time
+	start         time.Time // of this window
 	now, previous int
 }
 
@@ -35,9 +35,9 @@ func (e *exchange) limited(next func() reply) reply {
 	limit, b := e.limit(), e.bucket(who+" "+e.limitPath())
 	header := http.Header{
 		"X-Ratelimit-Limit": {strconv.Itoa(limit)},
-		"X-Ratelimit-Reset": {strconv.FormatInt(b.minute.Add(time.Minute).Unix(), 10)},
+		"X-Ratelimit-Reset": {strconv.FormatInt(b.start.Add(e.settings.RateWindow).Unix(), 10)},
 	}
-	rep, left := tooMany(limit), limit-b.weight(e.time())
+	rep, left := tooMany(limit, e.settings.RateWindow), limit-b.weight(e.time(), e.settings.RateWindow)
 	if left > 0 {
 		b.now++
 		left--
@@ -63,10 +63,10 @@ func (e *exchange) limit() int {
 	return e.settings.RateLimit
 }
 
-func tooMany(limit int) reply {
+func tooMany(limit int, window time.Duration) reply {
 	rep := refusal(http.StatusTooManyRequests,
-		fmt.Sprintf("You've been rate limited for sending more than %d requests in 1m0s.", limit), "")
-	rep.header.Set("Retry-After", "60")
+		fmt.Sprintf("You've been rate limited for sending more than %d requests in %s.", limit, window), "")
+	rep.header.Set("Retry-After", strconv.Itoa(int(window.Seconds())))
 	return rep
 }
 
@@ -101,23 +101,23 @@ func (e *exchange) limitPath() string {
 }
 
 func (e *exchange) bucket(name string) *bucket {
-	minute := e.time().Truncate(time.Minute)
+	start := e.time().Truncate(e.settings.RateWindow)
 	b := e.limits[name]
 	switch {
 	case b == nil:
-		b = &bucket{minute: minute}
+		b = &bucket{start: start}
 		e.limits[name] = b
-	case b.minute.Equal(minute):
-	case b.minute.Add(time.Minute).Equal(minute):
-		*b = bucket{minute: minute, previous: b.now}
+	case b.start.Equal(start):
+	case b.start.Add(e.settings.RateWindow).Equal(start):
+		*b = bucket{start: start, previous: b.now}
 	default:
-		*b = bucket{minute: minute}
+		*b = bucket{start: start}
 	}
 	return b
 }
 
-// weight slides: what is left of the minute weighs the requests of the one before.
-func (b *bucket) weight(now time.Time) int {
-	rest := time.Minute - now.Sub(b.minute)
-	return b.now + int(float64(b.previous)*rest.Minutes())
+// weight slides: what is left of the window weighs the requests of the one before.
+func (b *bucket) weight(now time.Time, window time.Duration) int {
+	rest := window - now.Sub(b.start)
+	return b.now + int(float64(b.previous)*rest.Seconds()/window.Seconds())
 }
