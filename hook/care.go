@@ -104,16 +104,12 @@ func (p *Provisioner) renew(r request) {
 		return
 	}
 	select {
-	case p.renewals <- struct{}{}:
+	case p.background <- struct{}{}:
 	default:
 		return // there will be another mint
 	}
-	j, isNew, err := p.join(p.base, r)
-	if !isNew { // somebody is at it, or we are stopping
-		<-p.renewals
-	}
-	if err == nil {
-		j.release() // the answer is out
+	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
+		<-p.background
 	}
 }
 

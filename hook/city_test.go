@@ -120,6 +120,7 @@ func (c *city) boot(t settler) {
 	c.life, c.client, c.keeper.Coder = new(life), client, client
 	o := patient().options
 	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, 7*day
+	o.Backlog = 0 // its time is the real one
 	ledger := mortalLedger{c.store, c.life}
 	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
 	c.life.end = provisioner.cancel

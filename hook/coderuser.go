@@ -134,8 +134,13 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 	}
 	email := strings.ToLower(j.email)
 	for _, name := range usernames(j.user) {
+		if err := p.pace.wait(ctx); err != nil {
+			return coderUser{}, err
+		}
+		asked := time.Now()
 		user, err := p.Coder.CreateUser(ctx, coderclient.NewUser{Email: email, Username: name, Organization: org})
 		if err == nil {
+			p.pace.accepted(asked)
 			return coderUser{User: user, created: true}, nil
 		}
 		if !errors.Is(err, coderclient.ErrExists) {
@@ -178,6 +183,11 @@ func (p *Provisioner) createFailed(err error) error {
 		p.org.forget() // it was deleted, or Coder was installed anew: the next mint asks again
 	} else if errors.Is(err, coderclient.ErrRefused) {
 		return fmt.Errorf("%w: create Coder user: %w", errConflict, err)
+	}
+	if answered && errors.Is(err, coderclient.ErrRateLimited) {
+		if rest := p.pace.limited(answer); rest > 0 {
+			p.Log.Warn().Err(err).Dur("rest_ms", rest).Msg("Coder limits how many users are made at a time: the others are made in the background")
+		}
 	}
 	return fmt.Errorf("create Coder user: %w", err)
 }

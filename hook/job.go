@@ -22,7 +22,12 @@ type request struct {
 	until time.Time     // when the token expires
 	known store.Account // as it was looked up
 	renew bool          // the key is good, but it is time for another
+	tries int           // in the background, after the mint that asked got no key
+	since time.Time     // when that was
 }
+
+// unattended: no mint waits for it.
+func (r request) unattended() bool { return r.renew || r.tries > 0 }
 
 // job is the work for one user in this process; every mint of that user waits for the same one.
 type job struct {
@@ -32,9 +37,11 @@ type job struct {
 	lease    store.Lease
 	done     chan struct{} // closed when key or err is set
 	key      string
-	reason   string // where the key comes from, for the mint that began the job
+	expires  time.Time // of the key; zero when nobody knows
+	reason   string    // where the key comes from, for the mint that began the job
 	err      error
 	finished bool // used only by the job's own goroutine
+	awaited  bool // by a mint; the Provisioner's mu guards it
 	once     sync.Once
 	answered chan struct{} // closed when an answer to a mint that waited has been sent
 }
@@ -73,19 +80,33 @@ func (p *Provisioner) work(j *job) {
 	j.reason = reasonFound // by acquire, if that is all
 	key, err := p.acquire(j)
 	if err != nil || key != "" {
-		j.finish(key, err)
+		j.expires = j.known.KeyExpiresAt
+		p.finish(j, key, err)
 		return
 	}
 	ctx, stop := p.holdLease(j.base, j.lease)
 	release = stop
 	made, err := p.makeKey(ctx, j)
-	j.reason = made.reason()
-	j.finish(made.key.Secret, err)
+	j.reason, j.expires = made.reason(), made.key.ExpiresAt
+	p.finish(j, made.key.Secret, err)
 	if err != nil {
 		p.fail(ctx, j, err)
 		return
 	}
 	p.persist(ctx, j, made)
+}
+
+// finish gives the result to the mints that wait. Without any there is no answer to be waited for.
+func (p *Provisioner) finish(j *job, key string, err error) {
+	if err != nil {
+		p.later(j.request, err)
+	}
+	p.mu.Lock()
+	if !j.awaited {
+		j.release()
+	}
+	p.mu.Unlock()
+	j.finish(key, err)
 }
 
 // leave ends a job, however it ended. A panic must not take the server down, nor leave anybody waiting.
@@ -94,8 +115,8 @@ func (p *Provisioner) leave(j *job) {
 		p.Log.Error().Stringer("user_id", j.user).Interface("panic", fault).Bytes("stack", debug.Stack()).Msg("provisioning panicked")
 		j.finish("", errors.New("provision: internal error"))
 	}
-	if j.renew {
-		<-p.renewals
+	if j.unattended() {
+		<-p.background
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,6 +131,11 @@ func (p *Provisioner) acquire(j *job) (key string, err error) {
 	defer p.Metrics.waiting.Dec()
 	ctx, cancel := context.WithTimeout(j.base, p.Timeout)
 	defer cancel()
+	if j.tries > 0 {
+		if err := p.stillWanted(ctx, j.request); err != nil {
+			return "", err
+		}
+	}
 	for {
 		if !j.known.Leased {
 			key, held, err := p.claim(ctx, j)
@@ -136,6 +162,9 @@ func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool,
 			p.freeSlot()
 		}
 	}()
+	if err := p.refuse(j.request); err != nil { // since the mint asked
+		return "", false, err
+	}
 	switch err := p.Ledger.Claim(ctx, j.lease, p.LeaseTTL); {
 	case errors.Is(err, store.ErrLeased):
 		return "", false, nil

@@ -20,6 +20,7 @@ type Metrics struct {
 	stageTime  *prometheus.HistogramVec
 	inFlight   prometheus.Gauge
 	waiting    prometheus.Gauge
+	backlog    prometheus.Gauge
 	unstored   prometheus.Gauge
 	stored     *prometheus.CounterVec
 	keysMade   *prometheus.CounterVec
@@ -57,6 +58,7 @@ func NewMetrics() *Metrics {
 		stageTime:  times("coderhook_stage_duration_seconds", "Time of a mint's stages: lookup, provision.", "stage"),
 		inFlight:   gauge("coderhook_provisioning_in_flight", "Users whose Coder user or key is being made."),
 		waiting:    gauge("coderhook_provisioning_waiting", "Users who wait for a slot or for another replica's lease."),
+		backlog:    gauge("coderhook_provisioning_backlog", "Users who got no key and are tried again in the background."),
 		unstored:   gauge("coderhook_pending_writes", "Keys that are handed out and not stored yet."),
 		stored:     counters("coderhook_writes_total", "Keys by what became of storing them.", "result"),
 		keysMade:   counters("coderhook_keys_made_total", "Coder tokens made for users: their first, the renewal of one that is alive, the replacement of one that is not.", "reason"),

@@ -63,14 +63,20 @@ type Provisioner struct {
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
 	tended   map[uuid.UUID]bool // whose key is being looked after
+	backlog  backlog
 	stopping bool
-	running  sync.WaitGroup
-	slots    chan struct{}
-	care     chan struct{}   // slots of what nobody waits for
-	renewals chan struct{}   // of the slots, those that renewals ahead may take
-	base     context.Context // of the work that outlives the request that asked for it
-	cancel   context.CancelFunc
-	org      organizationCache
+
+	running    sync.WaitGroup // jobs, and looking after keys
+	working    sync.WaitGroup // off the backlog
+	slots      chan struct{}
+	care       chan struct{}   // slots of looking after keys
+	background chan struct{}   // of the slots, those that jobs which nobody waits for may take
+	base       context.Context // of the work that outlives the request that asked for it
+	cancel     context.CancelFunc
+	ending     context.Context // ends when the server begins to stop
+	end        context.CancelFunc
+	org        organizationCache
+	pace       pace
 }
 
 // Options are the times and limits of provisioning. DefaultOptions has those of production.
@@ -87,6 +93,7 @@ type Options struct {
 	LockPatience    time.Duration // how long a locked or unreachable profile is tried again
 	RenewBefore     time.Duration // a key's end, from when on it is renewed; 0: a third of its lifetime
 	CheckInterval   time.Duration // at most once per which a user's key is tried in Coder
+	Backlog         int           // how many users who got no key are tried again in the background; 0: none
 	ConfirmAfter    time.Duration // when a key that Coder did not take is tried again, before it is thrown away
 	Now             func() time.Time
 }
@@ -103,6 +110,7 @@ func DefaultOptions() Options {
 		PersistPatience: 30 * time.Second,
 		LockPatience:    5 * time.Minute,
 		CheckInterval:   10 * time.Minute,
+		Backlog:         10_000,
 		ConfirmAfter:    time.Second,
 		Now:             time.Now,
 	}
@@ -111,14 +119,16 @@ func DefaultOptions() Options {
 // NewProvisioner returns a Provisioner that is ready to work; Stop ends it.
 func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *Provisioner {
 	base, cancel := context.WithCancel(context.Background())
+	ending, end := context.WithCancel(base)
 	return &Provisioner{
 		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
-		jobs:     make(map[uuid.UUID]*job),
-		tended:   make(map[uuid.UUID]bool),
-		slots:    make(chan struct{}, o.Concurrency),
-		care:     make(chan struct{}, o.Concurrency),
-		renewals: make(chan struct{}, max(1, o.Concurrency/2)),
-		base:     base, cancel: cancel,
+		jobs:       make(map[uuid.UUID]*job),
+		tended:     make(map[uuid.UUID]bool),
+		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
+		slots:      make(chan struct{}, o.Concurrency),
+		care:       make(chan struct{}, o.Concurrency),
+		background: make(chan struct{}, max(1, o.Concurrency/2)),
+		base:       base, cancel: cancel, ending: ending, end: end,
 	}
 }
 
@@ -127,7 +137,7 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *
 // written to the profile only then, as the sign-in's own transaction may hold that row locked.
 func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	if err := p.refuse(r); err != nil {
-		return resolution{err: err, answered: func() {}}
+		return resolution{err: err, answered: func() { p.later(r, err) }}
 	}
 	j, ours, err := p.join(ctx, r)
 	if err != nil {
@@ -136,6 +146,9 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	made := !j.isDone()
 	select {
 	case <-j.done:
+		if j.err == nil && !j.expires.IsZero() && j.expires.Before(r.until) { // the job was for an older token
+			return resolution{err: errPending, answered: func() { j.release(); p.later(r, errPending) }}
+		}
 		found := resolution{key: j.key, made: made, reason: reasonFound, err: j.err, answered: j.release}
 		if ours { // one key that many wait for is made once
 			found.reason = j.reason
@@ -163,6 +176,7 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if j, ok := p.jobs[r.user]; ok {
+		j.awaited = j.awaited || !r.unattended()
 		return j, false, nil
 	}
 	if p.stopping {
@@ -170,7 +184,7 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 	}
 	j := &job{
 		request: r, trace: trace.SpanContextFromContext(ctx),
-		done: make(chan struct{}), answered: make(chan struct{}),
+		done: make(chan struct{}), answered: make(chan struct{}), awaited: !r.unattended(),
 		lease: store.Lease{UserID: r.user, Owner: p.Instance + "/" + uuid.NewString()[:8]},
 	}
 	p.jobs[r.user] = j
@@ -182,9 +196,13 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 func (p *Provisioner) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	p.stopping = true
+	if waiting := len(p.backlog.byDue); waiting > 0 {
+		p.Log.Info().Int("backlog", waiting).Msg("users still wait for a key: their next mint makes it")
+	}
 	p.mu.Unlock()
+	p.end()
 	ended := make(chan struct{})
-	go func() { p.running.Wait(); close(ended) }()
+	go func() { p.working.Wait(); p.running.Wait(); close(ended) }()
 	defer p.cancel()
 	select {
 	case <-ended:

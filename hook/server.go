@@ -3,7 +3,8 @@
 // A request goes through token.go from top to bottom: verify (verify.go), parse (event.go),
 // decide (policy.go), look up and judge the key (key.go), provision where there is none
 // (provision.go, coderuser.go, mint.go), answer (splice.go), and only then persist (persist.go)
-// and look after the key (care.go, adopt.go, retire.go).
+// and look after the key (care.go, adopt.go, retire.go). What failed for a reason that passes is
+// tried again (backlog.go), within Coder's rate limit (pace.go).
 //
 // Apart from requests, reconcile.go compares ledger, Supabase and Coder (walk.go, offboard.go,
 // link.go), and ownerkeeper.go keeps the owner's token alive.

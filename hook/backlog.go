@@ -1,0 +1,159 @@
+package hook
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coderhook/coderclient"
+
+	"github.com/google/uuid"
+)
+
+// Who is in the backlog is tried again after a second, and then ever more rarely.
+const (
+	shortestDelay = time.Second
+	longestDelay  = time.Minute
+)
+
+// errGone: the user left while there was no key for them.
+var errGone = errors.New("the user is gone or banned, or the token has expired")
+
+// backlog is who was answered without a key for a reason that passes: Coder is down, limits us,
+// or took too long. They are tried again in the background, so that the next mint finds a key
+// and need not wait for one. It is in memory only: what a crash loses begins anew at that mint.
+type backlog struct {
+	byDue  entries
+	byUser map[uuid.UUID]*entry
+	worked bool // somebody is at it
+}
+
+// entry is one user's request.
+type entry struct {
+	request
+	due time.Time
+}
+
+// entries is a heap: what is due first comes first.
+type entries []*entry
+
+func (e entries) Len() int           { return len(e) }
+func (e entries) Less(i, j int) bool { return e[i].due.Before(e[j].due) }
+func (e entries) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+func (e *entries) Push(x any)        { *e = append(*e, x.(*entry)) }
+func (e *entries) Pop() any {
+	last := len(*e) - 1
+	x := (*e)[last]
+	(*e)[last], *e = nil, (*e)[:last]
+	return x
+}
+
+// later puts a request that failed into the backlog, if another try can help. A renewal is tried
+// again by the next mint, which has a key until then.
+func (p *Provisioner) later(r request, why error) {
+	if r.renew || errors.Is(why, errConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
+		return
+	}
+	delay := min(shortestDelay<<min(r.tries, 6), longestDelay)
+	// While Coder makes no users at all, workOff waits for that to end.
+	if refused, ok := errors.AsType[*coderclient.Error](why); ok && p.pace.rest() == 0 {
+		delay = max(delay, min(refused.RetryAfter, longestRest))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping || p.Backlog == 0 {
+		return
+	}
+	if known, ok := p.backlog.byUser[r.user]; ok {
+		known.email, known.until = r.email, r.until
+		return
+	}
+	if len(p.backlog.byDue) >= p.Backlog {
+		p.Log.Warn().Stringer("user_id", r.user).Int("backlog", p.Backlog).Msg("too many users wait for a key: this one's is made at the next mint")
+		return
+	}
+	r.tries, r.since = r.tries+1, cmp.Or(r.since, p.Now())
+	e := &entry{r, time.Now().Add(delay)}
+	p.backlog.byUser[r.user] = e
+	heap.Push(&p.backlog.byDue, e)
+	p.Metrics.backlog.Inc()
+	if !p.backlog.worked {
+		p.backlog.worked = true
+		p.working.Go(p.workOff)
+	}
+}
+
+// workOff tries all again until the backlog is empty or the server stops.
+func (p *Provisioner) workOff() {
+	for {
+		r, wait, ok := p.nextLate()
+		if !ok {
+			return
+		}
+		// No longer than a second, as something may have come that is due before.
+		if wait > 0 && sleep(p.ending, min(wait, time.Second)) != nil {
+			return
+		}
+		if wait == 0 && !p.tryAgain(r) {
+			return
+		}
+	}
+}
+
+// nextLate takes out what is due, or tells how long nothing will be. It is false when there is
+// nothing left.
+func (p *Provisioner) nextLate() (_ request, wait time.Duration, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b := &p.backlog
+	if len(b.byDue) == 0 || p.stopping {
+		b.worked = false
+		p.pace.forget()
+		return request{}, 0, false
+	}
+	if wait = max(p.pace.rest(), time.Until(b.byDue[0].due)); wait > 0 {
+		return request{}, wait, true
+	}
+	if !p.Coder.Available() {
+		return request{}, shortestDelay, true
+	}
+	e := heap.Pop(&b.byDue).(*entry)
+	delete(b.byUser, e.user)
+	p.Metrics.backlog.Dec()
+	return e.request, 0, true
+}
+
+// tryAgain begins a job, once there is room for one. It is false when the server stops.
+func (p *Provisioner) tryAgain(r request) bool {
+	select {
+	case p.background <- struct{}{}:
+	case <-p.ending.Done():
+		return false
+	}
+	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
+		<-p.background
+	}
+	return true
+}
+
+// stillWanted looks whether a user who has waited is still to have a key: nobody may get an
+// account in Coder who was banned meanwhile. A sign-up that is not committed can't be seen yet.
+func (p *Provisioner) stillWanted(ctx context.Context, r request) error {
+	now := p.Now()
+	if r.until.Before(now) {
+		return errGone
+	}
+	found, err := p.Ledger.AuthUsers(ctx, []uuid.UUID{r.user})
+	if err != nil {
+		return fmt.Errorf("provision: %w", err)
+	}
+	for _, user := range found {
+		if user.Exists && !living(user, now) || !user.Exists && now.Sub(r.since) > p.PersistPatience {
+			return errGone
+		}
+	}
+	return nil
+}

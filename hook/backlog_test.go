@@ -1,0 +1,268 @@
+package hook
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"coderhook/coderclient/codertest"
+	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
+)
+
+// burst is many first sign-ins at the same time.
+type burst struct {
+	users  []uuid.UUID
+	mu     sync.Mutex
+	faults []string
+}
+
+func (b *burst) email(n int) string { return fmt.Sprintf("user%d@example.com", n) }
+
+// signIn has all users sign in, 64 at a time, at the replicas in turn.
+func (b *burst) signIn(t *testing.T, w *world, replicas ...*replica) {
+	t.Helper()
+	next := make(chan int)
+	var minting sync.WaitGroup
+	for range 64 {
+		minting.Go(func() {
+			for n := range next {
+				got := replicas[n%len(replicas)].mint(t, b.users[n], b.email(n))
+				if got.status != http.StatusOK || got.took > 5*time.Second {
+					b.mu.Lock()
+					b.faults = append(b.faults, fmt.Sprintf("%s: %d after %s", b.email(n), got.status, got.took))
+					b.mu.Unlock()
+				}
+			}
+		})
+	}
+	for n := range b.users {
+		next <- n
+	}
+	close(next)
+	minting.Wait()
+	if len(b.faults) > 0 {
+		t.Errorf("%d sign-ins of %d: %s", len(b.faults), len(b.users), strings.Join(b.faults, "; "))
+	}
+}
+
+func newBurst(t *testing.T, w *world, users int) *burst {
+	t.Helper()
+	b := &burst{}
+	for n := range users {
+		b.users = append(b.users, w.db.AddUser(t, b.email(n)))
+	}
+	return b
+}
+
+// wantKeys waits until everybody has a key, and checks that nobody has two or another account.
+func (b *burst) wantKeys(t *testing.T, w *world, patience time.Duration) {
+	t.Helper()
+	began := time.Now()
+	for missing := -1; missing != 0; {
+		missing = count(t, w, `select count(*) from auth.users u left join public.profiles p using (id) where p.api_key is null`)
+		if time.Since(began) > patience {
+			t.Fatalf("%d users without a key after %s", missing, patience)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	t.Logf("everybody has a key after %s", time.Since(began).Round(time.Millisecond))
+	if users := w.coder.Users(); len(users) != len(b.users) {
+		t.Errorf("Coder has %d users, want %d", len(users), len(b.users))
+	}
+	for _, user := range w.coder.Users() {
+		if keys := w.coder.TokensOf(user.Username); len(keys) != 1 {
+			t.Errorf("%s has %d tokens, want 1", user.Username, len(keys))
+		}
+	}
+}
+
+func count(t *testing.T, w *world, sql string) int {
+	t.Helper()
+	return storetest.QueryAll[int](t, w.db, sql)[0]
+}
+
+var burstWindow = flag.Duration("burst.window", 2*time.Second, "window of Coder's rate limit in TestBurst; the real one is 1m")
+
+// Coder takes 512 new users a minute. In a burst of 2,000 first sign-ins none fails or waits long,
+// and all have a key as soon as the limit lets Coder make it: the first 512 at once, after a
+// window's rest the others at nine tenths of the limit.
+func TestBurst(t *testing.T) {
+	for name, replicas := range map[string]int{"one server": 1, "four replicas": 4} {
+		t.Run(name, func(t *testing.T) {
+			users, limit := 2000, 512
+			if testing.Short() {
+				users, limit = 400, 100
+			}
+			s := patient()
+			w := newWorld(t, s)
+			all := []*replica{w.replica}
+			for len(all) < replicas {
+				all = append(all, w.start(t, s))
+			}
+			b := newBurst(t, w, users)
+			w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = limit, *burstWindow })
+			b.signIn(t, w, all...)
+			dictated := time.Duration((1 + float64(users-limit)/(paceShare*float64(limit))) * float64(*burstWindow))
+			t.Logf("the limit dictates %s", dictated)
+			// Replicas do not know of each other, and rest some more until their paces add up to the limit.
+			b.wantKeys(t, w, time.Duration(replicas)*dictated+30*time.Second)
+			t.Logf("%d requests for %d users", posted(w, "/users"), users)
+		})
+	}
+}
+
+func posted(w *world, path string) (n int) {
+	for _, r := range w.coder.Requests() {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, path) {
+			n++
+		}
+	}
+	return n
+}
+
+// Who signed in while Coder was down has a key soon after it is back, without another mint.
+func TestBacklogIsWorkedOffWhenCoderIsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, impatient())
+	b := newBurst(t, w, 20)
+	back := w.coder.Fail(codertest.Fault{Reset: true})
+	b.signIn(t, w, w.replica)
+	if got := w.mint(t, b.users[0], b.email(0)); got.keyStatus(t) != "unavailable" {
+		t.Errorf("got %s", got.body)
+	}
+	back()
+	eventually(t, "Coder is back", func() bool { return w.client.Probe(t.Context()) == nil })
+	b.wantKeys(t, w, 15*time.Second)
+	if left := w.late(); left != 0 {
+		t.Errorf("%d are still in the backlog", left)
+	}
+}
+
+// idle: nobody is at the backlog.
+func (r *replica) idle() bool {
+	r.Provisioner.mu.Lock()
+	defer r.Provisioner.mu.Unlock()
+	return !r.Provisioner.backlog.worked
+}
+
+func (r *replica) late() int {
+	r.Provisioner.mu.Lock()
+	defer r.Provisioner.mu.Unlock()
+	return len(r.Provisioner.backlog.byDue)
+}
+
+// One failure is tried again after a second, not at once and not for ever.
+func TestBacklogTriesAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	b := newBurst(t, w, 1)
+	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", Status: 500, Times: 2})
+	b.signIn(t, w, w.replica)
+	b.wantKeys(t, w, 15*time.Second)
+	if tries := posted(w, "/tokens"); tries != 3 {
+		t.Errorf("%d tries, want 3", tries)
+	}
+}
+
+// Nobody gets an account who was banned or left while they waited, or whose token has ended.
+func TestBacklogForgetsWhoLeft(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*testing.T, *world, uuid.UUID){
+		"banned": func(t *testing.T, w *world, u uuid.UUID) {
+			w.db.Exec(t, `update auth.users set banned_until = now() + interval '1 hour' where id = $1`, u)
+		},
+		"deleted": func(t *testing.T, w *world, u uuid.UUID) { w.db.Exec(t, `delete from auth.users where id = $1`, u) },
+		"expired": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := patient()
+			s.options.PersistPatience = 0
+			w, clock := clocked(t, s)
+			user := w.db.AddUser(t, "ada@example.com")
+			back := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 500})
+			w.mint(t, user, "ada@example.com")
+			eventually(t, "it has failed", func() bool { return w.late() == 1 })
+			if leave == nil {
+				clock.advance(2 * time.Hour)
+			} else {
+				leave(t, w, user)
+			}
+			back()
+			eventually(t, "it was tried again", func() bool { return w.idle() && w.jobs() == 0 })
+			if users := w.coder.Users(); len(users) != 0 {
+				t.Errorf("Coder has %+v", users)
+			}
+		})
+	}
+}
+
+// A sign-up that is not committed after a second is no user who left.
+func TestBacklogWaitsForTheSignUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := uuid.New()
+	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 500, Times: 1})
+	w.mint(t, user, "ada@example.com")
+	eventually(t, "it was tried again", func() bool { return len(w.coder.Users()) == 1 })
+	w.db.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, user)
+	eventually(t, "the key is stored", func() bool { return w.stored(t, user) != "" })
+}
+
+// The server stops at once, whoever waits.
+func TestBacklogEndsWithTheServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	b := newBurst(t, w, 5)
+	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit = 1 })
+	b.signIn(t, w, w.replica)
+	eventually(t, "four wait", func() bool { return w.late() == 4 })
+	if err := w.Provisioner.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The backlog is bounded: who finds no place is served at their next mint.
+func TestBacklogIsFull(t *testing.T) {
+	t.Parallel()
+	s := impatient()
+	s.options.Backlog = 2
+	w := newWorld(t, s)
+	b := newBurst(t, w, 5)
+	back := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 500})
+	b.signIn(t, w, w.replica)
+	eventually(t, "all have failed", func() bool { return w.jobs() == 0 })
+	if late := w.late(); late != 2 {
+		t.Errorf("%d in the backlog, want 2", late)
+	}
+	back()
+	eventually(t, "Coder is back", func() bool { return w.client.Probe(t.Context()) == nil })
+	b.signIn(t, w, w.replica)
+	b.wantKeys(t, w, 15*time.Second)
+}
+
+// A mint that finds a job for an older token does not get its key if that dies before its own.
+func TestJobForAnOlderToken(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	w := newWorld(t, s)
+	user := w.db.AddUser(t, "ada@example.com")
+	w.coder.Configure(func(set *codertest.Settings) { set.DefaultTokenLifetime = 90 * time.Minute })
+	slow := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Delay: 300 * time.Millisecond})
+	defer slow()
+	var first sync.WaitGroup
+	first.Go(func() { w.mint(t, user, "ada@example.com") })
+	eventually(t, "the job has begun", func() bool { return w.jobs() == 1 })
+	claims := claimsOf(user, "ada@example.com")
+	claims["exp"] = time.Now().Add(2 * time.Hour).Unix()
+	if got := w.mintClaims(t, user, claims); got.key(t) != "" {
+		t.Errorf("the token lives longer than its key: %s", got.body)
+	}
+	first.Wait()
+}

@@ -1,0 +1,98 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"coderhook/coderclient"
+)
+
+// refusalOfCoder is what every Coder with the default settings says.
+var refusalOfCoder = coderclient.Error{Status: 429, RetryAfter: time.Minute, RateLimit: 512}
+
+// in counts the users that could be made in d by somebody who asks all the time.
+func (p *pace) in(d time.Duration) (n int) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	for ctx.Err() == nil {
+		if p.wait(ctx) == nil {
+			n++
+		} else {
+			time.Sleep(10 * time.Millisecond) // in the bubble's time
+		}
+	}
+	return n
+}
+
+func TestPaceRestsAndProbes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p pace
+		before := time.Now()
+		time.Sleep(time.Millisecond)
+		if rest := p.limited(&refusalOfCoder); rest != time.Minute {
+			t.Errorf("rests %s, want what Coder said", rest)
+		}
+		if p.limited(&refusalOfCoder) != 0 {
+			t.Error("what was under way is counted as another refusal")
+		}
+		p.accepted(before)
+		err := p.wait(t.Context())
+		if refused, ok := errors.AsType[*coderclient.Error](err); !ok || refused.RetryAfter != time.Minute {
+			t.Errorf("an answer from before the refusal ends it: %v", err)
+		}
+		if n := p.in(30 * time.Second); n < 29 || n > 30 {
+			t.Errorf("%d probes in half a minute, want one a second", n)
+		}
+		p.accepted(time.Now())
+		if p.rest() != 0 || p.wait(t.Context()) != nil {
+			t.Error("a probe that succeeded does not end the rest")
+		}
+	})
+}
+
+func TestPaceStaysBelowTheLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p pace
+		p.limited(&refusalOfCoder)
+		time.Sleep(time.Minute)
+		if n := p.in(time.Minute); n < 455 || n > 461 {
+			t.Errorf("%d users in a minute, want nine tenths of 512", n)
+		}
+		p.limited(&refusalOfCoder)
+		time.Sleep(time.Minute)
+		if n := p.in(time.Minute); n < 225 || n > 231 {
+			t.Errorf("%d users in a minute, want half of it", n)
+		}
+		grown := p.in(20*time.Minute) / 20
+		if n := p.in(time.Minute); n <= 231 || n < grown || n > 461 {
+			t.Errorf("%d users in a minute after %d, want the pace to grow up to the limit", n, grown)
+		}
+		for range 10 {
+			p.limited(&refusalOfCoder)
+			time.Sleep(time.Minute)
+		}
+		if n := p.in(time.Minute); n < 28 || n > 30 {
+			t.Errorf("%d users in a minute, want the slowest pace", n)
+		}
+		p.forget()
+		if err := p.wait(t.Context()); err != nil || p.current() != nil {
+			t.Errorf("the pace outlives the backlog: %v", err)
+		}
+	})
+}
+
+// Coder's word counts within bounds: a proxy can say anything, or nothing.
+func TestPaceBoundsTheRest(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[time.Duration]time.Duration{0: time.Second, 40 * time.Second: 40 * time.Second, 24 * time.Hour: 5 * time.Minute} {
+		var p pace
+		if rest := p.limited(&coderclient.Error{Status: 429, RetryAfter: said, RateLimit: -1}); rest != want || p.limiter.Limit() <= 0 {
+			t.Errorf("Retry-After %s: rests %s, want %s, and goes on with %v", said, rest, want, p.limiter.Limit())
+		}
+	}
+}
