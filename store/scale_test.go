@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"coderhook/store"
+	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
+)
+
+// settle fills the database with users who have had a key for a while, and whose key was renewed.
+func settle(tb testing.TB, db *storetest.DB, n int) []uuid.UUID {
+	tb.Helper()
+	db.Exec(tb, `insert into auth.users (id, email) select gen_random_uuid(), 'user' || i || '@example.com' from generate_series(1, $1) i`, n)
+	db.Exec(tb, `insert into public.profiles (id, api_key) select id, left(md5(id::text), 10) || '-' || left(md5(email), 22) from auth.users
+		on conflict (id) do update set api_key = excluded.api_key`)
+	db.Exec(tb, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status, key_id, key_expires_at, key_lifetime_seconds, key_checked_at)
+		select id, gen_random_uuid(), left(id::text, 8), 'active', left(api_key, 10), now() + interval '5 days', 604800, now() from public.profiles`)
+	db.Exec(tb, `insert into coderhook.retired_keys (key_id, user_id, coder_user_id, delete_after)
+		select reverse(key_id), user_id, coder_user_id, now() + interval '1 hour' from coderhook.accounts`)
+	db.Exec(tb, `analyze`)
+	return storetest.QueryAll[uuid.UUID](tb, db, `select user_id from coderhook.accounts`)
+}
+
+// A look-up finds its rows by indexes alone, however many users there are.
+func TestLookupReadsNoTableThrough(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	users := settle(t, db, 10_000)
+	for _, params := range []string{"", "&pgbouncer=true"} {
+		s := storetest.Open(t, store.Config{URL: db.RoleURL("coderhook") + params})
+		for _, user := range users[:100] {
+			if got := lookup(t, s, user); got.APIKey == "" || got.KeyID == "" || got.RetiredUntil.IsZero() {
+				t.Fatalf("got %v", got)
+			}
+		}
+		s.Close() // its counters are written then
+	}
+	eventually(t, func() bool {
+		return storetest.QueryAll[int](t, db, `select idx_scan::int from pg_stat_user_tables where relname = 'accounts'`)[0] >= 200
+	})
+	// Filling the tables reads them through some times, too, and that may be counted as late.
+	for _, table := range []string{"accounts", "profiles", "retired_keys"} {
+		if read := storetest.QueryAll[int](t, db, `select seq_tup_read::int from pg_stat_user_tables where relname = $1`, table)[0]; read > 100*10_000 {
+			t.Errorf("%d rows of %s were read in 200 look-ups without an index", read, table)
+		}
+	}
+}
+
+// BenchmarkLedger looks users up at random, and counts all, in ledgers of different sizes.
+func BenchmarkLedger(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		db := storetest.New(b)
+		users := settle(b, db, n)
+		s := storetest.Open(b, store.Config{URL: db.RoleURL("coderhook")})
+		b.Run("lookup/rows="+strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				lookup(b, s, users[rand.IntN(n)])
+			}
+		})
+		b.Run("census/rows="+strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.Census(b.Context(), time.Now()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
