@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/store"
 
 	"github.com/google/uuid"
 )
@@ -16,7 +17,7 @@ import (
 // Who is in the backlog is tried again after a second, and then ever more rarely.
 const (
 	shortestDelay = time.Second
-	longestDelay  = time.Minute
+	longestDelay  = 5 * time.Minute
 )
 
 // errGone: the user left while there was no key for them.
@@ -57,7 +58,7 @@ func (p *Provisioner) later(r request, why error) {
 	if r.renew || errors.Is(why, errConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
 		return
 	}
-	delay := min(shortestDelay<<min(r.tries, 6), longestDelay)
+	delay := min(shortestDelay<<min(r.tries, 10), longestDelay)
 	// While Coder makes no users at all, workOff waits for that to end.
 	if refused, ok := errors.AsType[*coderclient.Error](why); ok && p.pace.rest() == 0 {
 		delay = max(delay, min(refused.RetryAfter, longestRest))
@@ -75,7 +76,7 @@ func (p *Provisioner) later(r request, why error) {
 		p.Log.Warn().Stringer("user_id", r.user).Int("backlog", p.Backlog).Msg("too many users wait for a key: this one's is made at the next mint")
 		return
 	}
-	r.tries, r.since = r.tries+1, cmp.Or(r.since, p.Now())
+	r.tries, r.since, r.known = r.tries+1, cmp.Or(r.since, p.Now()), store.Account{} // known by then
 	e := &entry{r, time.Now().Add(delay)}
 	p.backlog.byUser[r.user] = e
 	heap.Push(&p.backlog.byDue, e)
