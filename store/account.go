@@ -47,7 +47,6 @@ type Account struct {
 	TokenLife     time.Duration // the longest that an access token of this user was seen to live
 	Linked        bool          // the Coder user was not made by us
 	SuspendedByUs bool          // in Coder, at off-boarding
-	RetiredUntil  time.Time     // when the first of the replaced keys may be deleted; zero when there is none
 }
 
 // String leaves the key out, so that an account can be logged.
@@ -58,7 +57,7 @@ func (a Account) String() string {
 // GoString is String, for %#v.
 func (a Account) GoString() string { return a.String() }
 
-// The join on one row keeps both sides optional and all reads on their keys. It stands between a user and
+// The join on one row keeps both sides optional and both reads on their primary keys. It stands between a user and
 // their sign-in, and so leaves to us what Postgres would do more slowly: nulls become zero values in accountRow.
 const lookupSQL = `
 select p.{id} is not null            as has_profile,
@@ -70,8 +69,7 @@ select p.{id} is not null            as has_profile,
        a.key_lifetime_seconds        as key_lifetime,
        a.key_checked_at, a.key_refused_at,
        a.token_seconds               as token_life,
-       a.linked, a.suspended_by_us,
-       (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = $1) as retired_until
+       a.linked, a.suspended_by_us
   from (select) as u
   left join {table} as p on p.{id} = $1
   left join coderhook.accounts as a on a.user_id = $1`
@@ -82,7 +80,7 @@ type accountRow struct {
 	CoderUserID                              pgtype.UUID
 	CoderUsername, Status, KeyID, LastError  pgtype.Text
 	KeyExpiresAt, KeyCheckedAt, KeyRefusedAt pgtype.Timestamptz
-	LeaseUntil, RetiredUntil, UpdatedAt      pgtype.Timestamptz
+	LeaseUntil, UpdatedAt                    pgtype.Timestamptz
 	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
 	Leased, Linked, SuspendedByUs            pgtype.Bool
 }
@@ -108,7 +106,6 @@ func (row accountRow) account(userID uuid.UUID) Account {
 		TokenLife:     time.Duration(row.TokenLife.Int64) * time.Second,
 		Linked:        row.Linked.Bool,
 		SuspendedByUs: row.SuspendedByUs.Bool,
-		RetiredUntil:  row.RetiredUntil.Time,
 	}
 }
 

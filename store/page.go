@@ -12,7 +12,8 @@ import (
 // Entry is a row of the ledger as reconciling walks through it; it has no part of the profile.
 type Entry struct {
 	Account
-	CreatedAt time.Time
+	CreatedAt    time.Time
+	RetiredUntil time.Time // when the first of the replaced keys may be deleted; zero when there is none
 }
 
 const pageSQL = `
@@ -31,7 +32,7 @@ select a.user_id, false as has_profile, null as api_key, true as known,
 type entryRow struct {
 	UserID uuid.UUID
 	accountRow
-	CreatedAt pgtype.Timestamptz
+	CreatedAt, RetiredUntil pgtype.Timestamptz
 }
 
 // Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
@@ -42,7 +43,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	}
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time}
+		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time}
 	}
 	return entries, nil
 }
