@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -21,7 +22,7 @@ func measure(ctx context.Context, root string, o options, out io.Writer) (_ *res
 	if err != nil {
 		return nil, err
 	}
-	r := newResults(ctx, w, out)
+	r := newResults(out)
 	if err := w.buildCoderhook(ctx); err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func measure(ctx context.Context, root string, o options, out io.Writer) (_ *res
 	if err != nil {
 		return nil, err
 	}
-	if err := w.fill(ctx, contenders[0], coderhook, o.mints-minted, r); err != nil {
+	if err := w.fill(ctx, contenders[0], coderhook, minted, o, r); err != nil {
 		return nil, err
 	}
 	return r, benchHandler(ctx, root, o, r)
@@ -55,7 +56,7 @@ func (w *world) timeStarts(ctx context.Context, o options, r *results) (last *pr
 		if last, err = w.startCoderhook(ctx, o.admin); err != nil {
 			return nil, err
 		}
-		r.add("Start/server=coderhook", 1, metric{float64(time.Since(began)), "ns/op"})
+		r.add(startName, 1, metric{float64(time.Since(began)), unitTime})
 	}
 	return last, nil
 }
@@ -73,7 +74,7 @@ func (w *world) contenders(ctx context.Context, coderhook *process) ([]contender
 	all := []contender{w.hooked("coderhook", coderhook), floor, {"plpgsql", function}}
 	deno, err := w.startDeno(ctx)
 	if errors.Is(err, errNoDeno) {
-		fmt.Println("#", err)
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		return all, nil
 	}
 	return append(all, deno), err
@@ -102,17 +103,18 @@ func (w *world) rounds(ctx context.Context, contenders []contender, o options, r
 	return minted, nil
 }
 
-// fill lets coderhook mint the rest of so many tokens, and reads its memory.
-func (w *world) fill(ctx context.Context, c contender, p *process, mints int, r *results) error {
-	if mints > 0 {
-		if _, err := load.Run(ctx, c.server, w.users, load.Round{Conns: slices.Max(connections), Mints: mints}); err != nil {
-			return err
+// fill lets coderhook mint what is missing of so many tokens, and reads its memory.
+func (w *world) fill(ctx context.Context, c contender, p *process, minted int, o options, r *results) error {
+	if minted < o.mints {
+		round := load.Round{Conns: slices.Max(connections), Mints: o.mints - minted}
+		if _, err := load.Run(ctx, c.server, w.users, round); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 	size, err := p.resident()
 	if errors.Is(err, errNoProc) {
 		return nil
 	}
-	r.add("Memory/server=coderhook", 1, metric{float64(size), "RSS-bytes"})
+	r.add(memoryName, 1, metric{float64(size), unitSize}, metric{float64(max(minted, o.mints)), unitCount})
 	return err
 }

@@ -1,17 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
+	"math"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"coderhook/cmd/internal/bench/load"
@@ -22,7 +17,7 @@ type results struct {
 	out     io.Writer
 	text    bytes.Buffer
 	machine string
-	date    time.Time
+	date    string
 	samples map[sample][]float64
 }
 
@@ -34,10 +29,11 @@ type metric struct {
 	unit  string
 }
 
-func newResults(ctx context.Context, w *world, out io.Writer) *results {
-	r := &results{machine: machine(), date: time.Now(), samples: make(map[sample][]float64)}
+func newResults(out io.Writer) *results {
+	r := &results{machine: machine(), date: time.Now().Format(time.DateOnly), samples: make(map[sample][]float64)}
 	r.out = io.MultiWriter(out, &r.text)
-	fmt.Fprintf(r.out, "goos: %s\ngoarch: %s\ncpu: %s\npkg: coderhook/cmd/internal/bench\n", runtime.GOOS, runtime.GOARCH, r.machine)
+	fmt.Fprintf(r.out, "goos: %s\ngoarch: %s\ncpu: %s\ndate: %s\npkg: coderhook/cmd/internal/bench\n",
+		runtime.GOOS, runtime.GOARCH, r.machine, r.date)
 	return r
 }
 
@@ -45,15 +41,28 @@ func newResults(ctx context.Context, w *world, out io.Writer) *results {
 func (r *results) add(name string, n int, metrics ...metric) {
 	line := fmt.Sprintf("Benchmark%s %d", name, n)
 	for _, m := range metrics {
-		line += fmt.Sprintf(" %.0f %s", m.value, m.unit)
+		value := math.Round(m.value) // as it is written, so that the lines alone give the same table
+		line += fmt.Sprintf(" %.0f %s", value, m.unit)
 		at := sample{name, m.unit}
-		r.samples[at] = append(r.samples[at], m.value)
+		r.samples[at] = append(r.samples[at], value)
 	}
 	fmt.Fprintln(r.out, line)
 }
 
-// The units of a round.
+// The names of what is measured of coderhook alone.
 const (
+	startName   = "Start/server=coderhook"
+	memoryName  = "Memory/server=coderhook"
+	handlerName = "Handler"
+)
+
+// The units, as benchstat knows them where it does.
+const (
+	unitTime   = "ns/op"
+	unitAllocs = "allocs/op"
+	unitSize   = "RSS-bytes"
+	unitCount  = "mints"
+
 	unitMints = "mints/s"
 	unitP50   = "p50-ns"
 	unitP99   = "p99-ns"
@@ -68,7 +77,7 @@ func mintName(server string, conns int) string {
 func (r *results) addMints(server string, conns int, result load.Result) {
 	quantile := func(share float64, unit string) metric { return metric{float64(result.Quantile(share)), unit} }
 	r.add(mintName(server, conns), result.Mints,
-		metric{float64(result.Took) / float64(result.Mints), "ns/op"}, metric{result.PerSecond(), unitMints},
+		metric{float64(result.Took) / float64(result.Mints), unitTime}, metric{result.PerSecond(), unitMints},
 		quantile(.5, unitP50), quantile(.99, unitP99), quantile(.999, unitP999), quantile(1, unitMax))
 }
 
@@ -84,60 +93,3 @@ func (r *results) median(name, unit string) float64 {
 	}
 	return values[middle]
 }
-
-// benchHandler runs the benchmark of the handler alone, without SQL and network.
-func benchHandler(ctx context.Context, root string, o options, r *results) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkHandler$",
-		"-benchtime", o.round.String(), "-count", strconv.Itoa(o.rounds), "./hook")
-	cmd.Dir, cmd.Stderr = root, os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("the handler's benchmark: %w: %s", err, out)
-	}
-	for line := range strings.Lines(string(out)) {
-		if err := r.read(strings.Fields(line)); err != nil {
-			return fmt.Errorf("the handler's benchmark: %w: %s", err, line)
-		}
-	}
-	return nil
-}
-
-// read takes a line of `go test -bench`; other lines are passed over.
-func (r *results) read(fields []string) error {
-	if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
-		return nil
-	}
-	n, err := strconv.Atoi(fields[1])
-	if err != nil {
-		return err
-	}
-	var metrics []metric
-	for pair := range slices.Chunk(fields[2:], 2) {
-		value, err := strconv.ParseFloat(pair[0], 64)
-		if err != nil || len(pair) < 2 {
-			return fmt.Errorf("not a value with its unit: %q", pair)
-		}
-		metrics = append(metrics, metric{value, pair[1]})
-	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(fields[0], "Benchmark"), "-") // without GOMAXPROCS
-	r.add(name, n, metrics...)
-	return nil
-}
-
-// machine names processor, cores and system.
-func machine() string {
-	model := runtime.GOARCH
-	if file, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer file.Close()
-		scanner := bufio.NewScanner(file)
-		for scanner.Scan() {
-			if name, value, ok := strings.Cut(scanner.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%s, %d cores", model, runtime.NumCPU())
-}
-
-func (r *results) write(root string) error { return nil }
