@@ -52,7 +52,13 @@ func readOptions(args []string) (o options, err error) {
 	flags.IntVar(&o.users, "users", 10_000, "users with a key")
 	flags.StringVar(&o.admin, "admin", "127.0.0.1:0", "coderhook's ADMIN_ADDR, for a profile")
 	flags.BoolVar(&o.write, "write", false, "keep the results in testdata/bench and README")
-	return o, flags.Parse(args)
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if min(o.rounds, o.starts, o.users, int(o.round)) < 1 {
+		return o, errors.New("-rounds, -time, -starts and -users have to be more than nothing")
+	}
+	return o, nil
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
