@@ -73,7 +73,11 @@ func Run(ctx context.Context, server Server, users []User, round Round) (Result,
 		})
 	}
 	clients.Wait()
-	return newResult(parts, time.Since(started)), errors.Join(append(faults, ctx.Err())...)
+	result := newResult(parts, time.Since(started))
+	if err := errors.Join(append(faults, ctx.Err())...); err != nil || result.Mints > 0 {
+		return result, err
+	}
+	return result, errors.New("not one answer in the time of a round")
 }
 
 // part is how long each answer took on one connection.
