@@ -32,8 +32,7 @@ func (p *Provisioner) tend(r request, state keyState) {
 	now := p.Now()
 	longer := tokenLife(r, now) > r.known.TokenLife
 	check := now.Sub(r.known.KeyCheckedAt) >= p.CheckInterval
-	retired := !r.known.RetiredUntil.IsZero() && r.known.RetiredUntil.Before(now)
-	if state == keyGood && !longer && !check && !retired || !p.beginCare(r.user) {
+	if state == keyGood && !longer && !check || !p.beginCare(r.user) {
 		return
 	}
 	p.running.Go(func() {
@@ -48,7 +47,7 @@ func (p *Provisioner) tend(r request, state keyState) {
 			p.Log.Warn().Err(err).Stringer("user_id", r.user).Msg("life of the access token not noted")
 		}
 		if p.Coder.Available() {
-			p.lookAfter(ctx, r, state, retired)
+			p.lookAfter(ctx, r, state, check)
 		}
 	})
 }
@@ -82,7 +81,9 @@ func (p *Provisioner) takeCare(ctx context.Context) error {
 	}
 }
 
-func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, retired bool) {
+// lookAfter also clears away what was replaced, when the time for a check has come. A mint's look-up does not ask
+// whether there is any: nearly always there is none, and everybody would pay for the question.
+func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, checkDue bool) {
 	switch state {
 	case keyUnknown:
 		p.adopt(ctx, r)
@@ -91,7 +92,7 @@ func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, 
 	default:
 		p.check(ctx, r)
 	}
-	if retired {
+	if checkDue {
 		p.deleteRetired(ctx, r.user)
 	}
 }

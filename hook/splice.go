@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -106,9 +107,14 @@ func (s slot) set(dst, claims []byte, name, value string) []byte {
 	return dst
 }
 
+// decoders are used again: a mint needs two, which would be most of its allocations.
+var decoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
 // readMembers lists the members of the object that text has at offset start, not looking into their values.
 func readMembers(text []byte, start int) ([]member, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(text[start:]), lenient)
+	dec := decoders.Get().(*jsontext.Decoder)
+	defer decoders.Put(dec)
+	dec.Reset(bytes.NewBuffer(text[start:]), lenient)
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		return w.sweep(ctx, e)
 	case e.Status == store.Offboarded, !user.Exists && w.Now().Sub(e.UpdatedAt) < signUpPatience:
 		return nil
-	case !user.Exists && neverHadKey(e.Account):
+	case !user.Exists && neverHadKey(e):
 		return w.alone(ctx, e, false, w.removeOrphan)
 	}
 	return w.alone(ctx, e, false, w.offboard)
@@ -37,8 +37,8 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 func awaited(a store.Account) bool { return a.Status == store.Offboarded || a.SuspendedByUs }
 
 // neverHadKey: the account of a sign-up that was rolled back, at whatever point we learnt of it.
-func neverHadKey(a store.Account) bool {
-	return a.Status == store.Orphaned || a.KeyID == "" && a.RetiredUntil.IsZero()
+func neverHadKey(e store.Entry) bool {
+	return e.Status == store.Orphaned || e.KeyID == "" && e.RetiredUntil.IsZero()
 }
 
 // alone does something while nobody else works on the account, and while what called for it is

@@ -47,7 +47,6 @@ type Account struct {
 	TokenLife     time.Duration // the longest that an access token of this user was seen to live
 	Linked        bool          // the Coder user was not made by us
 	SuspendedByUs bool          // in Coder, at off-boarding
-	RetiredUntil  time.Time     // when the first of the replaced keys may be deleted; zero when there is none
 }
 
 // String leaves the key out, so that an account can be logged.
@@ -58,73 +57,62 @@ func (a Account) String() string {
 // GoString is String, for %#v.
 func (a Account) GoString() string { return a.String() }
 
-// The join on one row keeps both sides optional and both reads on their primary keys.
+// The join on one row keeps both sides optional and both reads on their primary keys. It stands between a user and
+// their sign-in, and so leaves to us what Postgres would do more slowly: nulls become zero values in accountRow.
 const lookupSQL = `
 select p.{id} is not null            as has_profile,
-       coalesce(p.{key}, '')         as api_key,
+       p.{key}                       as api_key,
        a.user_id is not null         as known,
-       a.coder_user_id               as coder_user_id,
-       coalesce(a.coder_username,'') as coder_username,
-       coalesce(a.status, '')        as status,
-       coalesce(a.key_id, '')        as key_id,
-       a.key_expires_at              as key_expires_at,
-       a.lease_until                 as lease_until,
-       coalesce(a.lease_until > clock_timestamp(), false) as leased,
-       coalesce(a.last_error, '')    as last_error,
-       a.updated_at                  as updated_at,
-       coalesce(a.key_lifetime_seconds, 0)   as key_lifetime,
-       a.key_checked_at                      as key_checked_at,
-       a.key_refused_at is not null          as key_refused,
-       coalesce(a.token_seconds, 0)          as token_life,
-       coalesce(a.linked, false)             as linked,
-       coalesce(a.suspended_by_us, false)    as suspended_by_us,
-       (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = u.id) as retired_until
-  from (select $1::uuid as id) as u
-  left join {table} as p on p.{id} = u.id
-  left join coderhook.accounts as a on a.user_id = u.id`
+       a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
+       a.lease_until > clock_timestamp() as leased,
+       a.last_error, a.updated_at,
+       a.key_lifetime_seconds        as key_lifetime,
+       a.key_checked_at, a.key_refused_at,
+       a.token_seconds               as token_life,
+       a.linked, a.suspended_by_us
+  from (select) as u
+  left join {table} as p on p.{id} = $1
+  left join coderhook.accounts as a on a.user_id = $1`
 
 type accountRow struct {
-	HasProfile, Known, Leased           bool
-	APIKey                              string `db:"api_key"`
-	CoderUserID                         uuid.NullUUID
-	CoderUsername, Status               string
-	KeyID                               string
-	KeyExpiresAt, LeaseUntil, UpdatedAt pgtype.Timestamptz
-	LastError                           string
-	KeyLifetime, TokenLife              int64 // seconds
-	KeyCheckedAt, RetiredUntil          pgtype.Timestamptz
-	KeyRefused, Linked, SuspendedByUs   bool
+	HasProfile, Known                        bool
+	APIKey                                   pgtype.Text `db:"api_key"`
+	CoderUserID                              pgtype.UUID
+	CoderUsername, Status, KeyID, LastError  pgtype.Text
+	KeyExpiresAt, KeyCheckedAt, KeyRefusedAt pgtype.Timestamptz
+	LeaseUntil, UpdatedAt                    pgtype.Timestamptz
+	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
+	Leased, Linked, SuspendedByUs            pgtype.Bool
 }
 
 func (row accountRow) account(userID uuid.UUID) Account {
 	return Account{
 		UserID:        userID,
 		HasProfile:    row.HasProfile,
-		APIKey:        row.APIKey,
+		APIKey:        row.APIKey.String,
 		Known:         row.Known,
-		CoderUserID:   row.CoderUserID.UUID,
-		CoderUsername: row.CoderUsername,
-		Status:        Status(row.Status),
-		KeyID:         row.KeyID,
+		CoderUserID:   row.CoderUserID.Bytes,
+		CoderUsername: row.CoderUsername.String,
+		Status:        Status(row.Status.String),
+		KeyID:         row.KeyID.String,
 		KeyExpiresAt:  row.KeyExpiresAt.Time,
 		LeaseUntil:    row.LeaseUntil.Time,
-		Leased:        row.Leased,
-		LastError:     row.LastError,
+		Leased:        row.Leased.Bool,
+		LastError:     row.LastError.String,
 		UpdatedAt:     row.UpdatedAt.Time,
-		KeyLifetime:   time.Duration(row.KeyLifetime) * time.Second,
+		KeyLifetime:   time.Duration(row.KeyLifetime.Int64) * time.Second,
 		KeyCheckedAt:  row.KeyCheckedAt.Time,
-		KeyRefused:    row.KeyRefused,
-		TokenLife:     time.Duration(row.TokenLife) * time.Second,
-		Linked:        row.Linked,
-		SuspendedByUs: row.SuspendedByUs,
-		RetiredUntil:  row.RetiredUntil.Time,
+		KeyRefused:    row.KeyRefusedAt.Valid,
+		TokenLife:     time.Duration(row.TokenLife.Int64) * time.Second,
+		Linked:        row.Linked.Bool,
+		SuspendedByUs: row.SuspendedByUs.Bool,
 	}
 }
 
 // Lookup returns what is known of a user, which may be nothing: a user without
 // profile and ledger row is no error.
 func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
-	row, err := one[accountRow](ctx, s, s.sql.lookup, userID)
+	row, err := one[accountRow](ctx, s, s.sql.lookup, pgtype.UUID{Bytes: userID, Valid: true})
 	if err != nil {
 		return Account{}, fmt.Errorf("look up account: %w", err)
 	}

@@ -12,17 +12,15 @@ import (
 // Entry is a row of the ledger as reconciling walks through it; it has no part of the profile.
 type Entry struct {
 	Account
-	CreatedAt time.Time
+	CreatedAt    time.Time
+	RetiredUntil time.Time // when the first of the replaced keys may be deleted; zero when there is none
 }
 
 const pageSQL = `
-select a.user_id, false as has_profile, '' as api_key, true as known,
-       a.coder_user_id, coalesce(a.coder_username, '') as coder_username, a.status,
-       coalesce(a.key_id, '') as key_id, a.key_expires_at, a.lease_until,
-       coalesce(a.lease_until > clock_timestamp(), false) as leased,
-       coalesce(a.last_error, '') as last_error, a.updated_at,
-       coalesce(a.key_lifetime_seconds, 0) as key_lifetime, a.key_checked_at,
-       a.key_refused_at is not null as key_refused, coalesce(a.token_seconds, 0) as token_life,
+select a.user_id, false as has_profile, null as api_key, true as known,
+       a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
+       a.lease_until > clock_timestamp() as leased, a.last_error, a.updated_at,
+       a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
        a.linked, a.suspended_by_us,
        (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        a.created_at
@@ -34,7 +32,7 @@ select a.user_id, false as has_profile, '' as api_key, true as known,
 type entryRow struct {
 	UserID uuid.UUID
 	accountRow
-	CreatedAt pgtype.Timestamptz
+	CreatedAt, RetiredUntil pgtype.Timestamptz
 }
 
 // Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
@@ -45,7 +43,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	}
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time}
+		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time}
 	}
 	return entries, nil
 }

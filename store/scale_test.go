@@ -34,7 +34,7 @@ func TestLookupReadsNoTableThrough(t *testing.T) {
 	for _, params := range []string{"", "&pgbouncer=true"} {
 		s := storetest.Open(t, store.Config{URL: db.RoleURL("coderhook") + params})
 		for _, user := range users[:100] {
-			if got := lookup(t, s, user); got.APIKey == "" || got.KeyID == "" || got.RetiredUntil.IsZero() {
+			if got := lookup(t, s, user); got.APIKey == "" || got.KeyID == "" || len(retired(t, s, user)) != 1 {
 				t.Fatalf("got %v", got)
 			}
 		}

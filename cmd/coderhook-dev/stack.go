@@ -9,11 +9,11 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"coderhook/cmd/internal/source"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest/pgserver"
@@ -36,11 +36,11 @@ type stack struct {
 }
 
 func newStack(ctx context.Context, getenv func(string) string, out io.Writer) (*stack, error) {
-	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil || filepath.Base(strings.TrimSpace(string(mod))) != "go.mod" {
-		return nil, errors.New("run this from the folder of coderhook's source: go run ./cmd/coderhook-dev")
+	root, err := source.Root(ctx)
+	if err != nil {
+		return nil, err
 	}
-	s := &stack{getenv: getenv, out: &report{w: out}, root: filepath.Dir(strings.TrimSpace(string(mod)))}
+	s := &stack{getenv: getenv, out: &report{w: out}, root: root}
 	s.secret = getenv("CUSTOM_ACCESS_TOKEN_HOOK_SECRETS")
 	if s.secret == "" {
 		s.secret, err = rememberedSecret()
@@ -129,10 +129,8 @@ func (s *stack) startCoder(context.Context) error {
 func (s *stack) startServer(ctx context.Context) error {
 	done := s.out.step("coderhook")
 	binary := filepath.Join(os.TempDir(), "coderhook-dev-"+rand.Text()[:8])
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/coderhook")
-	build.Dir, build.Stderr = s.root, os.Stderr
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build coderhook: %w", err)
+	if err := source.Build(ctx, s.root, "./cmd/coderhook", binary); err != nil {
+		return err
 	}
 	s.closers = append(s.closers, func() error { return os.Remove(binary) })
 	var err error

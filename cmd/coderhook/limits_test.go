@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -208,5 +209,17 @@ func TestAdminRoutes(t *testing.T) {
 	}
 	if _, err := startAdmin(t.Context(), listener.Addr().String(), metrics.Registry); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR") {
 		t.Errorf("taken address: %v", err)
+	}
+}
+
+// Not parallel: it is the whole process's.
+func TestGarbageIsCollectedAsTheOperatorSays(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	for gogc, want := range map[string]int{"": heapGrowth, "100": 100, "off": 100} { // Go itself has read the last two
+		spendMemory(func(string) string { return gogc })
+		if got := debug.SetGCPercent(100); got != want {
+			t.Errorf("GOGC=%q: %d", gogc, got)
+		}
 	}
 }
