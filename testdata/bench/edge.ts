@@ -16,7 +16,9 @@ Deno.serve({ hostname, port: Number(port) }, async (request) => {
     return Response.json({ error: { http_code: 401, message: "signature not accepted" } }, { status: 401 });
   }
   const { user_id, claims } = event;
-  const [profile] = await sql`select api_key from public.profiles where id = ${user_id}`;
+  const [profile] = await sql`
+    select p.api_key from public.profiles as p join coderhook.accounts as a on a.user_id = p.id
+     where p.id = ${user_id} and a.key_expires_at > now()`;
   claims.app_metadata = { ...claims.app_metadata, api_key: profile.api_key };
   return Response.json({ claims });
 });

@@ -50,6 +50,13 @@ type floor struct {
 	pool   *pgxpool.Pool
 }
 
+// lookup is the one that the job needs: a key, and whether it lives.
+const lookup = `
+select p.api_key, a.key_expires_at
+  from public.profiles as p
+  join coderhook.accounts as a on a.user_id = p.id
+ where p.id = $1`
+
 func (f *floor) mint(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil || !f.signed(r.Header, body) {
@@ -66,9 +73,9 @@ func (f *floor) mint(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var key string
-	err = f.pool.QueryRow(r.Context(), `select api_key from public.profiles where id = $1`, string(user)).Scan(&key)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
+	var expires time.Time
+	if err := f.pool.QueryRow(r.Context(), lookup, string(user)).Scan(&key, &expires); err != nil || time.Now().After(expires) {
+		http.Error(w, "no key that lives", http.StatusInternalServerError)
 		return
 	}
 	answer := slices.Concat([]byte(`{"claims":`), before, []byte(`"app_metadata":{"api_key":"`+key+`",`), after, []byte(`}`))
