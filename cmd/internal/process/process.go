@@ -32,8 +32,8 @@ func Build(dir string, flags ...string) (binary string, err error) {
 
 // Server is a running `coderhook serve`.
 type Server struct {
-	Addr  string        // where it listens
-	PID   int           //
+	Addr  string // where it listens
+	PID   int
 	Ended chan struct{} // closed when it has ended and its log is read
 
 	cmd *exec.Cmd
