@@ -203,6 +203,24 @@ func TestRenewalWhileCoderIsDown(t *testing.T) {
 	w.heals(t, ada)
 }
 
+// A key that ends while its successor is being made is no better than none.
+func TestKeyThatEndsMeanwhileIsNotGivenOut(t *testing.T) {
+	t.Parallel()
+	s := impatient()
+	s.profile = codertest.ProfileNew
+	w, c, _ := newbie(t, s)
+	c.advance(7*day - 10*time.Minute)
+	w.coder.ForgetRequests()
+	w.coder.Fail(codertest.Fault{Hang: true})
+	got := make(chan string)
+	go func() { got <- w.mintAda(t) }()
+	eventually(t, "Coder is asked", func() bool { return len(w.coder.Requests()) > 0 })
+	c.advance(10 * time.Minute)
+	if key := <-got; key != "" {
+		t.Errorf("a dead key is given out: %q", coderclient.KeyID(key))
+	}
+}
+
 func TestKeyThatCoderDoesNotTakeIsReplaced(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*world, string){

@@ -105,7 +105,8 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 	found := s.Provisioner.Provision(ctx, wanted)
 	record.reason = found.reason
 	record.stage("provision", looked)
-	if found.err != nil && state == keyShort && statusOf(found.err) != statusConflict {
+	stillLives := state == keyShort && account.KeyExpiresAt.After(s.Now()) // after all that waiting
+	if found.err != nil && stillLives && statusOf(found.err) != statusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		record.reason = reasonShort
 		record.line.AnErr("renewal", found.err)

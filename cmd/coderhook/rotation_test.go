@@ -18,10 +18,10 @@ func TestSecretIsRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
 	type side struct {
-		server  *process
+		server  *served
 		secrets string // that Supabase Auth signs with
 	}
-	serverWith := func(secrets string) *process {
+	serverWith := func(secrets string) *served {
 		return startServe(t, db, coder, secretsVariable+"="+secrets)
 	}
 	var now atomic.Pointer[side]

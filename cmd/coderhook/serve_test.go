@@ -41,10 +41,9 @@ func TestKilledWhileProvisioning(t *testing.T) {
 			first := startServe(t, db, coder)
 			go func() { _, _, _ = first.mint(t.Context(), http.DefaultClient, user, "ada@example.com") }() // it is never answered
 			eventually(t, "Coder is asked", func() bool { return asked(coder, fault) })
-			if err := first.cmd.Process.Kill(); err != nil {
+			if err := first.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			<-first.ended
 			remove()
 
 			second := startServe(t, db, coder)
@@ -139,7 +138,7 @@ func TestTerminatedUnderLoad(t *testing.T) {
 // keepMinting mints as fast as it can until the server takes no more connections: they are refused,
 // or reset in the kernel's queue when the port closes, which to Supabase Auth is the same.
 // What it must never see is a connection that ends under a request.
-func keepMinting(ctx context.Context, t *testing.T, p *process, user uuid.UUID, email string, given *sync.Map, mints *atomic.Int64) {
+func keepMinting(ctx context.Context, t *testing.T, p *served, user uuid.UUID, email string, given *sync.Map, mints *atomic.Int64) {
 	client := &http.Client{Transport: &http.Transport{}}
 	for ctx.Err() == nil {
 		key, status, err := p.mint(ctx, client, user, email)
@@ -180,11 +179,11 @@ func TestCoderComesBack(t *testing.T) {
 	}
 	eventually(t, "nobody waits for Coder any more", func() bool {
 		_, status := mint()
-		return status == "unavailable" && strings.Contains(p.text(), "Coder is down")
+		return status == "unavailable" && strings.Contains(p.Log(), "Coder is down")
 	})
 	remove()
 	eventually(t, "a mint gives a key", func() bool { key, _ := mint(); return key != "" })
-	if !strings.Contains(p.text(), "Coder can be used again") {
+	if !strings.Contains(p.Log(), "Coder can be used again") {
 		t.Error("the log does not say so")
 	}
 }
@@ -207,11 +206,11 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	_, secret, _ := strings.Cut(key, "-")
 	_, owner, _ := strings.Cut(coder.OwnerToken, "-")
 	for _, word := range []string{secret, owner, strings.TrimPrefix(goodSecret, "v1,whsec_"), "throwaway"} {
-		if strings.Contains(p.text(), word) {
+		if strings.Contains(p.Log(), word) {
 			t.Errorf("a secret stands in the log: %.4s…", word)
 		}
 	}
-	if !strings.Contains(p.text(), `"outcome":"injected"`) || !strings.Contains(p.text(), user.String()) {
+	if !strings.Contains(p.Log(), `"outcome":"injected"`) || !strings.Contains(p.Log(), user.String()) {
 		t.Error("the log does not tell of the mint")
 	}
 }
@@ -301,7 +300,7 @@ func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
 			db, coder := storetest.New(t), startCoder(t)
 			db.Script(t, test.broken)
 			p := startServe(t, db, coder, "ON_ERROR="+test.then)
-			before, _, _ := strings.Cut(p.text(), `"message":"listening"`)
+			before, _, _ := strings.Cut(p.Log(), `"message":"listening"`)
 			says := strings.Count(before, `"message":"the database can't be used: `)
 			if test.want == "" && says > 0 || test.want != "" && (says != 1 || !strings.Contains(before, test.want)) {
 				t.Errorf("got %s", before)

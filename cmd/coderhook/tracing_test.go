@@ -20,7 +20,7 @@ func TestTraces(t *testing.T) {
 		t.Fatalf("key %q, error %v", key, err)
 	}
 	p.stop(t)
-	traces := p.out.String()
+	traces := p.Output()
 	for _, want := range []string{"POST /hooks/custom-access-token", "provision", "HTTP POST", "INSERT", "SELECT"} {
 		if !strings.Contains(traces, `"Name":"`+want) {
 			t.Errorf("no span %q among %q", want, regexp.MustCompile(`"Name":"[^"]*"`).FindAllString(traces, -1))

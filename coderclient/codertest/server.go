@@ -51,6 +51,9 @@ type Server struct {
 	limits     map[string]*bucket
 	faults     []*armed
 	requests   []*Request
+
+	issued       map[string]Issue // by the token's id
+	installation int
 }
 
 // Option changes how a server starts.
@@ -87,7 +90,7 @@ func Start(p Profile, opts ...Option) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("codertest: %v", err))
 	}
-	s := &Server{URL: "http://" + ln.Addr().String(), done: make(chan struct{}), now: o.now, version: o.version}
+	s := &Server{URL: "http://" + ln.Addr().String(), done: make(chan struct{}), now: o.now, version: o.version, issued: map[string]Issue{}}
 	s.settings = s.defaultSettings()
 	for _, change := range o.with {
 		change(&s.settings)
@@ -109,6 +112,7 @@ func (s *Server) Close() {
 
 // install makes the state of a server whose first user has just been made, with OwnerToken for a token.
 func (s *Server) install() {
+	s.installation++
 	s.deployment = uuid.New()
 	s.accounts, s.keys, s.limits = nil, nil, map[string]*bucket{}
 	s.orgs = []*organization{s.newDefaultOrganization()}

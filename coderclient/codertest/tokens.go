@@ -33,7 +33,7 @@ func (e *exchange) createToken() reply {
 	if objection := cmp.Or(badScope, badLifetime, e.insertionFault(a, k)); objection != nil {
 		return *objection
 	}
-	e.keys = append(e.keys, k)
+	e.issue(a, k)
 	return jsonReply(http.StatusCreated, object{"key": k.whole()})
 }
 

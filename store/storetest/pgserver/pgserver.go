@@ -15,9 +15,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -29,6 +29,8 @@ type Options struct {
 	Dir string    // parent of the server's own directory; default memory or the system's for temporary files
 	Log io.Writer // PostgreSQL's log; nil drops it
 	TCP bool      // listen on a free loopback port, instead of a Unix socket; always so on Windows
+
+	Settings []string // name=value, over our own, which are fast and lose the last commits in a crash
 
 	BinDir        string // with initdb and postgres; default: looked for, else downloaded
 	CacheDir      string // of downloads; default in the user's, or as root the system's cache
@@ -42,6 +44,9 @@ type Server struct {
 	port     int
 	tcp      bool
 	password string // for TCP; whoever gets to the socket is trusted
+	account  account
+	log      io.Writer
+	settings []string
 	process  *process
 	stop     sync.Once
 }
@@ -66,8 +71,11 @@ func launch(ctx context.Context, o Options, bin string, who account) (*Server, e
 	if err != nil {
 		return nil, fmt.Errorf("make server directory: %w", err)
 	}
-	s := &Server{dir: dir, bin: bin, port: 5432, tcp: o.TCP || !hasSockets, password: rand.Text()}
-	if err := s.run(ctx, who, cmp.Or[io.Writer](o.Log, io.Discard)); err != nil {
+	s := &Server{
+		dir: dir, bin: bin, port: 5432, tcp: o.TCP || !hasSockets, password: rand.Text(),
+		account: who, log: cmp.Or[io.Writer](o.Log, io.Discard), settings: o.Settings,
+	}
+	if err := s.run(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL of %s: %w", bin, err), s.Stop())
 	}
 	return s, nil
@@ -90,30 +98,29 @@ func (s *Server) URL(database string) string {
 func (s *Server) Stop() (err error) {
 	s.stop.Do(func() {
 		if s.process != nil {
-			s.process.stop(s.shutdown)
+			s.process.stop(func() error { return s.shutdown(Fast) })
 		}
 		err = s.dir.remove()
 	})
 	return err
 }
 
-func (s *Server) run(ctx context.Context, who account, log io.Writer) (err error) {
-	if err := s.initdb(ctx, who); err != nil {
+func (s *Server) run(ctx context.Context) (err error) {
+	if err := s.initdb(ctx); err != nil {
 		return err
-	}
-	args := []string{
-		"-D", s.data(), "-c", "fsync=off", "-c", "full_page_writes=off",
-		"-c", "synchronous_commit=off", "-c", "max_wal_size=128MB", "-c", "max_connections=200",
 	}
 	if s.tcp {
 		if s.port, err = freePort(); err != nil {
 			return err
 		}
-		args = append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-c", "unix_socket_directories=")
-	} else {
-		args = append(args, "-h", "", "-k", s.dir.path)
 	}
-	if s.process, err = start(who, log, s.dir.path, filepath.Join(s.bin, "postgres"), args...); err != nil {
+	return s.serve(ctx)
+}
+
+// serve starts PostgreSQL on the data that there is, and waits until it takes connections.
+func (s *Server) serve(ctx context.Context) (err error) {
+	s.process, err = start(s.account, s.log, s.dir.path, filepath.Join(s.bin, "postgres"), s.arguments()...)
+	if err != nil {
 		return err
 	}
 	return s.process.ready(ctx, func(ctx context.Context) error {
@@ -125,35 +132,39 @@ func (s *Server) run(ctx context.Context, who account, log io.Writer) (err error
 	})
 }
 
+func (s *Server) arguments() []string {
+	args := []string{"-D", s.data()}
+	if s.tcp {
+		args = append(args, "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-c", "unix_socket_directories=")
+	} else {
+		args = append(args, "-h", "", "-k", s.dir.path)
+	}
+	fast := []string{"fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_wal_size=128MB", "max_connections=200"}
+	for _, setting := range slices.Concat(fast, s.settings) { // the last one counts
+		args = append(args, "-c", setting)
+	}
+	return args
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir.path, "data") }
 
 // initdb makes the data directory. Durability is for others: nothing is synced.
-func (s *Server) initdb(ctx context.Context, who account) error {
+func (s *Server) initdb(ctx context.Context) error {
 	passwordFile := filepath.Join(s.dir.path, "password")
 	if err := os.WriteFile(passwordFile, []byte(s.password), 0o600); err != nil {
 		return err
 	}
-	if err := errors.Join(who.own(s.dir.path), who.own(passwordFile)); err != nil {
+	if err := errors.Join(s.account.own(s.dir.path), s.account.own(passwordFile)); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"),
 		"-D", s.data(), "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync",
 		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile="+passwordFile)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir.path, environment(), who.attributes()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir.path, environment(), s.account.attributes()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLines(out))
 	}
 	return os.Remove(passwordFile)
-}
-
-// shutdown asks the postmaster to disconnect everybody and end.
-func (s *Server) shutdown() error {
-	if hasSockets {
-		return s.process.interrupt()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	return exec.CommandContext(ctx, filepath.Join(s.bin, "pg_ctl"), "stop", "-D", s.data(), "-m", "fast").Run()
 }
 
 // freePort returns a loopback port that nobody listens on at the moment.

@@ -1,0 +1,9 @@
+// Package soak is a test alone: two replicas of coderhook as processes, a real PostgreSQL and the
+// fake Coder serve a mixed load while each of them fails at random, and then everything must be
+// as if nothing had happened.
+//
+//	go test -race ./cmd/internal/soak -soak.time 5m -soak.seed 42 -v
+//
+// All faults are drawn from the seed before it begins; a failure prints both. Without flags it is
+// short and draws a seed.
+package soak
