@@ -58,6 +58,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go test -race ./...":          ".ci/run",
 		"go run ./cmd/coderhook serve": "startServe",
 		"bash .ci/run":                 "CI",
+		"bash .ci/fuzz":                ".ci/run",
 		migrate:                        "TestMigrateCommand",
 		lint:                           ".ci/run",
 		doctor:                         "TestDoctorFindsNothingWhereAllIsWell",
