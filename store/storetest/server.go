@@ -155,7 +155,7 @@ func (s *server) drop(ctx context.Context, name string) error {
 
 // leftSQL leaves out PostgreSQL's own workers.
 const leftSQL = `
-select format('%s (%s) in %s: %s', usename, application_name, state, query) from pg_stat_activity
+select format('%s (%s) in %s: %s', usename, application_name, state, left(query, 60)) from pg_stat_activity
  where datname = $1 and backend_type = 'client backend'`
 
 // connected lists who is connected to a database and does not leave, as those do who have just been closed.
