@@ -2,10 +2,14 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"coderhook/coderclient"
+	"coderhook/coderclient/codertest"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -105,11 +109,84 @@ func TestOwnersSuccessorIsTriedFirst(t *testing.T) {
 	w := newOwnerWorld(t, profileNew())
 	keeper := w.keeper(t, w.file)
 	keeper.Coder = forging{keeper.Coder}
-	w.advance(85 * 3600e9)
+	w.advance(85 * time.Hour)
 	if err := keeper.Turn(t.Context()); err == nil {
 		t.Error("no error")
 	}
 	if got := w.read(t, w.file); got != w.coder.OwnerToken {
 		t.Errorf("the file has %s, which Coder does not take", coderclient.KeyID(got))
+	}
+}
+
+// A key that works, but for another Coder user than the ledger's, is not handed out again.
+func TestCheckFindsAnotherUsersKey(t *testing.T) {
+	t.Parallel()
+	w, c, key := newbie(t, profileNew())
+	w.db.Exec(t, `update coderhook.accounts set coder_user_id = gen_random_uuid()`)
+	c.advance(time.Hour)
+	if got := w.mintAda(t); got != key {
+		t.Fatal("the key should be found good, at first")
+	}
+	w.settled()
+	if got := w.account(t, ada); !got.KeyRefused || !strings.Contains(got.LastError, "ada0ada0") {
+		t.Errorf("not refused: %v, %q", got, got.LastError)
+	}
+}
+
+// The same goes for one that the ledger has not seen, of whose user Coder says nothing good.
+func TestUnknownKeyThatCoderHoldsBack(t *testing.T) {
+	t.Parallel()
+	for want, fault := range map[string]codertest.Fault{
+		"its user is suspended in Coder": {Status: 401, Body: `{"message":"User is not active (status = \"suspended\"). Contact an admin."}`},
+		"it may not read its own user":   {Status: 404, Body: `{"message":"Resource not found or you do not have access to this resource"}`},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			w, _ := clocked(t, profileNew())
+			w.addAda(t)
+			w.coder.AddUser("ada0ada0", "ada@example.com", "password")
+			key := w.coder.AddToken("ada0ada0", "mine", 30*day)
+			w.profileKey(t, key.Whole)
+			fault.Method, fault.Path = "GET", "/users/me"
+			w.coder.Fail(fault)
+			w.mintAda(t)
+			w.settled()
+			if got := w.account(t, ada); !got.KeyRefused || got.LastError != want {
+				t.Errorf("got %v, %q", got, got.LastError)
+			}
+		})
+	}
+}
+
+// A dead owner's token is told of, by readiness too, until there is another.
+func TestOwnersTokenThatIsDead(t *testing.T) {
+	t.Parallel()
+	w := newOwnerWorld(t, profileNew())
+	keeper := w.keeper(t, w.file)
+	w.coder.DeleteKey(coderclient.KeyID(w.coder.OwnerToken))
+	if err := keeper.Turn(t.Context()); !errors.Is(err, coderclient.ErrUnauthorized) {
+		t.Errorf("turn: %v", err)
+	}
+	if err := keeper.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "does not take") {
+		t.Errorf("readiness: %v", err)
+	}
+	w.coder.OwnerToken = w.coder.AddToken("owner", "another", 7*day).Whole
+	w.write(t, w.file, w.coder.OwnerToken)
+	if err := errors.Join(keeper.Turn(t.Context()), keeper.Check(t.Context())); err != nil {
+		t.Errorf("with another: %v", err)
+	}
+}
+
+func TestOwnersTokenThatWasNotRenewed(t *testing.T) {
+	t.Parallel()
+	w := newOwnerWorld(t, profileNew())
+	keeper := w.keeper(t, w.file)
+	w.coder.Fail(codertest.Fault{Method: "POST", Status: 500, Body: `{"message":"Internal error."}`})
+	w.advance(6 * day)
+	if err := keeper.Turn(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	if err := keeper.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "and was not renewed") {
+		t.Errorf("readiness: %v", err)
 	}
 }
