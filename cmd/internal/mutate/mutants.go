@@ -12,7 +12,7 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		rule: "a request is signed", file: "hook/token.go", tests: "^TestRefus|^TestVerif|^TestRequests",
-		old: "Verifier.Verify(body, r.Header); err != nil", new: "Verifier.Verify(body, r.Header); false && err != nil",
+		old: "Verifier.Verify(body.Bytes(), r.Header); err != nil", new: "Verifier.Verify(body.Bytes(), r.Header); false && err != nil",
 	},
 	{
 		rule: "an old request is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
