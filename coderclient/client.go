@@ -111,9 +111,24 @@ func plainClient(hc *http.Client) *http.Client {
 	if hc != nil {
 		plain = *hc
 	}
+	plain.Transport = legible{orDefault(plain.Transport, http.DefaultTransport)}
 	plain.Jar = nil
 	plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &plain
+}
+
+// legible takes out a Location that is no address. The http package would fail the call for it, though nobody follows
+// it: the status would be lost, and the error would quote what may hold a key.
+type legible struct{ http.RoundTripper }
+
+func (l legible) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := l.RoundTripper.RoundTrip(r)
+	if err == nil {
+		if _, malformed := r.URL.Parse(resp.Header.Get("Location")); malformed != nil {
+			resp.Header.Del("Location")
+		}
+	}
+	return resp, err
 }
 
 func orDefault[T comparable](value, fallback T) T {

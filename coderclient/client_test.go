@@ -12,10 +12,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var profiles = []codertest.Profile{codertest.Profile2023, codertest.ProfileV231, codertest.ProfileNew}
 

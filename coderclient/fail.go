@@ -64,14 +64,28 @@ func cause(err error) error {
 	return err
 }
 
+// What is kept of an answer. An error goes into logs, and an answer can be as long as 1 MiB.
+const (
+	maxText        = 1000 // bytes of each text
+	maxValidations = 10
+)
+
 // scrub is for answers that echo what was sent, as validation texts do.
 func (e *Error) scrub(secrets []string) {
+	clean := func(text string) string { return beginning(scrubbed(text, secrets)) }
 	e.Path = scrubbed(e.Path, secrets)
-	e.Message = scrubbed(e.Message, secrets)
-	e.Detail = scrubbed(e.Detail, secrets)
+	e.Message, e.Detail = clean(e.Message), clean(e.Detail)
+	e.Validations = e.Validations[:min(len(e.Validations), maxValidations)]
 	for i, v := range e.Validations {
-		e.Validations[i].Detail = scrubbed(v.Detail, secrets)
+		e.Validations[i] = Validation{Field: clean(v.Field), Detail: clean(v.Detail)}
 	}
+}
+
+func beginning(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 var (

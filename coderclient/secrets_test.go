@@ -44,7 +44,7 @@ func everyCall(t *testing.T, c *coderclient.Client) []error {
 // TestNoSecretsInErrors: against servers that echo all they get, in every shape.
 func TestNoSecretsInErrors(t *testing.T) {
 	t.Parallel()
-	const oddToken, oddKey = "token of no known shape", "key of no known shape"
+	const oddKey = "key of no known shape"
 	secrets := []string{userKey[11:], "querySecret", oddToken, oddKey}
 	check := func(t *testing.T, errs []error, password string) {
 		t.Helper()

@@ -80,8 +80,18 @@ type accessClaims struct {
 	} `json:"app_metadata"`
 }
 
+// UnmarshalJSON takes claims by their exact names, as all others do who read the token. Go's own
+// package would also take "Sub" for "sub", which a project may well use for something else.
+func (c *accessClaims) UnmarshalJSON(text []byte) error {
+	type plain accessClaims
+	return unmarshal(text, (*plain)(c))
+}
+
 // verify returns the token's bearer. What it returns is believed; nothing of a refused token is.
 func (a *AccessTokens) verify(ctx context.Context, token string) (caller, error) {
+	if strings.ContainsAny(token, "\r\n") { // base64 skips them, so that they would not matter in the signature
+		return caller{}, errNotAToken
+	}
 	var read accessClaims
 	if _, err := a.parser.ParseWithClaims(token, &read, a.keyFor(ctx)); err != nil {
 		return caller{}, plain(err)

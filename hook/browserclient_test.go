@@ -101,7 +101,7 @@ func startProgram(t *testing.T, env ...string) string {
 		t.Fatalf("build: %v\n%s", err, output)
 	}
 	cmd := exec.Command(program, "serve")
-	cmd.Env = append(env, "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "DRAIN_DELAY=0s")
+	cmd.Env = append(env, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "DRAIN_DELAY=0s")
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -408,6 +408,17 @@ func TestKeyInTheProfileThatIsNotTheUsers(t *testing.T) {
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, uuid.New(), bob.ID)
 			return w.coder.AddToken("bob", "mine", 30*day).Whole
 		},
+		"of another Supabase user's account with our name": func(t *testing.T, w *world) string {
+			bob := w.coder.AddUser("ada0ada0", "bob@example.com", "password")
+			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, uuid.New(), bob.ID)
+			return w.coder.AddToken("ada0ada0", "mine", 30*day).Whole
+		},
+		"of another Coder user than the ledger's": func(t *testing.T, w *world) string {
+			w.coder.AddUser("ada0ada0", "old@example.com", "password")
+			mine := w.coder.AddUser("lovelace", "ada@example.com", "password")
+			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username) values ($1, $2, 'lovelace')`, ada, mine.ID)
+			return w.coder.AddToken("ada0ada0", "mine", 30*day).Whole
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

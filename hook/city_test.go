@@ -63,8 +63,9 @@ type carried struct {
 func newCity(t *testing.T) *city {
 	t.Helper()
 	c := &city{tb: t, db: storetest.New(t), clock: newClock(), log: new(logBuffer)}
+	mark := marking()
 	c.coder = codertest.Start(codertest.ProfileNew, codertest.Clock(c.clock.now))
-	t.Cleanup(c.coder.Close)
+	t.Cleanup(func() { checkLeaks(t, c.coder, mark) })
 	c.store = c.db.Store(t)
 	file := filepath.Join(t.TempDir(), "owner-token")
 	if err := os.WriteFile(file, []byte(c.coder.OwnerToken), 0o600); err != nil {

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,23 @@ func TestOwnAccountIsAdopted(t *testing.T) {
 			w.wantWorkingKey(t, w.mint(t, ada, "ada@example.com").key(t), "ada@example.com")
 		})
 	}
+}
+
+// An account with our name and the e-mail, but in the ledger as somebody else's, is that person's.
+func TestAccountOfAnotherLedgerRowIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	w.addAda(t)
+	theirs := w.coder.AddUser("ada0ada0", "ada@example.com", "none")
+	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, uuid.New(), theirs.ID)
+	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" || got.key(t) != "" {
+		t.Errorf("got %s", got.body)
+	}
+	eventually(t, "it is written down", func() bool { return w.status(t, ada) == store.Conflict })
+	if got := w.account(t, ada); !strings.Contains(got.LastError, errForeignAccount.Error()) || got.CoderUserID != uuid.Nil {
+		t.Errorf("%v: %s", got, got.LastError)
+	}
+	w.wantOneUser(t, 0)
 }
 
 // A real server that loses the race for a name answers 500 and names the index.

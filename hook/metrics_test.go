@@ -211,3 +211,17 @@ func TestCountsOfReconcile(t *testing.T) {
 	restarted.wantCounts(t, last, at)
 	restarted.wantCounts(t, "coderhook_reconcile_total", map[string]float64{})
 }
+
+func TestCoderCallsAndOwnValues(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics()
+	m.CoderCall("get_user", 200, time.Second)
+	m.CoderCall("get_user", 204, time.Second)
+	m.CoderCall("get_user", 0, time.Second)
+	m.Gauge("a_gauge", "h", map[string]string{"of": "x"}, func() float64 { return 2 })
+	m.Counter("a_counter", "h", nil, func() float64 { return 3 })
+	w := &world{replica: &replica{Server: &Server{Provisioner: &Provisioner{Metrics: m}}}}
+	w.wantCounts(t, "coderhook_coder_requests_total", map[string]float64{"get_user: 2xx": 2, "get_user: 0": 1})
+	w.wantCounts(t, "a_gauge", map[string]float64{"x": 2})
+	w.wantCounts(t, "a_counter", map[string]float64{"": 3})
+}

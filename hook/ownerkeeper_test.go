@@ -58,7 +58,9 @@ func (w *ownerWorld) keeper(t *testing.T, file string) *OwnerKeeper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := coderclient.New(coderclient.Config{URL: w.coder.URL, Token: token.Current, Observe: token.Observe})
+	client, err := coderclient.New(coderclient.Config{
+		URL: w.coder.URL, Token: token.Current, Observe: token.Observe, HTTPClient: ownConnections(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

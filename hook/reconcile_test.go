@@ -242,6 +242,14 @@ func TestOrphansGo(t *testing.T) {
 			w.coder.AddUser("ada0ada0", "ada@example.com", "none")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id) values ($1)`, ada)
 		}, Summary{Orphans: 1, Deleted: 1}},
+		"linked by an operator": {func(t *testing.T, w *world) {
+			made := w.coder.AddUser("lovelace", "ada@example.com", "password")
+			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status, linked) values ($1, $2, 'lovelace', 'orphaned', true)`, ada, made.ID)
+		}, Summary{Orphans: 1}},
+		"an admin by now": {func(t *testing.T, w *world) {
+			made := w.coder.AddUser("ada0ada0", "ada@example.com", "none", "user-admin")
+			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status) values ($1, $2, 'ada0ada0', 'orphaned')`, ada, made.ID)
+		}, Summary{Orphans: 1}},
 		"nothing in Coder": {func(t *testing.T, w *world) {
 			w.db.Exec(t, `insert into coderhook.accounts (user_id) values ($1)`, ada)
 		}, Summary{Orphans: 1}},

@@ -26,10 +26,16 @@ func parseAppURI(raw string) (*url.URL, error) {
 		return nil, errors.New("redirect_uri is not an absolute http or https URL")
 	case u.User != nil:
 		return nil, errors.New("redirect_uri holds a user name or password")
+	case rewritten(u.RawPath, u.EscapedPath()), rewritten(u.RawFragment, u.EscapedFragment()):
+		return nil, errors.New("redirect_uri is percent-encoded only in part")
 	}
 	u.Host = strings.ToLower(u.Host)
 	return u, nil
 }
+
+// rewritten: an escape does not survive that the address is put together anew, so that %2F would
+// become a slash. It is so beside a character that should have been escaped, too.
+func rewritten(came, goes string) bool { return came != goes && strings.Contains(came, "%") }
 
 // isApp reports whether an address lies under the wildcard host of Coder's apps, as
 // "*.apps.example.com" or "*--apps.example.com:8443": one label stands for the asterisk, or its

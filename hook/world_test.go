@@ -58,12 +58,15 @@ func patient() settings {
 	return settings{profile: codertest.ProfileV231, options: o, coder: coderclient.Config{CallTimeout: 2 * time.Second}}
 }
 
-// newWorld starts it all. When the test has ended, no secret may stand in the log.
+// newWorld starts it all. When the test has ended, no secret may stand in the log, and nothing may
+// go on or be connected.
 func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
-	w := &world{db: storetest.New(t), coder: codertest.Start(s.profile, codertest.Clock(s.clock.now)), log: new(logBuffer)}
+	w := &world{db: storetest.New(t), log: new(logBuffer)}
+	mark := marking() // after PostgreSQL is started, for all tests
+	w.coder = codertest.Start(s.profile, codertest.Clock(s.clock.now))
 	t.Cleanup(func() { w.checkLog(t) })
-	t.Cleanup(w.coder.Close)
+	t.Cleanup(func() { checkLeaks(t, w.coder, mark) })
 	w.replica = w.start(t, s)
 	return w
 }
@@ -73,6 +76,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	t.Helper()
 	s.coder.URL = w.coder.URL
 	s.coder.Token = func() string { return w.coder.OwnerToken }
+	s.coder.HTTPClient = ownConnections(t)
 	client, err := coderclient.New(s.coder)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +101,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	r.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
-		w.coder.Close() // ends what hangs
+		w.coder.EndHanging()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		if err := provisioner.Stop(ctx); err != nil {

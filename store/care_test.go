@@ -146,6 +146,13 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	wantErr(t, s.Adopt(ctx, store.Adoption{UserID: uuid.New(), Key: key, CoderUser: coderUser}), store.ErrTaken)
+
+	failed := claimed(t, s, uuid.New(), "a mint that came to nothing")
+	must(t, s.Release(ctx, failed))
+	must(t, s.Adopt(ctx, store.Adoption{UserID: failed.UserID, Key: store.Key{ID: "bbbbbbbbbb"}, CoderUser: uuid.New(), Username: "bob"}))
+	if got := lookup(t, s, failed.UserID); got.KeyID != "bbbbbbbbbb" || got.CoderUsername != "bob" || got.Status != store.Active {
+		t.Errorf("into a row that was there: %+v", got)
+	}
 }
 
 // The ledger's key is still in access tokens when another one is found in the profile.
@@ -262,7 +269,15 @@ func TestLinkIsAllOrNothing(t *testing.T) {
 	wantErr(t, s.Link(ctx, lease, link, noon), store.ErrTaken)
 	link.From = uuid.New() // who never had it
 	wantErr(t, s.Link(ctx, lease, link, noon), store.ErrSuperseded)
+	other := newUser(t, db, s)
+	must(t, s.RecordUser(ctx, other, uuid.New(), "bob"))
+	must(t, s.Release(ctx, other))
+	link.From = other.UserID // who has another
+	wantErr(t, s.Link(ctx, lease, link, noon), store.ErrSuperseded)
 	link.From = former.UserID
+	must(t, s.Claim(ctx, former, ttl)) // somebody is at work on it
+	wantErr(t, s.Link(ctx, lease, link, noon), store.ErrSuperseded)
+	must(t, s.Release(ctx, former))
 	wantErr(t, s.Link(ctx, store.Lease{UserID: lease.UserID, Owner: "stale"}, link, noon), store.ErrLeaseLost)
 	if got := lookup(t, s, former.UserID); got.CoderUserID != coderUser {
 		t.Errorf("half of it was done: %v", got)

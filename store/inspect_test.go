@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -156,5 +157,54 @@ func TestInspectReportsWhatItCannotReach(t *testing.T) {
 		if _, err := store.Inspect(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%+v: %v", cfg, err)
 		}
+	}
+}
+
+func TestInspectSeesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	i := inspect(t, store.Config{URL: db.RoleURL("coderhook")})
+	got, err := i.Ledger(t.Context())
+	must(t, err)
+	if !got.Complete() || !got.Table || !got.Usable || !got.Member || len(got.OpenTo) > 0 {
+		t.Errorf("as it should be: %+v", got)
+	}
+	db.Script(t, `drop table coderhook.tasks; alter table coderhook.accounts drop column linked; grant usage on schema coderhook to anon; grant select on coderhook.accounts to anon`)
+	got, err = i.Ledger(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]string{"column coderhook.accounts.linked", "table coderhook.tasks"}, got.Missing); diff != "" || got.Complete() {
+		t.Errorf("missing: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"anon"}, got.OpenTo); diff != "" {
+		t.Errorf("open to: %s", diff)
+	}
+}
+
+// A view shows the keys with its owner's rights, unless it is told to use its reader's.
+func TestInspectSeesViews(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	db.Script(t, `create view public.keys as select id, api_key from public.profiles;
+		create view public.careful with (security_invoker = true) as select api_key from public.profiles;
+		create view public.names as select id from public.profiles;
+		grant select on public.keys, public.careful, public.names to authenticated;
+		revoke all on public.keys, public.careful, public.names from anon`)
+	got, err := inspect(t, store.Config{URL: db.RoleURL("coderhook")}).Views(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]store.View{{Name: "public.keys", Roles: []string{"authenticated"}}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestInspectSeesTheWire(t *testing.T) {
+	t.Parallel()
+	i := inspect(t, store.Config{URL: storetest.New(t).RoleURL("coderhook")})
+	if encrypted, local := i.Wire(); os.Getenv("TEST_DATABASE_URL") == "" && (encrypted || !local) {
+		t.Errorf("of our own server on this machine: encrypted %t, local %t", encrypted, local)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := i.Ledger(ctx); !errors.Is(err, context.Canceled) || !strings.HasPrefix(err.Error(), "inspect ledger") {
+		t.Errorf("%v", err)
 	}
 }

@@ -60,6 +60,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go run ./cmd/coderhook serve": "startServe",
 		"bash .ci/run":                 "CI",
 		soak:                           ".ci/run, shorter",
+		"bash .ci/fuzz":                ".ci/run",
 		migrate:                        "TestMigrateCommand",
 		lint:                           ".ci/run",
 		doctor:                         "TestDoctorFindsNothingWhereAllIsWell",

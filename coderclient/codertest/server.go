@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,10 +37,11 @@ type Server struct {
 	URL        string // base URL
 	OwnerToken string // key of the user "owner", who may do everything
 
-	http    *http.Server
-	done    chan struct{} // closed by Close
-	closing sync.Once
-	now     func() time.Time
+	http *http.Server
+	done chan struct{} // closed by EndHanging
+	end  func()
+	open atomic.Int64 // connections
+	now  func() time.Time
 
 	mu         sync.Mutex
 	version    generation
@@ -91,23 +93,37 @@ func Start(p Profile, opts ...Option) *Server {
 		panic(fmt.Sprintf("codertest: %v", err))
 	}
 	s := &Server{URL: "http://" + ln.Addr().String(), done: make(chan struct{}), now: o.now, version: o.version, issued: map[string]Issue{}}
+	s.end = sync.OnceFunc(func() { close(s.done) })
 	s.settings = s.defaultSettings()
 	for _, change := range o.with {
 		change(&s.settings)
 	}
 	s.OwnerToken = newKey()
 	s.install()
-	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute, ConnState: s.count}
 	go s.http.Serve(ln) // ends with Close
 	return s
 }
 
 // Close ends the server and every request that hangs in it.
 func (s *Server) Close() {
-	s.closing.Do(func() {
-		close(s.done)
-		s.http.Close() // nothing is left to be done
-	})
+	s.EndHanging()
+	_ = s.http.Close() // nothing is left to be done
+}
+
+// EndHanging breaks off the requests that hang or wait, and from then on those that would.
+func (s *Server) EndHanging() { s.end() }
+
+// Connections is how many are open. Clients keep some for their next requests.
+func (s *Server) Connections() int { return int(s.open.Load()) }
+
+func (s *Server) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.open.Add(-1)
+	}
 }
 
 // install makes the state of a server whose first user has just been made, with OwnerToken for a token.

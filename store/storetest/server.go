@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"testing"
@@ -14,11 +15,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
 )
 
 // setupTimeout bounds what is outside of a test's own time: starting the server,
 // which may mean to download one, and dropping databases.
 const setupTimeout = 5 * time.Minute
+
+// leaveTimeout is how long a connection that was closed may take to be gone on the server.
+const leaveTimeout = 5 * time.Second
 
 // server is the PostgreSQL of a test binary.
 type server struct {
@@ -36,20 +41,30 @@ var shared struct {
 	err    error
 }
 
-// Main runs a package's tests, stops the server that they used, and exits.
-func Main(m *testing.M) { os.Exit(Run(m)) }
-
-// Run is Main for a TestMain that has more to do: it returns the exit status.
-func Run(m *testing.M) int {
+// Main runs a package's tests, stops the server that they used, and exits. A goroutine that is left
+// then is a failure.
+func Main(m *testing.M) {
 	shared.inMain = true
 	code := m.Run()
+	if err := tidy(code == 0); err != nil {
+		fmt.Fprintln(os.Stderr, "storetest:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// tidy stops the server. Only where all went well can a goroutine that is left be held against it.
+func tidy(passed bool) error {
 	if shared.server != nil {
 		if err := shared.server.close(); err != nil {
-			fmt.Fprintln(os.Stderr, "storetest: stop server:", err)
-			code = max(code, 1)
+			return fmt.Errorf("stop server: %w", err)
 		}
 	}
-	return code
+	if !passed {
+		return nil
+	}
+	http.DefaultClient.CloseIdleConnections() // the tests' own
+	return goleak.Find()
 }
 
 // running returns the server, which the first test that needs it starts.
@@ -116,6 +131,9 @@ func (s *server) clone(t testing.TB, template string) *DB {
 		pool.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 		defer cancel()
+		if left := s.connected(ctx, name); len(left) > 0 {
+			t.Errorf("storetest: connections are left open: %q", left)
+		}
 		if err := s.drop(ctx, name); err != nil {
 			t.Errorf("storetest: drop database: %v", err)
 		}
@@ -133,6 +151,34 @@ func (s *server) create(ctx context.Context, template string) (string, error) {
 func (s *server) drop(ctx context.Context, name string) error {
 	_, err := s.admin.Exec(ctx, `drop database if exists `+quoted(name)+` with (force)`)
 	return err
+}
+
+// leftSQL leaves out PostgreSQL's own workers.
+const leftSQL = `
+select format('%s (%s) in %s: %s', usename, application_name, state, left(query, 60)) from pg_stat_activity
+ where datname = $1 and backend_type = 'client backend'`
+
+// connected lists who is connected to a database and does not leave, as those do who have just been closed.
+func (s *server) connected(ctx context.Context, name string) []string {
+	timeout := time.After(leaveTimeout)
+	for {
+		rows, err := s.admin.Query(ctx, leftSQL, name)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		left, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return []string{err.Error()}
+		}
+		if len(left) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-timeout:
+			return left
+		}
+	}
 }
 
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -1,0 +1,105 @@
+package main
+
+// mutant is a rule that matters, and a way to break it.
+type mutant struct {
+	rule     string
+	file     string // below the module's root
+	old, new string // old stands in the file exactly once
+	tests    string // that should notice: a pattern for go test -run
+	in       string // their package; empty: the file's
+}
+
+var mutants = []mutant{
+	{
+		rule: "a request is signed", file: "hook/token.go", tests: "^TestRefus|^TestVerif|^TestRequests",
+		old: "Verifier.Verify(body.Bytes(), r.Header); err != nil", new: "Verifier.Verify(body.Bytes(), r.Header); false && err != nil",
+	},
+	{
+		rule: "an old request is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
+		old: "case seconds < now-limit:", new: "case false:",
+	},
+	{
+		rule: "a request of the future is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
+		old: "case seconds > now+limit:", new: "case false:",
+	},
+	{
+		rule: "each of the secrets verifies", file: "hook/verify.go", tests: "^TestVerifyAcceptsEitherSecret$",
+		old: "range v.webhooks {", new: "range v.webhooks[:1] {",
+	},
+	{
+		rule: "a weak secret is refused", file: "hook/verify.go", tests: "^TestNewVerifierRefusesBadSecrets$",
+		old: "len(key) < minSecretBytes || ", new: "",
+	},
+	{
+		rule: "a body is capped", file: "hook/token.go", tests: "^TestRefus|Large|Body",
+		old: "http.MaxBytesReader(c.Response(), r.Body, MaxBody)", new: "r.Body",
+	},
+	{
+		rule: "no key for third-party clients", file: "hook/policy.go", tests: "^TestSkipped|^TestPolicy",
+		old: `c.ClientID != "" &&`, new: `c.ClientID == "none" &&`,
+	},
+	{
+		rule: "the key outlives the token", file: "hook/key.go", tests: "^TestJudge$|^TestKeyThatDies",
+		old: "a.KeyExpiresAt.Before(tokenExpires)", new: "false",
+	},
+	{
+		rule: "a conflict hands out nothing", file: "hook/token.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
+		old: " && statusOf(found.err) != statusConflict", new: "",
+	},
+	{
+		rule: "an account of another e-mail is not ours", file: "hook/coderuser.go", tests: "^TestForeign|^TestTakenUsernames$",
+		old: "strings.ToLower(user.Email) != email || ", new: "",
+	},
+	{
+		rule: "an account with roles is not ours", file: "hook/coderuser.go", tests: "^TestForeign|^TestTakenUsernames$",
+		old: "!= email || len(user.Roles) > 0", new: "!= email",
+	},
+	{
+		rule: "an account of another ledger row is not ours", file: "hook/coderuser.go", tests: "^TestAccountOfAnotherLedgerRow",
+		old: "return owner == j.user, nil", new: "return owner == j.user || true, nil",
+	},
+	{
+		rule: "the profile's key belongs to its user", file: "hook/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",
+		old: "case !named && !strings.EqualFold(user.Email, r.email):", new: "case false:",
+	},
+	{
+		rule: "nothing is written before the answer", file: "hook/persist.go", tests: "^TestKeyIsStoredAfterTheAnswer$",
+		old: "case <-j.answered:", new: "case <-j.answered:\n\tdefault:",
+	},
+	{
+		rule: "look again under the lease", file: "hook/job.go", tests: "^TestLooksAgainUnderTheLease$",
+		old: "\tkey, err = p.lookAgain(ctx, j)\n", new: "",
+	},
+	{
+		rule: "the lease fences the ledger", file: "store/ledger.go", tests: "^TestAStaleOwnerChangesNothing$",
+		old: fence("key_checked_at = coalesce($6, key_checked_at),\n       status = 'active', last_error = null, updated_at = clock_timestamp()", "lease_owner = $2"),
+		new: fence("key_checked_at = coalesce($6, key_checked_at),\n       status = 'active', last_error = null, updated_at = clock_timestamp()", "$2 <> ''"),
+	},
+	{
+		rule: "reconciling looks again under the lease", file: "hook/walk.go", tests: "^TestReconcilingLooksAgainUnderTheLease$",
+		old: "|| living(users[0], w.Now()) != here {", new: "{",
+	},
+	{
+		rule: "nobody else's token is deleted", file: "hook/walk.go", tests: "^TestNobodyElsesTokenIsDeleted$",
+		old: "token.UserID != a.CoderUserID || ", new: "",
+	},
+	{
+		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$",
+		old: "if _, err = k.Coder.Me(ctx, token); err == nil {", new: "if err == nil {",
+	},
+	{
+		rule: "no redirect is followed", file: "coderclient/client.go", tests: "^TestNoRedirects$",
+		old: "plain.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }", new: "plain.CheckRedirect = nil",
+	},
+	{
+		rule: "no cookie is kept", file: "coderclient/client.go", tests: "^TestNoCookies$",
+		old: "\tplain.Jar = nil\n", new: "",
+	},
+	{
+		rule: "no error holds a key", file: "coderclient/fail.go", tests: "^TestNoSecretsInErrors$",
+		old: "\te.scrub(secrets)\n", new: "",
+	},
+}
+
+// fence is the end of an update that needs the lease.
+func fence(set, owner string) string { return set + "\n where user_id = $1 and " + owner }

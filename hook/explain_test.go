@@ -1,0 +1,94 @@
+package hook
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// What is explained is what the mint would do.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	const key = "AbCdEfGhIj-0123456789012345678901"
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	o := DefaultOptions()
+	o.Now = func() time.Time { return now }
+	good := store.Account{
+		APIKey: key, KeyID: "AbCdEfGhIj", KeyExpiresAt: now.Add(6 * day), KeyLifetime: 7 * day, KeyCheckedAt: now,
+		Known: true, Status: store.Active, CoderUsername: "ada", CoderUserID: uuid.New(), UpdatedAt: now,
+	}
+	for name, test := range map[string]struct {
+		change func(*store.Account)
+		want   []string
+		not    string
+	}{
+		"good":         {func(*store.Account) {}, []string{"carries the key AbCdEfGhIj", "2026-11-29T12:00:00Z"}, "asked"},
+		"to be tried":  {func(a *store.Account) { a.KeyCheckedAt = now.Add(-time.Hour) }, []string{"carries", "Coder is asked whether it still takes it"}, "new key"},
+		"aging":        {func(a *store.Account) { a.KeyExpiresAt = now.Add(2 * day) }, []string{"carries", "renewal window"}, "before it answers"},
+		"unknown":      {func(a *store.Account) { a.KeyID = "" }, []string{"carries", "the ledger does not know it"}, "new key"},
+		"short":        {func(a *store.Account) { a.KeyExpiresAt = now.Add(time.Minute) }, []string{"makes a new key before it answers", "can't be reached, carries the old one"}, ""},
+		"dead":         {func(a *store.Account) { a.KeyExpiresAt = now.Add(-day) }, []string{"makes a key for the Coder user ada", "ended at 2026-11-22T12:00:00Z"}, "carries"},
+		"refused":      {func(a *store.Account) { a.KeyRefused = true }, []string{"makes a key for the Coder user ada", "did not take"}, "carries"},
+		"rubbish":      {func(a *store.Account) { a.APIKey = "rubbish" }, []string{"makes a key", "not the form of a key"}, "carries"},
+		"nobody knows": {func(a *store.Account) { *a = store.Account{} }, []string{"makes a Coder user, then a key", "there is none"}, "carries"},
+		"at work":      {func(a *store.Account) { a.APIKey, a.Leased = "", true }, []string{"waits for another mint", "5s"}, "carries"},
+		"suspended": {
+			func(a *store.Account) { a.Status, a.LastError, a.UpdatedAt = store.Suspended, "x", now.Add(-time.Hour) },
+			[]string{"suspended in Coder"},
+			"carries",
+		},
+		"conflict": {
+			func(a *store.Account) { a.APIKey, a.Status, a.LastError = "", store.Conflict, "taken" },
+			[]string{"answers conflict without asking Coder, for another 1m0s: taken"},
+			"makes",
+		},
+	} {
+		account := good
+		test.change(&account)
+		got := o.Explain(account, now.Add(time.Hour))
+		for _, want := range test.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: %s; want %q", name, got, want)
+			}
+		}
+		if test.not != "" && strings.Contains(got, test.not) || strings.Contains(got, key[11:]) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// A recording for another user and time differs from it in nothing else, and is an event.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_900_000_000, 0)
+	for file, r := range recordings(t) {
+		was, err := parseEvent([]byte(r.Request.Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := Replay([]byte(r.Request.Body), ada, "ada@example.com", now)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		is, err := parseEvent(body)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if is.user != ada || (is.claims.Email != "ada@example.com") != (was.claims.Email == "") || !is.claims.expiresAt().After(now) {
+			t.Errorf("%s: %+v", file, is.claims)
+		}
+		back, err := Replay(body, was.user, was.claims.Email, r.sentAt(t))
+		if err != nil || len(back) != len(r.Request.Body) {
+			t.Errorf("%s: and back it has %d bytes, not %d (%v)", file, len(back), len(r.Request.Body), err)
+		}
+	}
+	for _, body := range []string{``, `{}`, `{"user_id":"` + ada.String() + `","claims":{"sub":"` + ada.String() + `","exp":1}}`} {
+		if _, err := Replay([]byte(body), ada, "", now); err == nil {
+			t.Errorf("%s was replayed", body)
+		}
+	}
+}
