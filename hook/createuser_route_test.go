@@ -183,7 +183,9 @@ func TestCreateCoderUserConflicts(t *testing.T) {
 
 func TestCreateCoderUserWhileSomethingIsDown(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, patient())
+	s := patient()
+	s.options.Backlog = 0 // what it begins in between is no answer to this test's calls
+	f := newFront(t, s)
 	user := f.db.AddUser(t, "ada@example.com")
 	token := f.token(t, user, "")
 	back := f.coder.Fail(codertest.Fault{Status: 503})
