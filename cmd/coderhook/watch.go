@@ -14,6 +14,8 @@ import (
 const (
 	// watchInterval is how often a Coder that is down is asked whether it is back.
 	watchInterval = time.Second
+	// probeTimeout is how long Coder may take to answer: while it is asked, nobody else may.
+	probeTimeout = 2 * time.Second
 	// checkEvery is after how many of them one that is up is asked whether it still takes the owner's token.
 	checkEvery = 30
 )
@@ -34,13 +36,21 @@ func (w *coderWatch) run(ctx context.Context) {
 	defer ticker.Stop()
 	for n := 0; ; n++ {
 		if n%checkEvery == 0 || !w.coder.Available() {
-			w.note(w.coder.Probe(ctx))
+			w.probe(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+func (w *coderWatch) probe(ctx context.Context) {
+	asking, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	if err := w.coder.Probe(asking); ctx.Err() == nil {
+		w.note(err)
 	}
 }
 
@@ -52,8 +62,6 @@ func (w *coderWatch) note(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case errors.Is(err, context.Canceled):
-		return
 	case err != nil && w.err == nil:
 		w.log.Warn().Err(err).Msg("Coder can't be used: users without a key get none")
 	case err == nil && w.err != nil:
