@@ -20,9 +20,8 @@ func (p *pace) in(d time.Duration) (n int) {
 	for ctx.Err() == nil {
 		if p.wait(ctx) == nil {
 			n++
-		} else {
-			time.Sleep(10 * time.Millisecond) // in the bubble's time
 		}
+		time.Sleep(10 * time.Millisecond) // in the bubble's time
 	}
 	return n
 }

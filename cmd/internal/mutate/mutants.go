@@ -43,6 +43,26 @@ var mutants = []mutant{
 		old: "a.KeyExpiresAt.Before(tokenExpires)", new: "false",
 	},
 	{
+		rule: "a key made for an older token outlives this one", file: "hook/provision.go", tests: "^TestJobForAnOlderToken$",
+		old: "&& j.expires.Before(r.until)", new: "&& false",
+	},
+	{
+		rule: "a key that ended meanwhile is not given out", file: "hook/token.go", tests: "^TestKeyThatEndsMeanwhile",
+		old: "&& account.KeyExpiresAt.After(s.Now())", new: "",
+	},
+	{
+		rule: "who got no key is tried again", file: "hook/provision.go", tests: "^TestBacklogIsWorkedOff",
+		old: "answered: func() { p.later(r, err) }", new: "answered: func() {}",
+	},
+	{
+		rule: "who left while waiting gets no account", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$",
+		old: "user.Exists && !living(user, now) || ", new: "",
+	},
+	{
+		rule: "Coder's rate limit is kept to", file: "hook/pace.go", tests: "^TestPace",
+		old: "return p.ask()", new: "return nil",
+	},
+	{
 		rule: "a conflict hands out nothing", file: "hook/token.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
 		old: " && statusOf(found.err) != statusConflict", new: "",
 	},
