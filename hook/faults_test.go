@@ -52,7 +52,9 @@ func TestCoderFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, impatient())
+			s := impatient()
+			s.server = func(s *Server) { s.Deadline = 2 * time.Second } // its twentieth is for the way back, on any machine
+			w := newWorld(t, s)
 			user := w.db.AddUser(t, "ada@example.com")
 			remove := w.coder.Fail(test.fault)
 			for range 3 {
