@@ -29,13 +29,13 @@ var errGone = errors.New("the user is gone or banned, or the token has expired")
 type backlog struct {
 	byDue  entries
 	byUser map[uuid.UUID]*entry
-	worked bool // somebody is at it
+	busy   bool // workOff is at it
 }
 
 // entry is one user's request.
 type entry struct {
 	request
-	due time.Time
+	due time.Time // by the real clock, as all waiting; tokens and users live by the Provisioner's
 }
 
 // entries is a heap: what is due first comes first.
@@ -69,7 +69,9 @@ func (p *Provisioner) later(r request, why error) {
 		return
 	}
 	if known, ok := p.backlog.byUser[r.user]; ok {
-		known.email, known.until = r.email, r.until
+		if r.until.After(known.until) {
+			known.email, known.until = r.email, r.until
+		}
 		return
 	}
 	if len(p.backlog.byDue) >= p.Backlog {
@@ -81,16 +83,16 @@ func (p *Provisioner) later(r request, why error) {
 	p.backlog.byUser[r.user] = e
 	heap.Push(&p.backlog.byDue, e)
 	p.Metrics.backlog.Inc()
-	if !p.backlog.worked {
-		p.backlog.worked = true
-		p.working.Go(p.workOff)
+	if !p.backlog.busy {
+		p.backlog.busy = true
+		p.workingOff.Go(p.workOff)
 	}
 }
 
 // workOff tries all again until the backlog is empty or the server stops.
 func (p *Provisioner) workOff() {
 	for {
-		r, wait, ok := p.nextLate()
+		r, wait, ok := p.nextDue()
 		if !ok {
 			return
 		}
@@ -104,14 +106,14 @@ func (p *Provisioner) workOff() {
 	}
 }
 
-// nextLate takes out what is due, or tells how long nothing will be. It is false when there is
-// nothing left.
-func (p *Provisioner) nextLate() (_ request, wait time.Duration, ok bool) {
+// nextDue takes out what is due, or tells how long nothing will be. It is false when there is
+// nothing left, or the server stops.
+func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := &p.backlog
 	if len(b.byDue) == 0 || p.stopping {
-		b.worked = false
+		b.busy = false
 		p.pace.forget()
 		return request{}, 0, false
 	}

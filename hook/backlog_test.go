@@ -25,7 +25,7 @@ type burst struct {
 func (b *burst) email(n int) string { return fmt.Sprintf("user%d@example.com", n) }
 
 // signIn has all users sign in, 64 at a time, at the replicas in turn.
-func (b *burst) signIn(t *testing.T, w *world, replicas ...*replica) {
+func (b *burst) signIn(t *testing.T, replicas ...*replica) {
 	t.Helper()
 	next := make(chan int)
 	var minting sync.WaitGroup
@@ -107,23 +107,37 @@ func TestBurst(t *testing.T) {
 			}
 			b := newBurst(t, w, users)
 			w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = limit, *burstWindow })
-			b.signIn(t, w, all...)
+			b.signIn(t, all...)
 			dictated := time.Duration((1 + float64(users-limit)/(paceShare*float64(limit))) * float64(*burstWindow))
 			t.Logf("the limit dictates %s", dictated)
 			// Replicas do not know of each other, and rest some more until their paces add up to the limit.
 			b.wantKeys(t, w, time.Duration(replicas)*dictated+30*time.Second)
-			t.Logf("%d requests for %d users", posted(w, "/users"), users)
+			t.Logf("%d requests for %d users", w.countCalls("POST", "/users"), users)
 		})
 	}
 }
 
-func posted(w *world, path string) (n int) {
-	for _, r := range w.coder.Requests() {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, path) {
-			n++
-		}
+// After the rest the pace belongs to the backlog and to newcomers alike. Who would wait for long is
+// answered at once, as during the rest: "pending" would mean that the whole deadline went by.
+func TestNobodyWaitsForTheBacklog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	b := newBurst(t, w, 60)
+	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = 20, 2*time.Second })
+	waiting, newcomers := &burst{users: b.users[:30]}, b.users[30:]
+	waiting.signIn(t, w.replica)
+	eventually(t, "the rest begins", func() bool { return w.Provisioner.pace.rest() > 0 })
+	eventually(t, "the rest is over", func() bool { return w.Provisioner.pace.rest() == 0 })
+	var minting sync.WaitGroup
+	for n, user := range newcomers {
+		minting.Go(func() {
+			if got := w.mint(t, user, b.email(30+n)); got.keyStatus(t) == string(statusPending) {
+				t.Errorf("%s waited %s", b.email(30+n), got.took)
+			}
+		})
 	}
-	return n
+	minting.Wait()
+	b.wantKeys(t, w, 60*time.Second)
 }
 
 // Who signed in while Coder was down has a key soon after it is back, without another mint.
@@ -132,7 +146,7 @@ func TestBacklogIsWorkedOffWhenCoderIsBack(t *testing.T) {
 	w := newWorld(t, impatient())
 	b := newBurst(t, w, 20)
 	back := w.coder.Fail(codertest.Fault{Reset: true})
-	b.signIn(t, w, w.replica)
+	b.signIn(t, w.replica)
 	if got := w.mint(t, b.users[0], b.email(0)); got.keyStatus(t) != "unavailable" {
 		t.Errorf("got %s", got.body)
 	}
@@ -148,7 +162,7 @@ func TestBacklogIsWorkedOffWhenCoderIsBack(t *testing.T) {
 func (r *replica) idle() bool {
 	r.Provisioner.mu.Lock()
 	defer r.Provisioner.mu.Unlock()
-	return !r.Provisioner.backlog.worked
+	return !r.Provisioner.backlog.busy
 }
 
 func (r *replica) late() int {
@@ -163,9 +177,9 @@ func TestBacklogTriesAgain(t *testing.T) {
 	w := newWorld(t, patient())
 	b := newBurst(t, w, 1)
 	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", Status: 500, Times: 2})
-	b.signIn(t, w, w.replica)
+	b.signIn(t, w.replica)
 	b.wantKeys(t, w, 15*time.Second)
-	if tries := posted(w, "/tokens"); tries != 3 {
+	if tries := w.countCalls("POST", "/tokens"); tries != 3 {
 		t.Errorf("%d tries, want 3", tries)
 	}
 }
@@ -221,7 +235,7 @@ func TestBacklogEndsWithTheServer(t *testing.T) {
 	w := newWorld(t, patient())
 	b := newBurst(t, w, 5)
 	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit = 1 })
-	b.signIn(t, w, w.replica)
+	b.signIn(t, w.replica)
 	eventually(t, "four wait", func() bool { return w.late() == 4 })
 	if err := w.Provisioner.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -236,14 +250,14 @@ func TestBacklogIsFull(t *testing.T) {
 	w := newWorld(t, s)
 	b := newBurst(t, w, 5)
 	back := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 500})
-	b.signIn(t, w, w.replica)
+	b.signIn(t, w.replica)
 	eventually(t, "all have failed", func() bool { return w.jobs() == 0 })
 	if late := w.late(); late != 2 {
 		t.Errorf("%d in the backlog, want 2", late)
 	}
 	back()
 	eventually(t, "Coder is back", func() bool { return w.client.Probe(t.Context()) == nil })
-	b.signIn(t, w, w.replica)
+	b.signIn(t, w.replica)
 	b.wantKeys(t, w, 15*time.Second)
 }
 

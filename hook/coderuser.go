@@ -134,7 +134,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 	}
 	email := strings.ToLower(j.email)
 	for _, name := range usernames(j.user) {
-		if err := p.pace.wait(ctx); err != nil {
+		if err := p.pace.wait(ctx, p.patience(j)); err != nil {
 			return coderUser{}, err
 		}
 		asked := time.Now()
@@ -158,6 +158,15 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		}
 	}
 	return coderUser{}, fmt.Errorf("%w: all usernames for this user are taken in Coder", errConflict)
+}
+
+// patience is for a turn within Coder's rate limit. A sign-in that would wait for long goes into
+// the backlog instead, and is answered.
+func (p *Provisioner) patience(j *job) time.Duration {
+	if j.unattended() {
+		return p.Timeout
+	}
+	return mintPatience
 }
 
 // ours tells an account that we made for this user before a crash from anybody else's.

@@ -19,6 +19,8 @@ const (
 	paceShare    = 0.9         // of the limit; the rest is left to people
 	paceSteps    = 16          // the slowest pace is one of so many parts
 	probeEvery   = time.Second // while resting
+
+	mintPatience = 500 * time.Millisecond // how long a sign-in waits for its turn
 )
 
 // pace keeps the making of users within Coder's rate limit, which counts together all who ask
@@ -74,10 +76,18 @@ func (p *pace) rest() time.Duration {
 	return max(0, time.Until(p.resume))
 }
 
-// wait returns when it is time to make a user. Its error is Coder's refusal, or the context's end.
-func (p *pace) wait(ctx context.Context) error {
+// wait returns when it is time to make a user. Its error is Coder's refusal, also when the turn
+// comes later than patience, or the context's end.
+func (p *pace) wait(ctx context.Context, patience time.Duration) error {
 	if limiter := p.current(); limiter != nil {
-		if err := limiter.Wait(ctx); err != nil {
+		turn := limiter.Reserve()
+		delay := turn.Delay()
+		if delay > patience {
+			turn.Cancel()
+			return p.refuse(delay)
+		}
+		if err := sleep(ctx, delay); err != nil {
+			turn.Cancel()
 			return err
 		}
 	}
@@ -100,18 +110,28 @@ func (p *pace) current() *rate.Limiter {
 
 // ask is Coder's refusal while it holds. One sign-in each second asks Coder again.
 func (p *pace) ask() error {
+	if rest := p.rest(); rest > 0 && !p.mayProbe() {
+		return p.refuse(rest)
+	}
+	return nil
+}
+
+func (p *pace) mayProbe() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	switch {
-	case !now.Before(p.resume):
-		return nil
-	case !now.Before(p.probe):
-		p.probe = now.Add(probeEvery)
-		return nil
+	if now.Before(p.probe) {
+		return false
 	}
+	p.probe = now.Add(probeEvery)
+	return true
+}
+
+func (p *pace) refuse(wait time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	refusal := p.refusal
-	refusal.RetryAfter = p.resume.Sub(now)
+	refusal.RetryAfter = wait
 	return &refusal
 }
 

@@ -67,10 +67,10 @@ type Provisioner struct {
 	stopping bool
 
 	running    sync.WaitGroup // jobs, and looking after keys
-	working    sync.WaitGroup // off the backlog
+	workingOff sync.WaitGroup // the backlog
 	slots      chan struct{}
 	care       chan struct{}   // slots of looking after keys
-	background chan struct{}   // of the slots, those that jobs which nobody waits for may take
+	background chan struct{}   // limits the jobs that no mint waits for to half of the slots
 	base       context.Context // of the work that outlives the request that asked for it
 	cancel     context.CancelFunc
 	ending     context.Context // ends when the server begins to stop
@@ -153,6 +153,9 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 		if ours { // one key that many wait for is made once
 			found.reason = j.reason
 		}
+		if j.err != nil { // the job may have been for an older token
+			found.answered = func() { j.release(); p.later(r, j.err) }
+		}
 		return found
 	case <-ctx.Done():
 		return resolution{err: errPending, answered: j.release}
@@ -202,7 +205,7 @@ func (p *Provisioner) Stop(ctx context.Context) error {
 	p.mu.Unlock()
 	p.end()
 	ended := make(chan struct{})
-	go func() { p.working.Wait(); p.running.Wait(); close(ended) }()
+	go func() { p.workingOff.Wait(); p.running.Wait(); close(ended) }()
 	defer p.cancel()
 	select {
 	case <-ended:

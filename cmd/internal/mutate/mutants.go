@@ -63,6 +63,18 @@ var mutants = []mutant{
 		old: "return p.ask()", new: "return nil",
 	},
 	{
+		rule: "a conflict is not tried again", file: "hook/backlog.go", tests: "^TestLater",
+		old: "errors.Is(why, errConflict) || ", new: "",
+	},
+	{
+		rule: "a user waits once", file: "hook/backlog.go", tests: "^TestLater",
+		old: "p.backlog.byUser[r.user]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
+	},
+	{
+		rule: "nobody waits for the backlog", file: "hook/pace.go", tests: "^TestNobodyWaitsForTheBacklog$",
+		old: "if delay > patience {", new: "if false {",
+	},
+	{
 		rule: "a conflict hands out nothing", file: "hook/token.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
 		old: " && statusOf(found.err) != statusConflict", new: "",
 	},

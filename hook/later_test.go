@@ -1,0 +1,161 @@
+package hook
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"coderhook/coderclient"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/rs/zerolog"
+)
+
+// coderUp is a Coder that is there, or not, and of which nothing else is asked.
+type coderUp struct {
+	Coder
+	down bool
+}
+
+func (c *coderUp) Available() bool { return !c.down }
+
+// idler is a Provisioner whose backlog nobody works off.
+func idler() (*Provisioner, *coderUp) {
+	coder := new(coderUp)
+	p := NewProvisioner(DefaultOptions(), nil, coder, zerolog.Nop())
+	p.backlog.busy = true
+	return p, coder
+}
+
+func someone() request {
+	return request{user: uuid.New(), email: "ada@example.com", until: time.Now().Add(time.Hour)}
+}
+
+func (p *Provisioner) delays() (all []time.Duration) {
+	for _, e := range p.backlog.byDue {
+		all = append(all, time.Until(e.due))
+	}
+	return all
+}
+
+func TestLaterTakesOnlyWhatPasses(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]error{
+		"conflict": fmt.Errorf("%w: foreign", errConflict), "stopping": errStopping, "gone": errGone,
+	} {
+		p, _ := idler()
+		if p.later(someone(), refused); len(p.backlog.byDue) != 0 {
+			t.Errorf("%s is tried again", name)
+		}
+	}
+	p, _ := idler()
+	renewal := someone()
+	renewal.renew = true
+	if p.later(renewal, coderclient.ErrUnavailable); len(p.backlog.byDue) != 0 {
+		t.Error("a renewal is tried again, though the next mint does it")
+	}
+	p.stopping = true
+	if p.later(someone(), coderclient.ErrUnavailable); len(p.backlog.byDue) != 0 {
+		t.Error("the server stops, and takes more work")
+	}
+}
+
+func TestLaterGrowsRarer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := idler()
+		first := time.Now()
+		r := someone()
+		r.until = first.Add(24 * time.Hour)
+		for n, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300} {
+			p.later(r, errors.New("anything"))
+			if got := p.delays(); len(got) != 1 || got[0] != want*time.Second {
+				t.Fatalf("try %d comes after %v, want %d s", n+1, got, want)
+			}
+			time.Sleep(want * time.Second)
+			next, wait, ok := p.nextDue()
+			if !ok || wait != 0 || next.tries != n+1 || !next.since.Equal(first) {
+				t.Fatalf("try %d: %+v, wait %s", n+1, next, wait)
+			}
+			r = next
+		}
+	})
+}
+
+func TestLaterHonoursRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := idler()
+		p.later(someone(), fmt.Errorf("mint: %w", &coderclient.Error{Status: 429, RetryAfter: 40 * time.Second}))
+		p.later(someone(), &coderclient.Error{Status: 429, RetryAfter: 24 * time.Hour})
+		if got := p.delays(); got[0] != 40*time.Second || got[1] != longestRest {
+			t.Errorf("tried again after %v", got)
+		}
+		// Where no users are made at all, it is the pace that says when.
+		p, _ = idler()
+		p.pace.limited(&refusalOfCoder)
+		p.later(someone(), &refusalOfCoder)
+		if got := p.delays(); got[0] != time.Second {
+			t.Errorf("tried again after %v", got)
+		}
+		time.Sleep(2 * time.Second)
+		if _, wait, ok := p.nextDue(); !ok || wait != 58*time.Second {
+			t.Errorf("the rest is not waited for: %s, %t", wait, ok)
+		}
+	})
+}
+
+func TestLaterKnowsAUserOnce(t *testing.T) {
+	t.Parallel()
+	p, _ := idler()
+	r := someone()
+	p.later(r, errPending)
+	newer, older := r, r
+	newer.email, newer.until = "ada@new.example.com", r.until.Add(time.Hour)
+	older.until = r.until.Add(-time.Hour)
+	p.later(newer, errPending)
+	p.later(older, errPending)
+	if got := p.backlog.byDue; len(got) != 1 || got[0].email != newer.email || !got[0].until.Equal(newer.until) {
+		t.Errorf("got %+v, want one entry, for the token that lives longest", got[0])
+	}
+	if n := testutil.ToFloat64(p.Metrics.backlog); n != 1 {
+		t.Errorf("the metric says %v", n)
+	}
+}
+
+func TestBacklogGoesByDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p, coder := idler()
+		var users []uuid.UUID
+		for _, retry := range []time.Duration{30, 10, 20} {
+			r := someone()
+			users = append(users, r.user)
+			p.later(r, &coderclient.Error{Status: 429, RetryAfter: retry * time.Second})
+		}
+		if _, wait, ok := p.nextDue(); !ok || wait != 10*time.Second {
+			t.Errorf("waits %s, want for the first that is due", wait)
+		}
+		time.Sleep(time.Minute)
+		coder.down = true
+		if _, wait, ok := p.nextDue(); !ok || wait == 0 {
+			t.Error("Coder is asked while it is down")
+		}
+		coder.down = false
+		for _, want := range []int{1, 2, 0} {
+			if next, _, ok := p.nextDue(); !ok || next.user != users[want] {
+				t.Errorf("got %s, want %s", next.user, users[want])
+			}
+		}
+		p.pace.limited(&refusalOfCoder)
+		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.pace.limiter != nil {
+			t.Error("an empty backlog is worked off, or goes on to slow sign-ins down")
+		}
+		if n := testutil.ToFloat64(p.Metrics.backlog); n != 0 {
+			t.Errorf("the metric says %v", n)
+		}
+	})
+}
