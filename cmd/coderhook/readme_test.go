@@ -51,7 +51,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 	const (
 		migrate = `DATABASE_URL="$ADMIN_DATABASE_URL" go run ./cmd/coderhook migrate`
 		doctor  = "go run ./cmd/coderhook doctor --url https://YOUR-HOST/hooks/custom-access-token"
-		soak    = "go test -race ./cmd/internal/soak -run TestSoak -soak.time 5m -soak.seed 42 -v"
+		soak    = "go test -race ./cmd/internal/soak -run TestSoak -soak.time 5m -soak.seed 42 -timeout 1h -v"
 		lint    = "go vet ./... && go tool -modfile=.tools/go.mod staticcheck ./... && go tool -modfile=.tools/go.mod gofumpt -l ."
 	)
 	runBy := map[string]string{

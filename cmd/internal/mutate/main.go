@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,12 +13,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+
+	"coderhook/cmd/internal/source"
 )
 
 func main() {
-	if err := run(".", strings.Join(os.Args[1:], " ")); err != nil {
+	root, err := source.Root(context.Background())
+	if err == nil {
+		err = run(root, strings.Join(os.Args[1:], " "))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -25,9 +33,8 @@ func main() {
 
 // run tries the mutants of the module at root whose rule contains some text. Its error joins those of the mutants that live on.
 func run(root, some string) error {
-	root, err := filepath.Abs(root)
-	if err != nil {
-		return err
+	if !slices.ContainsFunc(mutants, func(m mutant) bool { return strings.Contains(m.rule, some) }) {
+		return fmt.Errorf("there is no rule with %q in it", some)
 	}
 	faults := make([]error, len(mutants))
 	slots := make(chan struct{}, max(1, runtime.NumCPU()/2))
@@ -67,11 +74,7 @@ func (m mutant) try(root string) (noticed string, err error) {
 	if err != nil {
 		return "", err
 	}
-	in := m.in
-	if in == "" {
-		in = filepath.Dir(m.file)
-	}
-	test := exec.Command("go", "test", "-short", "-count=1", "-timeout=1m", "-overlay="+overlay, "-run="+m.tests, "./"+in)
+	test := exec.Command("go", "test", "-short", "-count=1", "-timeout=1m", "-overlay="+overlay, "-run="+m.tests, "./"+filepath.Dir(m.file))
 	test.Dir = root
 	output, err := test.CombinedOutput()
 	return verdict(string(output), err)

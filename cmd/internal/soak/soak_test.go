@@ -66,6 +66,7 @@ func newSoak(t *testing.T) *soak {
 	if s.seed == 0 {
 		s.seed = rand.Uint64N(1_000_000)
 	}
+	t.Logf("seed %d", s.seed)
 	s.plan, s.program = draw(s.seed, s.length), build(t)
 	s.stalls = watchStalls(t)
 	s.db, s.coder = startDatabase(t, s.seed), startCoder(t, s.seed)
@@ -122,7 +123,7 @@ func (s *soak) report() {
 		}
 	}
 	s.t.Logf("the faults until then:\n%s", played.String())
-	s.t.Logf("again: go test -race ./cmd/internal/soak -run TestSoak -soak.time %s -soak.seed %d -v", s.length, s.seed)
+	s.t.Logf("again: go test -race ./cmd/internal/soak -run TestSoak -soak.time %s -soak.seed %d -timeout 1h -v", s.length, s.seed)
 	for _, r := range s.replicas {
 		r.tellOf(s.t, shown)
 	}
