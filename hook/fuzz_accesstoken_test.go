@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -36,6 +38,7 @@ func FuzzAccessToken(f *testing.F) {
 		`{"EXP":1795417650,"AUD":"authenticated",` + good + `}`, `{"exp":9e99,"aud":["x","authenticated"],` + good + `}`,
 		`{"exp":"1795417650","aud":{},` + good + `}`, `{"exp":1795417650,"nbf":1795417650,"aud":"authenticated",` + good + `}`,
 		`{"exp":1795417650,"aud":"authenticated","is_anonymous":true,"aal":"aal2","client_id":"c","app_metadata":{"api_key":{}},` + good + `}`,
+		`{"exp":1795417650,"aud":"authenticated","n":1795423e11269,` + good + `}`, `{"exp":1e400,"aud":"authenticated",` + good + `}`,
 		`{"exp":1795417650,"aud":"authenticated","app_metadata":null,"role":"a","role":"b","Role":"c","ROLE":"d",` + good + `}`,
 	} {
 		for _, header := range []string{hs256Header, `{"alg":"HS256","kid":"x"}`, `{"alg":"none"}`, `{"alg":"HS512"}`, `{"alg":"RS256"}`, `{"ALG":"HS256"}`} {
@@ -100,7 +103,7 @@ func checkVerdict(t *testing.T, header string, claims []byte, now time.Time, ofP
 // gives it, so that there is no reason to refuse it.
 func bearerOf(header string, claims []byte, now time.Time, ofProject bool) (who caller, may, must bool) {
 	var head, c map[string]any
-	if json.Unmarshal([]byte(header), &head) != nil || json.Unmarshal(claims, &c) != nil || head["alg"] != "HS256" {
+	if json.Unmarshal([]byte(header), &head) != nil || unmarshalNumbers(claims, &c) != nil || head["alg"] != "HS256" {
 		return caller{}, false, false
 	}
 	clean := true
@@ -110,8 +113,9 @@ func bearerOf(header string, claims []byte, now time.Time, ofProject bool) (who 
 		return value
 	}
 	number := func(name string) float64 {
-		value, ok := c[name].(float64)
-		clean = clean && (ok && math.Abs(value) < 1<<40 || c[name] == nil)
+		written, ok := c[name].(json.Number)
+		value, err := written.Float64()
+		clean = clean && (ok && err == nil && math.Abs(value) < 1<<40 || c[name] == nil)
 		return value
 	}
 	anonymous, isBool := c["is_anonymous"].(bool)
@@ -143,4 +147,17 @@ func isFor(audience any, want string) bool {
 		found = found || one == want
 	}
 	return found
+}
+
+// unmarshalNumbers leaves numbers as they are written: one in a claim that nobody reads may be of any size.
+func unmarshalNumbers(text []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(into); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("something follows")
+	}
+	return nil
 }
