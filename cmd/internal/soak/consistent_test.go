@@ -119,8 +119,12 @@ func (s *soak) differences() (wrong []string) {
 	return wrong
 }
 
-// compareGone: who is gone has neither account nor token that works.
+// compareGone: who is gone has neither account nor token that works. An account whose making was
+// never answered, and whose user left before the next mint, is known to nobody: nothing opens it.
 func compareGone(a account, u codertest.User, live []codertest.Issue, say func(string, ...any)) {
+	if !a.CoderUserID.Valid && len(live) == 0 {
+		return
+	}
 	if u.Status != "suspended" || len(live) > 0 {
 		say("%s is gone, but Coder user %s is %s and has %d live tokens; the ledger says %s", a.ID, u.Username, u.Status, len(live), a.Status)
 	}
