@@ -74,10 +74,18 @@ func (m mutant) try(root string) (noticed string, err error) {
 	if err != nil {
 		return "", err
 	}
-	test := exec.Command("go", "test", "-short", "-count=1", "-timeout=1m", "-overlay="+overlay, "-run="+m.tests, "./"+filepath.Dir(m.file))
-	test.Dir = root
-	output, err := test.CombinedOutput()
+	if output, err := m.test(root); err != nil {
+		return "", fmt.Errorf("fails without the mutant, too: %w\n%s", err, output)
+	}
+	output, err := m.test(root, "-overlay="+overlay)
 	return verdict(string(output), err)
+}
+
+func (m mutant) test(root string, flags ...string) (output []byte, err error) {
+	args := append([]string{"test", "-short", "-timeout=1m", "-run=" + m.tests}, flags...)
+	test := exec.Command("go", append(args, "./"+filepath.Dir(m.file))...)
+	test.Dir = root
+	return test.CombinedOutput()
 }
 
 // apply returns the file's text with the rule broken.
