@@ -59,8 +59,7 @@ func (p *Provisioner) later(r request, why error) {
 		return
 	}
 	delay := min(shortestDelay<<min(r.tries, 10), longestDelay)
-	// While Coder makes no users at all, workOff waits for that to end.
-	if refused, ok := errors.AsType[*coderclient.Error](why); ok && p.pace.rest() == 0 {
+	if refused, ok := errors.AsType[*coderclient.Error](why); ok {
 		delay = max(delay, min(refused.RetryAfter, longestRest))
 	}
 	p.mu.Lock()
@@ -96,32 +95,31 @@ func (p *Provisioner) workOff() {
 		if !ok {
 			return
 		}
-		// No longer than a second, as something may have come that is due before.
-		if wait > 0 && sleep(p.ending, min(wait, time.Second)) != nil {
-			return
+		if wait == 0 {
+			p.tryAgain(r)
 		}
-		if wait == 0 && !p.tryAgain(r) {
-			return
-		}
+		_ = sleep(p.ending, wait) // when it has ended, nextDue says so
 	}
 }
 
-// nextDue takes out what is due, or tells how long nothing will be. It is false when there is
-// nothing left, or the server stops.
+// nextDue takes out what is due, or tells how long to wait, no more than a second as something
+// may come that is due before. It is false when there is nothing left, or the server stops.
 func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := &p.backlog
-	if len(b.byDue) == 0 || p.stopping {
+	if len(b.byDue) == 0 || p.ending.Err() != nil {
 		b.busy = false
-		p.pace.forget()
+		if len(p.background) == 0 { // else those jobs keep the pace for who comes next
+			p.pace.forget()
+		}
 		return request{}, 0, false
 	}
-	if wait = max(p.pace.rest(), time.Until(b.byDue[0].due)); wait > 0 {
+	if wait = min(time.Until(b.byDue[0].due), time.Second); wait > 0 {
 		return request{}, wait, true
 	}
 	if !p.Coder.Available() {
-		return request{}, shortestDelay, true
+		return request{}, time.Second, true
 	}
 	e := heap.Pop(&b.byDue).(*entry)
 	delete(b.byUser, e.user)
@@ -129,21 +127,39 @@ func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 	return e.request, 0, true
 }
 
-// tryAgain begins a job, once there is room for one. It is false when the server stops.
-func (p *Provisioner) tryAgain(r request) bool {
+// tryAgain begins a job, once it is the user's turn and there is room. Whoever waits here holds no
+// slot and no lease: sign-ins that need no new Coder user go on.
+func (p *Provisioner) tryAgain(r request) {
+	if err := p.awaitTurn(r); err != nil {
+		p.Log.Debug().Err(err).Stringer("user_id", r.user).Msg("not tried again yet")
+		p.later(r, err)
+		return
+	}
 	select {
 	case p.background <- struct{}{}:
 	case <-p.ending.Done():
-		return false
+		return
 	}
-	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
+	r.turn = true
+	if _, isNew, err := p.join(p.base, r); err != nil || !isNew {
 		<-p.background
+		p.later(r, errPending) // the job that is there may be ending just now, or be for an older token
 	}
-	return true
 }
 
-// stillWanted looks whether a user who has waited is still to have a key: nobody may get an
-// account in Coder who was banned meanwhile. A sign-up that is not committed can't be seen yet.
+// awaitTurn waits within Coder's rate limit, which is for new Coder users only.
+func (p *Provisioner) awaitTurn(r request) error {
+	ctx, cancel := context.WithTimeout(p.ending, p.Timeout)
+	defer cancel()
+	account, err := p.Ledger.Lookup(ctx, r.user)
+	if err != nil || account.CoderUserID != uuid.Nil {
+		return err
+	}
+	return p.pace.wait(p.ending)
+}
+
+// stillWanted looks, just before anything is made, whether a user who has waited is still to have
+// a key: nobody may get an account in Coder who was banned meanwhile. A sign-up that is not committed can't be seen yet.
 func (p *Provisioner) stillWanted(ctx context.Context, r request) error {
 	now := p.Now()
 	if r.until.Before(now) {

@@ -217,6 +217,22 @@ func TestBacklogForgetsWhoLeft(t *testing.T) {
 	}
 }
 
+// Storing what was made for sign-ups that are never committed takes half a minute, but holds up nobody.
+func TestBacklogGoesOnWhileKeysWaitToBeStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	ghosts := 2 * cap(w.Provisioner.background)
+	back := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 429, Header: http.Header{"Retry-After": {"2"}, "X-Ratelimit-Limit": {"1000"}}})
+	for n := range ghosts {
+		w.mint(t, uuid.New(), fmt.Sprintf("ghost%d@example.com", n))
+	}
+	user := w.db.AddUser(t, "ada@example.com")
+	w.mint(t, user, "ada@example.com")
+	back()
+	eventually(t, "the key is stored", func() bool { return w.stored(t, user) != "" })
+	w.db.Exec(t, `insert into auth.users (id, email) select user_id, user_id || '@example.com' from coderhook.accounts on conflict do nothing`)
+}
+
 // A sign-up that is not committed after a second is no user who left.
 func TestBacklogWaitsForTheSignUp(t *testing.T) {
 	t.Parallel()

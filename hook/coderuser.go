@@ -134,7 +134,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 	}
 	email := strings.ToLower(j.email)
 	for _, name := range usernames(j.user) {
-		if err := p.pace.wait(ctx, p.patience(j)); err != nil {
+		if err := p.takeTurn(j); err != nil {
 			return coderUser{}, err
 		}
 		asked := time.Now()
@@ -160,13 +160,14 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 	return coderUser{}, fmt.Errorf("%w: all usernames for this user are taken in Coder", errConflict)
 }
 
-// patience is for a turn within Coder's rate limit. A sign-in that would wait for long goes into
-// the backlog instead, and is answered.
-func (p *Provisioner) patience(j *job) time.Duration {
-	if j.unattended() {
-		return p.Timeout
+// takeTurn keeps to Coder's rate limit. Who comes from the backlog has waited for one turn; a
+// sign-in does not wait, but goes into the backlog if it is not its turn.
+func (p *Provisioner) takeTurn(j *job) error {
+	if j.turn {
+		j.turn = false
+		return nil
 	}
-	return mintPatience
+	return p.pace.now()
 }
 
 // ours tells an account that we made for this user before a crash from anybody else's.

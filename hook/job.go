@@ -24,6 +24,7 @@ type request struct {
 	renew bool          // the key is good, but it is time for another
 	tries int           // in the background, after the mint that asked got no key
 	since time.Time     // when that was
+	turn  bool          // it may make a Coder user now
 }
 
 // unattended: no mint waits for it.
@@ -41,6 +42,7 @@ type job struct {
 	reason   string    // where the key comes from, for the mint that began the job
 	err      error
 	finished bool // used only by the job's own goroutine
+	freed    bool // likewise: its place among the jobs that no mint waits for
 	awaited  bool // by a mint; the Provisioner's mu guards it
 	once     sync.Once
 	answered chan struct{} // closed when an answer to a mint that waited has been sent
@@ -82,6 +84,9 @@ func (p *Provisioner) work(j *job) {
 	if err != nil || key != "" {
 		j.expires = j.known.KeyExpiresAt
 		p.finish(j, key, err)
+		if err != nil && j.unattended() { // else the mint's line says it
+			p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("no key")
+		}
 		return
 	}
 	ctx, stop := p.holdLease(j.base, j.lease)
@@ -89,6 +94,10 @@ func (p *Provisioner) work(j *job) {
 	made, err := p.makeKey(ctx, j)
 	j.reason, j.expires = made.reason(), made.key.ExpiresAt
 	p.finish(j, made.key.Secret, err)
+	if errors.Is(err, errGone) {
+		p.Log.Info().Err(err).Stringer("user_id", j.user).Msg("not tried again")
+		return
+	}
 	if err != nil {
 		p.fail(ctx, j, err)
 		return
@@ -107,6 +116,14 @@ func (p *Provisioner) finish(j *job, key string, err error) {
 	}
 	p.mu.Unlock()
 	j.finish(key, err)
+	p.freeBackground(j) // storing a key can take minutes, where a sign-up is rolled back or a row locked
+}
+
+func (p *Provisioner) freeBackground(j *job) {
+	if j.unattended() && !j.freed {
+		j.freed = true
+		<-p.background
+	}
 }
 
 // leave ends a job, however it ended. A panic must not take the server down, nor leave anybody waiting.
@@ -115,9 +132,7 @@ func (p *Provisioner) leave(j *job) {
 		p.Log.Error().Stringer("user_id", j.user).Interface("panic", fault).Bytes("stack", debug.Stack()).Msg("provisioning panicked")
 		j.finish("", errors.New("provision: internal error"))
 	}
-	if j.unattended() {
-		<-p.background
-	}
+	p.freeBackground(j)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.jobs, j.user)
@@ -131,11 +146,6 @@ func (p *Provisioner) acquire(j *job) (key string, err error) {
 	defer p.Metrics.waiting.Dec()
 	ctx, cancel := context.WithTimeout(j.base, p.Timeout)
 	defer cancel()
-	if j.tries > 0 {
-		if err := p.stillWanted(ctx, j.request); err != nil {
-			return "", err
-		}
-	}
 	for {
 		if !j.known.Leased {
 			key, held, err := p.claim(ctx, j)

@@ -19,8 +19,6 @@ const (
 	paceShare    = 0.9         // of the limit; the rest is left to people
 	paceSteps    = 16          // the slowest pace is one of so many parts
 	probeEvery   = time.Second // while resting
-
-	mintPatience = 500 * time.Millisecond // how long a sign-in waits for its turn
 )
 
 // pace keeps the making of users within Coder's rate limit, which counts together all who ask
@@ -76,22 +74,29 @@ func (p *pace) rest() time.Duration {
 	return max(0, time.Until(p.resume))
 }
 
-// wait returns when it is time to make a user. Its error is Coder's refusal, also when the turn
-// comes later than patience, or the context's end.
-func (p *pace) wait(ctx context.Context, patience time.Duration) error {
+// wait returns when it is time to make a user. Its error is Coder's refusal, while that holds, or
+// the context's end.
+func (p *pace) wait(ctx context.Context) error {
 	if limiter := p.current(); limiter != nil {
-		turn := limiter.Reserve()
-		delay := turn.Delay()
-		if delay > patience {
-			turn.Cancel()
-			return p.refuse(delay)
-		}
-		if err := sleep(ctx, delay); err != nil {
-			turn.Cancel()
+		if err := limiter.Wait(ctx); err != nil {
 			return err
 		}
 	}
 	return p.ask()
+}
+
+// now is for a sign-in, which does not wait: its error is Coder's refusal, until it can be tried again.
+func (p *pace) now() error {
+	limiter := p.current()
+	if limiter == nil {
+		return p.ask()
+	}
+	turn := limiter.Reserve()
+	if delay := turn.Delay(); delay > 0 {
+		turn.Cancel()
+		return p.refuse(delay)
+	}
+	return nil
 }
 
 func (p *pace) current() *rate.Limiter {

@@ -18,7 +18,7 @@ func (p *pace) in(d time.Duration) (n int) {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	defer cancel()
 	for ctx.Err() == nil {
-		if p.wait(ctx, time.Hour) == nil {
+		if p.wait(ctx) == nil {
 			n++
 		}
 		time.Sleep(10 * time.Millisecond) // in the bubble's time
@@ -39,7 +39,7 @@ func TestPaceRestsAndProbes(t *testing.T) {
 			t.Error("what was under way is counted as another refusal")
 		}
 		p.accepted(before)
-		err := p.wait(t.Context(), time.Hour)
+		err := p.wait(t.Context())
 		if refused, ok := errors.AsType[*coderclient.Error](err); !ok || refused.RetryAfter != time.Minute {
 			t.Errorf("an answer from before the refusal ends it: %v", err)
 		}
@@ -47,7 +47,7 @@ func TestPaceRestsAndProbes(t *testing.T) {
 			t.Errorf("%d probes in half a minute, want one a second", n)
 		}
 		p.accepted(time.Now())
-		if p.rest() != 0 || p.wait(t.Context(), time.Hour) != nil {
+		if p.rest() != 0 || p.wait(t.Context()) != nil {
 			t.Error("a probe that succeeded does not end the rest")
 		}
 	})
@@ -78,8 +78,15 @@ func TestPaceStaysBelowTheLimit(t *testing.T) {
 		if n := p.in(time.Minute); n < 28 || n > 30 {
 			t.Errorf("%d users in a minute, want the slowest pace", n)
 		}
+		if err := p.now(); err == nil {
+			t.Error("a sign-in comes before those who wait for their turn")
+		}
+		time.Sleep(time.Minute)
+		if first, second := p.now(), p.now(); first != nil || !errors.Is(second, coderclient.ErrRateLimited) {
+			t.Errorf("of two sign-ins at once the first gets %v, the second %v; want one turn", first, second)
+		}
 		p.forget()
-		if err := p.wait(t.Context(), time.Hour); err != nil || p.current() != nil {
+		if err := p.wait(t.Context()); err != nil || p.current() != nil {
 			t.Errorf("the pace outlives the backlog: %v", err)
 		}
 	})

@@ -153,8 +153,12 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 		if ours { // one key that many wait for is made once
 			found.reason = j.reason
 		}
-		if j.err != nil { // the job may have been for an older token
-			found.answered = func() { j.release(); p.later(r, j.err) }
+		if j.err != nil { // the job may have been for an older token, so that its end need not be ours
+			why := j.err
+			if errors.Is(why, errGone) {
+				why = errPending
+			}
+			found.answered = func() { j.release(); p.later(r, why) }
 		}
 		return found
 	case <-ctx.Done():

@@ -70,8 +70,16 @@ var mutants = []mutant{
 		old: "p.backlog.byUser[r.user]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
 	},
 	{
-		rule: "nobody waits for the backlog", file: "hook/pace.go", tests: "^TestNobodyWaitsForTheBacklog$",
-		old: "if delay > patience {", new: "if false {",
+		rule: "a sign-in keeps to the pace", file: "hook/pace.go", tests: "^TestPace",
+		old: "if delay := turn.Delay(); delay > 0 {", new: "if delay := turn.Delay(); delay > time.Hour {",
+	},
+	{
+		rule: "nobody waits for the backlog", file: "hook/coderuser.go", tests: "^TestNobodyWaitsForTheBacklog$",
+		old: "return p.pace.now()", new: "return p.pace.wait(p.base)",
+	},
+	{
+		rule: "who waits is not forgotten", file: "hook/backlog.go", tests: "^TestBacklogKeeps",
+		old: "\t\tp.later(r, errPending)", new: "\t\t_ = errPending",
 	},
 	{
 		rule: "a conflict hands out nothing", file: "hook/token.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
