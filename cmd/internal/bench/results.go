@@ -81,6 +81,15 @@ func (r *results) addMints(server string, conns int, result load.Result) {
 		quantile(.5, unitP50), quantile(.99, unitP99), quantile(.999, unitP999), quantile(1, unitMax))
 }
 
+// longest is how long the slowest answer of all turns took, in nanoseconds.
+func (r *results) longest(name string) float64 {
+	values := r.samples[sample{name, unitMax}]
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Max(values)
+}
+
 // median is 0 where nothing was measured.
 func (r *results) median(name, unit string) float64 {
 	values := slices.Sorted(slices.Values(r.samples[sample{name, unit}]))

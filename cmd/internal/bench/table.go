@@ -34,7 +34,7 @@ func (r *results) rows() (rows []row) {
 			took := func(unit string) time.Duration { return time.Duration(r.median(name, unit)) }
 			if mints := r.median(name, unitMints); mints > 0 {
 				rows = append(rows, row{
-					c.name, c.what, conns, mints, mints / floor, took(unitP50), took(unitP99), took(unitP999), took(unitMax),
+					c.name, c.what, conns, mints, mints / floor, took(unitP50), took(unitP99), took(unitP999), time.Duration(r.longest(name)),
 				})
 			}
 		}
@@ -68,11 +68,11 @@ func (r *results) rest() string {
 
 func (r *results) caption() string {
 	turns := len(r.samples[sample{mintName("coderhook", connections[0]), unitMints}])
-	return fmt.Sprintf("%s; %s; medians of %d turns.", r.date, r.machine, turns)
+	return fmt.Sprintf("%s; %s; medians of %d turns, and the longest answer of all.", r.date, r.machine, turns)
 }
 
 func millis(d time.Duration) string {
-	return fmt.Sprintf("%.*f ms", max(0, 2-len(fmt.Sprint(d.Milliseconds()))+1), d.Seconds()*1e3)
+	return fmt.Sprintf("%.*f ms", max(0, 3-len(fmt.Sprint(d.Milliseconds()))), d.Seconds()*1e3)
 }
 
 // thousands writes 12345.6 as 12,346.
