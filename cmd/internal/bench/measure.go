@@ -80,18 +80,23 @@ func (w *world) contenders(ctx context.Context, coderhook *process) ([]contender
 	return append(all, deno), err
 }
 
-// rounds lets them take turns, each time in another order, and returns how many tokens coderhook has minted.
+// rounds lets them take turns, each time in another order, and returns how many tokens coderhook has minted. A turn
+// begins with some warming up that does not count: the system takes memory away from who is idle.
 func (w *world) rounds(ctx context.Context, contenders []contender, o options, r *results) (minted int, err error) {
 	order := slices.Clone(contenders)
 	for n := range o.rounds + 1 {
 		for _, conns := range connections {
 			for _, c := range order {
+				warm, err := load.Run(ctx, c.server, w.users, load.Round{Conns: conns, For: o.round / 2})
+				if err != nil {
+					return 0, fmt.Errorf("%s: %w", c.name, err)
+				}
 				result, err := load.Run(ctx, c.server, w.users, load.Round{Conns: conns, For: o.round})
 				if err != nil {
 					return 0, fmt.Errorf("%s: %w", c.name, err)
 				}
 				if c.name == "coderhook" {
-					minted += result.Mints
+					minted += warm.Mints + result.Mints
 				}
 				if n > 0 { // in the first one everybody warms up
 					r.addMints(c.name, conns, result)
