@@ -59,7 +59,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "Coder's rate limit is kept to", file: "hook/pace.go", tests: "^TestPace",
-		old: "return p.ask()", new: "return nil",
+		old: "return p.ask()\n}\n\n// now is", new: "return nil\n}\n\n// now is",
 	},
 	{
 		rule: "a conflict is not tried again", file: "hook/backlog.go", tests: "^TestLater",
