@@ -11,12 +11,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
 )
 
 // startAdmin serves metrics and profiles to operators, on an address of their own: profiles show
 // the inside of the process, and what asks for them must not reach it the way a sign-in does.
 // The returned function ends it.
-func startAdmin(ctx context.Context, addr string, metrics *prometheus.Registry) (stop func() error, err error) {
+func startAdmin(ctx context.Context, addr string, metrics *prometheus.Registry, log zerolog.Logger) (stop func() error, err error) {
 	if addr == "off" {
 		return func() error { return nil }, nil
 	}
@@ -24,6 +25,7 @@ func startAdmin(ctx context.Context, addr string, metrics *prometheus.Registry) 
 	if err != nil {
 		return nil, fmt.Errorf(`ADMIN_ADDR: %w; set another address, or "off"`, err)
 	}
+	log.Info().Stringer("addr", listener.Addr()).Msg("metrics and profiles")
 	server := &http.Server{Handler: adminRoutes(metrics), ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -207,7 +207,7 @@ func TestAdminRoutes(t *testing.T) {
 			t.Errorf("%s: %d, without %q", path, response.StatusCode, want)
 		}
 	}
-	if _, err := startAdmin(t.Context(), listener.Addr().String(), metrics.Registry); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR") {
+	if _, err := startAdmin(t.Context(), listener.Addr().String(), metrics.Registry, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR") {
 		t.Errorf("taken address: %v", err)
 	}
 }

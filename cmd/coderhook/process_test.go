@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"coderhook/cmd/internal/process"
+	"coderhook/cmd/internal/source"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook"
 	"coderhook/store/storetest"
@@ -28,7 +30,8 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return process.Build(dir)
+	binary := filepath.Join(dir, "coderhook")
+	return binary, source.Build(context.Background(), ".", ".", binary)
 })
 
 // served is a running coderhook.

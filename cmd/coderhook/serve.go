@@ -77,7 +77,7 @@ func (serveCmd) Run(env *environment) error {
 	}
 	describeDependencies(metrics, database, coder)
 	describeOwnerToken(metrics, keeper)
-	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry)
+	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry, log)
 	if err != nil {
 		return err
 	}

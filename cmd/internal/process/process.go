@@ -1,4 +1,4 @@
-// Package process builds coderhook and runs it as a process of its own, for tests that kill it.
+// Package process runs coderhook as a process of its own, for tests that kill it.
 package process
 
 import (
@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,19 +19,10 @@ import (
 // startPatience is how long the program may take until it listens.
 const startPatience = 10 * time.Second
 
-// Build compiles the program into dir. The flags are those of go build.
-func Build(dir string, flags ...string) (binary string, err error) {
-	binary = filepath.Join(dir, "coderhook")
-	args := append([]string{"build", "-o", binary}, flags...)
-	if out, err := exec.Command("go", append(args, "coderhook/cmd/coderhook")...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build coderhook: %w: %s", err, out)
-	}
-	return binary, nil
-}
-
 // Server is a running `coderhook serve`.
 type Server struct {
 	Addr  string // where it listens
+	Admin string // where its metrics and profiles are, "" if they are off
 	PID   int
 	Ended chan struct{} // closed when it has ended and its log is read
 
@@ -77,7 +67,10 @@ func (s *Server) read(log io.Reader, listening chan<- string) {
 		s.mu.Lock()
 		s.log.WriteString(scanner.Text() + "\n")
 		s.mu.Unlock()
-		if line.Message == "listening" {
+		switch line.Message {
+		case "metrics and profiles": // it comes first
+			s.Admin = line.Addr
+		case "listening":
 			listening <- line.Addr
 		}
 	}

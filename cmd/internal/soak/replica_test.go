@@ -3,15 +3,17 @@ package soak
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"coderhook/cmd/internal/process"
+	"coderhook/cmd/internal/source"
 )
 
 // What the servers share.
@@ -27,12 +29,11 @@ const (
 // build makes the program with the race detector, where there is one.
 func build(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	program, err := process.Build(dir, "-race")
-	if err != nil {
-		program, err = process.Build(dir)
+	program := filepath.Join(t.TempDir(), "coderhook")
+	if exec.Command("go", "build", "-race", "-o", program, "coderhook/cmd/coderhook").Run() == nil {
+		return program
 	}
-	if err != nil {
+	if err := source.Build(t.Context(), ".", "coderhook/cmd/coderhook", program); err != nil {
 		t.Fatal(err)
 	}
 	return program
@@ -53,7 +54,6 @@ type replica struct {
 // life is a process.
 type life struct {
 	*process.Server
-	admin   string // address of metrics and profiles
 	mu      sync.Mutex
 	killed  time.Time
 	told    bool   // to end; to be told twice ends it at once
@@ -61,22 +61,17 @@ type life struct {
 }
 
 func (r *replica) start() {
-	var err error
-	for range 5 { // somebody may be faster with the port
-		admin := freeAddr(r.t)
-		var server *process.Server
-		server, err = process.Start(r.program, []string{
-			"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=" + admin, "LOG_LEVEL=debug", "LOG_FORMAT=json", "DRAIN_DELAY=" + drainDelay.String(),
-			"DATABASE_URL=" + r.db.roleURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + hookSecret, "SUPABASE_JWT_SECRET=" + jwtSecret,
-			"CODER_URL=" + r.coder.url, "CODER_OWNER_TOKEN=" + r.coder.OwnerToken,
-			"KEY_CHECK_INTERVAL=1s", "RECONCILE_INTERVAL=1s",
-		})
-		if err == nil {
-			r.begin(&life{Server: server, admin: admin})
-			return
-		}
+	server, err := process.Start(r.program, []string{
+		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_LEVEL=debug", "LOG_FORMAT=json", "DRAIN_DELAY=" + drainDelay.String(),
+		"DATABASE_URL=" + r.db.roleURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + hookSecret, "SUPABASE_JWT_SECRET=" + jwtSecret,
+		"CODER_URL=" + r.coder.url, "CODER_OWNER_TOKEN=" + r.coder.OwnerToken,
+		"KEY_CHECK_INTERVAL=1s", "RECONCILE_INTERVAL=1s",
+	})
+	if err != nil {
+		r.breach("%s does not start: %v", r.name, err)
+		return
 	}
-	r.breach("%s does not start: %v", r.name, err)
+	r.begin(&life{Server: server})
 }
 
 func (r *replica) begin(l *life) {
@@ -116,7 +111,7 @@ func (r *replica) watch() {
 // ask returns what a server's operators see.
 func (l *life) ask(path string) (string, error) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + l.admin + path)
+	response, err := client.Get("http://" + l.Admin + path)
 	if err != nil {
 		return "", err
 	}
@@ -138,14 +133,4 @@ func (r *replica) tellOf(t *testing.T, breaches []string) {
 			}
 		}
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
