@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -215,6 +216,24 @@ func TestBacklogForgetsWhoLeft(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A mint that finds the backlog at work for its user is answered before anything is written, as any other.
+func TestMintThatJoinsTheBacklogIsAnsweredFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 500, Times: 1})
+	w.mint(t, user, "ada@example.com")
+	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", Delay: 500 * time.Millisecond, Times: 1})
+	eventually(t, "the backlog is at it", func() bool { return w.countCalls("POST", "/tokens") == 1 })
+	sent := &watchedWriter{ResponseRecorder: httptest.NewRecorder()}
+	sent.onFlush = func() { w.wantNothingStored(t, user) }
+	w.Handler().ServeHTTP(sent, w.request(t, user, "ada@example.com"))
+	if !strings.Contains(sent.Body.String(), `"api_key":"`) {
+		t.Errorf("got %s", sent.Body)
+	}
+	eventually(t, "the key is stored", func() bool { return w.stored(t, user) != "" })
 }
 
 // Storing what was made for sign-ups that are never committed takes half a minute, but holds up nobody.

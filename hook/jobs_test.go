@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -22,22 +23,31 @@ func TestKeyIsStoredAfterTheAnswer(t *testing.T) {
 	w := newWorld(t, patient())
 	user := w.db.AddUser(t, "ada@example.com")
 	sent := &watchedWriter{ResponseRecorder: httptest.NewRecorder()}
-	sent.onFlush = func() {
-		// Long enough for a job that would not wait: it takes some milliseconds.
-		for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); <-time.After(10 * time.Millisecond) {
-			if key := w.stored(t, user); key != "" {
-				t.Fatalf("key %.10s is stored before the answer has left", key)
-			}
-		}
-	}
-	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, "ada@example.com")})
-	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", strings.NewReader(string(body)))
-	request.Header = sign(t, secretA, "id", time.Now(), body)
-	w.Handler().ServeHTTP(sent, request)
+	sent.onFlush = func() { w.wantNothingStored(t, user) }
+	w.Handler().ServeHTTP(sent, w.request(t, user, "ada@example.com"))
 	if !sent.Flushed {
 		t.Error("the answer waits in a buffer")
 	}
 	eventually(t, "the key is stored", func() bool { return w.stored(t, user) != "" })
+}
+
+// wantNothingStored looks for long enough for a job that would not wait: it takes some milliseconds.
+func (w *world) wantNothingStored(t *testing.T, user uuid.UUID) {
+	t.Helper()
+	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); <-time.After(10 * time.Millisecond) {
+		if key := w.stored(t, user); key != "" {
+			t.Fatalf("key %.10s is stored before the answer has left", key)
+		}
+	}
+}
+
+// request is a mint that goes through no network.
+func (w *world) request(t *testing.T, user uuid.UUID, email string) *http.Request {
+	t.Helper()
+	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, email)})
+	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", bytes.NewReader(body))
+	request.Header = sign(t, secretA, "id", time.Now(), body)
+	return request
 }
 
 type watchedWriter struct {

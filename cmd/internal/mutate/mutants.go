@@ -106,6 +106,10 @@ var mutants = []mutant{
 		old: "case <-j.answered:", new: "case <-j.answered:\n\tdefault:",
 	},
 	{
+		rule: "who joins the backlog's work is answered first", file: "hook/provision.go", tests: "^TestMintThatJoins",
+		old: "j.awaited = j.awaited || !r.unattended()", new: "",
+	},
+	{
 		rule: "look again under the lease", file: "hook/job.go", tests: "^TestLooksAgainUnderTheLease$",
 		old: "\tkey, err = p.lookAgain(ctx, j)\n", new: "",
 	},
