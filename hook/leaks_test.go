@@ -38,8 +38,8 @@ func marked(t testing.TB, mark string) (stacks []string) {
 	return stacks
 }
 
-// ownConnections is a client whose connections are closed, those at least that it can use again,
-// when what came after it is torn down.
+// ownConnections is a client whose idle connections are closed at the end of the test, after the
+// cleanups that were registered later.
 func ownConnections(t testing.TB) *http.Client {
 	t.Helper()
 	c := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}

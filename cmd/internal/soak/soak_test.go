@@ -47,6 +47,9 @@ type soak struct {
 
 // TestSoak is not parallel: it takes all the time that there is.
 func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("there is no shorter soak")
+	}
 	s := newSoak(t)
 	defer s.report()
 	s.settleIn()
