@@ -58,6 +58,14 @@ var mutants = []mutant{
 		old: "user.Exists && !living(user, now) || ", new: "",
 	},
 	{
+		rule: "a sign-up that was rolled back gets no account", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$",
+		old: " || !user.Exists && now.Sub(r.since) > p.PersistPatience {", new: " {",
+	},
+	{
+		rule: "storing holds up nobody", file: "hook/job.go", tests: "^TestBacklogGoesOn",
+		old: "j.finish(key, err)\n\tp.freeBackground(j)", new: "j.finish(key, err)",
+	},
+	{
 		rule: "Coder's rate limit is kept to", file: "hook/pace.go", tests: "^TestPace",
 		old: "return p.ask()\n}\n\n// now is", new: "return nil\n}\n\n// now is",
 	},
