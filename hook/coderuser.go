@@ -113,7 +113,7 @@ func (p *Provisioner) newCoderUser(ctx context.Context, j *job) (coderUser, erro
 		return coderUser{}, err
 	}
 	// At once, so that a crash from here on finds the account again by its id.
-	err = p.Ledger.RecordUser(ctx, j.lease, user.ID, user.Username)
+	err = p.Ledger.RecordUser(ctx, j.lease, user.ID, user.Username, user.created)
 	if errors.Is(err, store.ErrTaken) {
 		return coderUser{}, fmt.Errorf("%w: Coder user %s belongs to another Supabase user", errConflict, user.Username)
 	}
@@ -141,6 +141,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		user, err := p.Coder.CreateUser(ctx, coderclient.NewUser{Email: email, Username: name, Organization: org})
 		if err == nil {
 			p.pace.accepted(asked)
+			p.Metrics.accountsMade.Inc()
 			return coderUser{User: user, created: true}, nil
 		}
 		if !errors.Is(err, coderclient.ErrExists) {

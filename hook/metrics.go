@@ -15,18 +15,19 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	mints      *prometheus.CounterVec
-	mintTime   *prometheus.HistogramVec
-	stageTime  *prometheus.HistogramVec
-	inFlight   prometheus.Gauge
-	waiting    prometheus.Gauge
-	backlog    prometheus.Gauge
-	unstored   prometheus.Gauge
-	stored     *prometheus.CounterVec
-	keysMade   *prometheus.CounterVec
-	checks     *prometheus.CounterVec
-	coderCalls *prometheus.CounterVec
-	coderTime  *prometheus.HistogramVec
+	mints        *prometheus.CounterVec
+	mintTime     *prometheus.HistogramVec
+	stageTime    *prometheus.HistogramVec
+	inFlight     prometheus.Gauge
+	waiting      prometheus.Gauge
+	backlog      prometheus.Gauge
+	unstored     prometheus.Gauge
+	stored       *prometheus.CounterVec
+	keysMade     *prometheus.CounterVec
+	accountsMade prometheus.Counter
+	checks       *prometheus.CounterVec
+	coderCalls   *prometheus.CounterVec
+	coderTime    *prometheus.HistogramVec
 
 	reconciles     *prometheus.CounterVec
 	changes        *prometheus.CounterVec
@@ -52,19 +53,20 @@ func NewMetrics() *Metrics {
 		return make.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: fast}, labels)
 	}
 	m := &Metrics{
-		Registry:   registry,
-		mints:      counters("coderhook_mints_total", "Token mints by outcome and reason.", "outcome", "reason"),
-		mintTime:   times("coderhook_mint_duration_seconds", "Time from a mint's request to its answer.", "outcome"),
-		stageTime:  times("coderhook_stage_duration_seconds", "Time of a mint's stages: lookup, provision.", "stage"),
-		inFlight:   gauge("coderhook_provisioning_in_flight", "Users whose Coder user or key is being made."),
-		waiting:    gauge("coderhook_provisioning_waiting", "Users who wait for a slot or for another replica's lease."),
-		backlog:    gauge("coderhook_provisioning_backlog", "Users who got no key and are tried again in the background."),
-		unstored:   gauge("coderhook_pending_writes", "Keys that are handed out and not stored yet."),
-		stored:     counters("coderhook_writes_total", "Keys by what became of storing them.", "result"),
-		keysMade:   counters("coderhook_keys_made_total", "Coder tokens made for users: their first, the renewal of one that is alive, the replacement of one that is not.", "reason"),
-		checks:     counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result"),
-		coderCalls: counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
-		coderTime:  times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
+		Registry:     registry,
+		mints:        counters("coderhook_mints_total", "Token mints by outcome and reason.", "outcome", "reason"),
+		mintTime:     times("coderhook_mint_duration_seconds", "Time from a mint's request to its answer.", "outcome"),
+		stageTime:    times("coderhook_stage_duration_seconds", "Time of a mint's stages: lookup, provision.", "stage"),
+		inFlight:     gauge("coderhook_provisioning_in_flight", "Users whose Coder user or key is being made."),
+		waiting:      gauge("coderhook_provisioning_waiting", "Users who wait for a slot or for another replica's lease."),
+		backlog:      gauge("coderhook_provisioning_backlog", "Users who got no key and are tried again in the background."),
+		unstored:     gauge("coderhook_pending_writes", "Keys that are handed out and not stored yet."),
+		stored:       counters("coderhook_writes_total", "Keys by what became of storing them.", "result"),
+		keysMade:     counters("coderhook_keys_made_total", "Coder tokens made for users: their first, the renewal of one that is alive, the replacement of one that is not.", "reason"),
+		accountsMade: make.NewCounter(prometheus.CounterOpts{Name: "coderhook_accounts_made_total", Help: "Coder users made for Supabase users."}),
+		checks:       counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result"),
+		coderCalls:   counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
+		coderTime:    times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
 
 		reconciles:     counters("coderhook_reconcile_total", "Runs of reconciling that this replica began, by how they ended.", "result"),
 		changes:        counters("coderhook_reconcile_changes_total", "What reconciling changed.", "what"),

@@ -81,7 +81,8 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	if err == nil {
 		known := j.known
 		known.CoderUserID = before
-		p.Metrics.keysMade.WithLabelValues(madeFor(known, user.ID, p.Now())).Inc()
+		key.Reason = madeFor(known, user.ID, p.Now())
+		p.Metrics.keysMade.WithLabelValues(key.Reason).Inc()
 	}
 	return made{key, user, false}, err
 }

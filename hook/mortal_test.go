@@ -97,8 +97,8 @@ func (m mortalLedger) Release(ctx context.Context, l store.Lease) error {
 	return m.do(func() error { return m.Store.Release(ctx, l) })
 }
 
-func (m mortalLedger) RecordUser(ctx context.Context, l store.Lease, id uuid.UUID, name string) error {
-	return m.do(func() error { return m.Store.RecordUser(ctx, l, id, name) })
+func (m mortalLedger) RecordUser(ctx context.Context, l store.Lease, id uuid.UUID, name string, made bool) error {
+	return m.do(func() error { return m.Store.RecordUser(ctx, l, id, name, made) })
 }
 
 func (m mortalLedger) ForgetUser(ctx context.Context, l store.Lease) error {

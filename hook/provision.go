@@ -23,7 +23,7 @@ type Ledger interface {
 	Claim(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Extend(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Release(ctx context.Context, lease store.Lease) error
-	RecordUser(ctx context.Context, lease store.Lease, coderUser uuid.UUID, username string) error
+	RecordUser(ctx context.Context, lease store.Lease, coderUser uuid.UUID, username string, made bool) error
 	ForgetUser(ctx context.Context, lease store.Lease) error
 	Reactivate(ctx context.Context, lease store.Lease) error
 	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error

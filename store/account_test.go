@@ -43,7 +43,7 @@ func TestLookupAfterEverythingWasWritten(t *testing.T) {
 	s := db.Store(t)
 	id, coderID := db.AddUser(t, "a@example.com"), uuid.New()
 	lease := claimed(t, s, id, "me")
-	must(t, s.RecordUser(t.Context(), lease, coderID, "ada"))
+	must(t, s.RecordUser(t.Context(), lease, coderID, "ada", true))
 	must(t, s.StoreKey(t.Context(), lease, newKey()))
 	want := store.Account{
 		UserID: id, HasProfile: true, APIKey: secret,
@@ -87,7 +87,7 @@ func TestOwnerOf(t *testing.T) {
 	id, coderID := uuid.New(), uuid.New()
 	_, err := s.OwnerOf(t.Context(), coderID)
 	wantErr(t, err, store.ErrNotFound)
-	must(t, s.RecordUser(t.Context(), claimed(t, s, id, "me"), coderID, "ada"))
+	must(t, s.RecordUser(t.Context(), claimed(t, s, id, "me"), coderID, "ada", true))
 	if owner, err := s.OwnerOf(t.Context(), coderID); owner != id || err != nil {
 		t.Errorf("got %v, %v, want %v", owner, err, id)
 	}

@@ -47,7 +47,8 @@ update coderhook.accounts
 // RefuseKey says that Coder no longer takes the account's key. It stays known, so that it is
 // not taken for a key from before the ledger, until [Store.StoreKey] replaces it.
 func (s *Store) RefuseKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
-	return s.changing(ctx, "refuse key", refuseKeySQL, userID, keyID, now, capped(reason, 500))
+	args := s.noteArgs(note{action: KeyDead, detail: reason}, userID, keyID, now, capped(reason, 500))
+	return s.changing(ctx, "refuse key", noted(refuseKeySQL, 4), args...)
 }
 
 const suspendSQL = `
@@ -108,7 +109,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
 	err := s.again(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			err := overwrite(ctx, tx, a.UserID, a.Key.ID, a.Key.madeAt(),
+			err := s.overwrite(ctx, tx, a.UserID, a.Key.ID, a.Key.madeAt(), note{action: KeyAdopted, detail: "it was in the profile"},
 				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
 			if err == nil { // it may be one that was replaced before
 				_, err = tx.Exec(ctx, forgetRetiredSQL, a.Key.ID)
@@ -135,11 +136,12 @@ select key_id, user_id, coder_user_id, $3::timestamptz + make_interval(secs => c
 
 // overwrite runs a statement that makes another key the account's, and retires the one that was:
 // access tokens can carry it. Too late, it does neither.
-func overwrite(ctx context.Context, tx pgx.Tx, userID uuid.UUID, keyID string, now time.Time, sql string, args ...any) error {
-	if _, err := tx.Exec(ctx, retireOverwrittenSQL, userID, keyID, now); err != nil {
+func (s *Store) overwrite(ctx context.Context, tx pgx.Tx, userID uuid.UUID, keyID string, now time.Time, n note, sql string, args ...any) error {
+	retired := s.noteArgs(note{action: KeyRetired, detail: "replaced by " + keyID}, userID, keyID, now)
+	if _, err := tx.Exec(ctx, noted(retireOverwrittenSQL, 3), retired...); err != nil {
 		return err
 	}
-	return changeOne(ctx, tx, ErrSuperseded, sql, args...)
+	return changeOne(ctx, tx, ErrSuperseded, noted(sql, len(args)), s.noteArgs(n, args...)...)
 }
 
 const refuseUnknownSQL = `
@@ -154,7 +156,7 @@ on conflict (user_id) do update
 func (s *Store) RefuseUnknownKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
 	err := s.again(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			return overwrite(ctx, tx, userID, keyID, now, refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
+			return s.overwrite(ctx, tx, userID, keyID, now, note{action: KeyForeign, detail: reason}, refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
 		})
 	})
 	if err != nil {

@@ -16,7 +16,7 @@ var noon = time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)
 func withKey(t *testing.T, db *storetest.DB, s *store.Store) (lease store.Lease, coderUser uuid.UUID) {
 	t.Helper()
 	lease, coderUser = newUser(t, db, s), uuid.New()
-	must(t, s.RecordUser(t.Context(), lease, coderUser, "ada"))
+	must(t, s.RecordUser(t.Context(), lease, coderUser, "ada", true))
 	must(t, s.RecordTokenLife(t.Context(), lease.UserID, time.Hour))
 	must(t, s.StoreKey(t.Context(), lease, newKey()))
 	must(t, s.Release(t.Context(), lease))
@@ -270,7 +270,7 @@ func TestLinkIsAllOrNothing(t *testing.T) {
 	link.From = uuid.New() // who never had it
 	wantErr(t, s.Link(ctx, lease, link, noon), store.ErrSuperseded)
 	other := newUser(t, db, s)
-	must(t, s.RecordUser(ctx, other, uuid.New(), "bob"))
+	must(t, s.RecordUser(ctx, other, uuid.New(), "bob", true))
 	must(t, s.Release(ctx, other))
 	link.From = other.UserID // who has another
 	wantErr(t, s.Link(ctx, lease, link, noon), store.ErrSuperseded)
@@ -286,7 +286,7 @@ func TestLinkIsAllOrNothing(t *testing.T) {
 	if was, is := lookup(t, s, former.UserID), lookup(t, s, lease.UserID); was.CoderUserID != uuid.Nil || is.CoderUserID != coderUser || !is.SuspendedByUs {
 		t.Errorf("was %v, is %v", was, is)
 	}
-	if got := storetest.Query[string](t, db, `select actor || ': ' || detail from coderhook.audit`); got != "root: Coder user ada, until now of "+former.UserID.String() {
+	if got := storetest.Query[string](t, db, `select actor || ': ' || detail from coderhook.audit where action = 'link'`); got != "root: Coder user ada, until now of "+former.UserID.String() {
 		t.Errorf("audit: %q", got)
 	}
 }

@@ -22,8 +22,9 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
-	Trace    bool  // makes OpenTelemetry spans of the statements
-	MaxConns int32 // default 10; pool_max_conns in the URL comes first
+	Replica  string // names this process in the audit trail; default coderhook
+	Trace    bool   // makes OpenTelemetry spans of the statements
+	MaxConns int32  // default 10; pool_max_conns in the URL comes first
 }
 
 // profiles names the product's table; nothing in it is quoted.

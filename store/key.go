@@ -17,6 +17,7 @@ type Key struct {
 	ExpiresAt time.Time
 	Lifetime  time.Duration // as Coder says; zero: not known
 	MadeAt    time.Time     // zero for a key that we did not just make
+	Reason    string        // why it was made, for the audit trail
 }
 
 // String leaves the secret out, so that a key can be logged.
@@ -79,10 +80,12 @@ func (s *Store) storeKey(ctx context.Context, l Lease, key Key) error {
 			return err
 		}
 		// First, because their row lock keeps the lease ours until the commit.
-		if _, err := tx.Exec(ctx, retireKeySQL, l.UserID, l.Owner, key.ID, key.madeAt()); err != nil {
+		retired := s.noteArgs(note{action: KeyRetired, detail: "replaced by " + key.ID}, l.UserID, l.Owner, key.ID, key.madeAt())
+		if _, err := tx.Exec(ctx, retireKeyNotedSQL, retired...); err != nil {
 			return err
 		}
-		tag, err := tx.Exec(ctx, recordKeySQL, key.recordArgs(l)...)
+		args := key.recordArgs(l)
+		tag, err := tx.Exec(ctx, noted(recordKeySQL, len(args)), s.noteArgs(note{action: KeyMade, detail: key.Reason}, args...)...)
 		if err != nil {
 			return err
 		}

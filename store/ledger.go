@@ -24,11 +24,16 @@ update coderhook.accounts
        updated_at     = clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
-// RecordUser writes down which Coder user is the account's, and ends a conflict.
+// RecordUser writes down which Coder user is the account's, and whether it was made just now, and
+// ends a conflict.
 // It returns [ErrTaken] when that Coder user is another account's, and
 // [ErrLeaseLost].
-func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, username string) error {
-	err := s.fenced(ctx, "record coder user", recordUserSQL, l, coderUserID, username)
+func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, username string, made bool) error {
+	n := note{action: AccountFound, detail: "Coder user " + username}
+	if made {
+		n.action = AccountMade
+	}
+	err := s.fencedNoted(ctx, "record coder user", n, recordUserSQL, l, coderUserID, username)
 	if sqlState(err) == uniqueViolation {
 		return fmt.Errorf("record coder user: %w", ErrTaken)
 	}

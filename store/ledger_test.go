@@ -30,7 +30,7 @@ func TestLedgerThroughALife(t *testing.T) {
 	want := store.Account{UserID: lease.UserID, Known: true, Status: store.Pending}
 	wantAccount(t, s, want)
 
-	must(t, s.RecordUser(ctx, lease, coderID, "ada"))
+	must(t, s.RecordUser(ctx, lease, coderID, "ada", true))
 	want.CoderUserID, want.CoderUsername = coderID, "ada"
 	wantAccount(t, s, want)
 
@@ -42,7 +42,7 @@ func TestLedgerThroughALife(t *testing.T) {
 	want.Status, want.LastError = store.Suspended, "user is suspended"
 	wantAccount(t, s, want)
 
-	must(t, s.RecordUser(ctx, lease, coderID, "ada2")) // the same user: the key stays
+	must(t, s.RecordUser(ctx, lease, coderID, "ada2", true)) // the same user: the key stays
 	want.CoderUsername, want.Status, want.LastError = "ada2", store.Active, ""
 	wantAccount(t, s, want)
 
@@ -60,18 +60,20 @@ func TestLedgerThroughALife(t *testing.T) {
 func TestTheKeyOfAnotherCoderUserIsKnownToBeDead(t *testing.T) {
 	t.Parallel()
 	for name, forget := range map[string]func(*store.Store, store.Lease) error{
-		"deleted":  func(s *store.Store, l store.Lease) error { return s.ForgetUser(t.Context(), l) },
-		"replaced": func(s *store.Store, l store.Lease) error { return s.RecordUser(t.Context(), l, uuid.New(), "bob") },
+		"deleted": func(s *store.Store, l store.Lease) error { return s.ForgetUser(t.Context(), l) },
+		"replaced": func(s *store.Store, l store.Lease) error {
+			return s.RecordUser(t.Context(), l, uuid.New(), "bob", true)
+		},
 	} {
 		for what, expires := range map[string]time.Time{"": newKey().ExpiresAt, " with a key of unknown expiry": {}} {
 			t.Run(name+what, func(t *testing.T) {
 				t.Parallel()
 				ctx, s := t.Context(), storetest.New(t).Store(t)
 				lease := claimed(t, s, uuid.New(), "me")
-				must(t, s.RecordUser(ctx, lease, uuid.New(), "ada"))
+				must(t, s.RecordUser(ctx, lease, uuid.New(), "ada", true))
 				must(t, s.RecordKey(ctx, lease, store.Key{ID: "abcdefghij", ExpiresAt: expires}))
 				must(t, forget(s, lease))
-				must(t, s.RecordUser(ctx, lease, uuid.New(), "eve"))
+				must(t, s.RecordUser(ctx, lease, uuid.New(), "eve", true))
 				got := lookup(t, s, lease.UserID)
 				if got.KeyID != "abcdefghij" || got.KeyExpiresAt.IsZero() || got.KeyExpiresAt.After(got.UpdatedAt) || got.Status != store.Pending {
 					t.Errorf("%v expires %v, changed %v", got, got.KeyExpiresAt, got.UpdatedAt)
@@ -87,7 +89,7 @@ func TestAnAdoptedKeySurvivesItsUsersName(t *testing.T) {
 	ctx, s := t.Context(), storetest.New(t).Store(t)
 	lease := claimed(t, s, uuid.New(), "me")
 	must(t, s.RecordKey(ctx, lease, newKey()))
-	must(t, s.RecordUser(ctx, lease, uuid.New(), "ada"))
+	must(t, s.RecordUser(ctx, lease, uuid.New(), "ada", true))
 	if got := lookup(t, s, lease.UserID); got.KeyID != "abcdefghij" || !got.KeyExpiresAt.Equal(newKey().ExpiresAt) {
 		t.Errorf("%v expires %v", got, got.KeyExpiresAt)
 	}
@@ -98,10 +100,10 @@ func TestACoderUserHasOneOwner(t *testing.T) {
 	ctx, s := t.Context(), storetest.New(t).Store(t)
 	coderID := uuid.New()
 	first, second := claimed(t, s, uuid.New(), "me"), claimed(t, s, uuid.New(), "me")
-	must(t, s.RecordUser(ctx, first, coderID, "ada"))
-	wantErr(t, s.RecordUser(ctx, second, coderID, "ada"), store.ErrTaken)
+	must(t, s.RecordUser(ctx, first, coderID, "ada", true))
+	wantErr(t, s.RecordUser(ctx, second, coderID, "ada", true), store.ErrTaken)
 	must(t, s.ForgetUser(ctx, first))
-	must(t, s.RecordUser(ctx, second, coderID, "ada"))
+	must(t, s.RecordUser(ctx, second, coderID, "ada", true))
 }
 
 func TestFailureTextIsCutAndClean(t *testing.T) {
@@ -137,7 +139,7 @@ func TestAStaleOwnerChangesNothing(t *testing.T) {
 	stale := store.Lease{UserID: id, Owner: "stale"}
 	for what, err := range map[string]error{
 		"StoreKey":      s.StoreKey(ctx, stale, newKey()),
-		"RecordUser":    s.RecordUser(ctx, stale, uuid.New(), "eve"),
+		"RecordUser":    s.RecordUser(ctx, stale, uuid.New(), "eve", true),
 		"RecordKey":     s.RecordKey(ctx, stale, newKey()),
 		"RecordFailure": s.RecordFailure(ctx, stale, store.Conflict, "x"),
 		"ForgetUser":    s.ForgetUser(ctx, stale),

@@ -27,7 +27,7 @@ update coderhook.accounts
 // Offboard says that the user's access in Coder has ended. The key stays known as a dead one:
 // a banned user still has it in the profile.
 func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
-	return s.fenced(ctx, "off-board", offboardSQL, l, now)
+	return s.fencedNoted(ctx, "off-board", note{action: OffBoarded}, offboardSQL, l, now)
 }
 
 const reactivateSQL = `
@@ -37,14 +37,14 @@ update coderhook.accounts
 
 // Reactivate says that an off-boarded user is back. The next mint makes a key.
 func (s *Store) Reactivate(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "reactivate", reactivateSQL, l)
+	return s.fencedNoted(ctx, "reactivate", note{action: Back}, reactivateSQL, l)
 }
 
 const removeSQL = `delete from coderhook.accounts where user_id = $1 and lease_owner = $2`
 
 // Remove deletes the account of a user who never came to exist, when nothing of it is left in Coder.
 func (s *Store) Remove(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "remove account", removeSQL, l)
+	return s.fencedNoted(ctx, "remove account", note{action: Removed, detail: "its sign-up was rolled back"}, removeSQL, l)
 }
 
 // Link is an operator's decision that a Coder user is a Supabase user's.

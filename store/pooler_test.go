@@ -83,7 +83,7 @@ func live(ctx context.Context, s *store.Store, lease store.Lease) error {
 	coderID := uuid.New()
 	steps := []func() error{
 		func() error { return s.Claim(ctx, lease, ttl) },
-		func() error { return s.RecordUser(ctx, lease, coderID, "ada") },
+		func() error { return s.RecordUser(ctx, lease, coderID, "ada", true) },
 		func() error { return s.Extend(ctx, lease, ttl) },
 		func() error { return s.RecordFailure(ctx, lease, store.Pending, "down") },
 		func() error { return s.StoreKey(ctx, lease, store.Key{Secret: lease.Owner, ID: lease.Owner}) },

@@ -29,6 +29,8 @@ select key_id, user_id, coder_user_id, $4::timestamptz + make_interval(secs => c
    for update
     on conflict (key_id) do nothing`
 
+var retireKeyNotedSQL = noted(retireKeySQL, 4)
+
 // madeAt is from when on the key that k replaces is handed out no more.
 func (k Key) madeAt() time.Time {
 	if k.MadeAt.IsZero() {

@@ -7,6 +7,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync/atomic"
@@ -19,6 +20,8 @@ import (
 type Store struct {
 	pool *pgxpool.Pool
 	sql  statements
+
+	replica string // in the audit trail
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
@@ -51,6 +54,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
 		},
+		replica: cmp.Or(cfg.Replica, "coderhook"),
 		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
 	}
 	poolConfig.BeforeConnect = s.withoutPreparing
