@@ -126,11 +126,14 @@ func (e *exchange) putRoles() reply {
 	return jsonReply(http.StatusOK, e.userJSON(a))
 }
 
-// putPassword ends the user's keys.
+// putPassword ends the user's keys. What other login types are told stands in coderd/users.go since 2.1.
 func (e *exchange) putPassword() reply {
 	a, no := e.target()
 	if a == nil {
 		return no
+	}
+	if a.loginType != "password" {
+		return refusal(http.StatusBadRequest, "Users without password login type cannot change their password.", "")
 	}
 	a.password = e.fields("UpdateUserPasswordRequest").text("password")
 	e.dropKeys(func(k *apiKey) bool { return k.user == a.id })
