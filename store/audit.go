@@ -31,13 +31,13 @@ const (
 
 // Event is a row of the audit trail. There are no secrets in it: keys stand by their public ids.
 type Event struct {
-	At          time.Time
-	Actor       string // the replica, or the operator, who did it
-	Action      Action
-	UserID      uuid.UUID
-	CoderUserID uuid.UUID // zero where there is none
-	KeyID       string    // "" where it is about no key
-	Detail      string    // why, in words
+	At          time.Time `json:"at"`
+	Actor       string    `json:"actor"` // the replica, or the operator, who did it
+	Action      Action    `json:"action"`
+	UserID      uuid.UUID `json:"user_id"`
+	CoderUserID uuid.UUID `json:"coder_user_id,omitzero"` // zero where there is none
+	KeyID       string    `json:"key_id,omitempty"`       // "" where it is about no key
+	Detail      string    `json:"detail,omitempty"`       // why, in words
 }
 
 // noted makes of a statement with n parameters, which changes rows that have a user, a Coder user
@@ -133,7 +133,10 @@ func (row eventRow) event() Event {
 
 const pruneAuditSQL = `select coderhook.prune_audit(make_interval(secs => $1::double precision)) as deleted`
 
-// PruneAudit deletes rows that are older than keep, up to 10,000 at a time, and says how many.
+// PruneBatch is how many rows [Store.PruneAudit] deletes at the most.
+const PruneBatch = 10_000
+
+// PruneAudit deletes rows that are older than keep, up to a batch, and says how many.
 // What is younger than a week stays, whatever keep says.
 func (s *Store) PruneAudit(ctx context.Context, keep time.Duration) (int64, error) {
 	row, err := one[struct{ Deleted int64 }](ctx, s, pruneAuditSQL, keep.Seconds())

@@ -37,6 +37,7 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	c.database.Trace, c.coder.HTTPClient = tracing.on, tracing.client()
+	c.database.Replica = replicaName(c.options.Instance)
 	database, err := store.Open(env.ctx, c.database)
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	go watch.run(env.ctx)
-	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run)() // ends before the database closes
+	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run, auditPruner{database, c.upkeep.auditKept, log}.run)() // ends before the database closes
 	s := &service{c, server, provisioner, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }

@@ -20,7 +20,8 @@ const reconcilePause = 250 * time.Millisecond
 type upkeep struct {
 	interval  time.Duration
 	deletes   bool
-	ownerFile string // "" when the token is given by value
+	ownerFile string        // "" when the token is given by value
+	auditKept time.Duration // rows of the audit trail
 }
 
 func readUpkeep(v *variables) upkeep {
@@ -28,6 +29,7 @@ func readUpkeep(v *variables) upkeep {
 		interval:  v.duration("RECONCILE_INTERVAL", time.Hour, time.Second),
 		deletes:   v.oneOf("OFFBOARD", "suspend", "delete") == "delete",
 		ownerFile: v.text("CODER_OWNER_TOKEN_FILE", ""),
+		auditKept: v.duration("AUDIT_RETENTION", 90*24*time.Hour, 7*24*time.Hour),
 	}
 }
 
@@ -77,12 +79,17 @@ func inBackground(ctx context.Context, run ...func(context.Context)) (stop func(
 
 // withReconciler is for commands: it needs no hook, and so not its variables.
 func withReconciler(env *environment, do func(*hook.Reconciler) error) error {
+	return withParts(env, func(r *hook.Reconciler, _ *store.Store, _ *coderclient.Client) error { return do(r) })
+}
+
+func withParts(env *environment, do func(*hook.Reconciler, *store.Store, *coderclient.Client) error) error {
 	v := &variables{get: env.getenv}
 	c := config{logging: readLogging(v), database: readDatabase(v), coder: readCoder(v), options: readProvisioning(v), upkeep: readUpkeep(v)}
 	if err := v.err(); err != nil {
 		return configError(err)
 	}
 	log := newLog(c.logging, env.stderr)
+	c.database.Replica = actor()
 	database, err := store.Open(env.ctx, c.database)
 	if err != nil {
 		return err
@@ -97,5 +104,5 @@ func withReconciler(env *environment, do func(*hook.Reconciler) error) error {
 	}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
 	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
-	return do(newReconciler(c, provisioner, database))
+	return do(newReconciler(c, provisioner, database), database, coder)
 }

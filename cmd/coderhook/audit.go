@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+type auditCmd struct {
+	User  string `placeholder:"UUID|E-MAIL" help:"Only what happened to this Supabase user."`
+	Since string `default:"24h" placeholder:"DURATION|TIME" help:"From when on: 36h, or 2026-11-25T08:00:00Z."`
+	JSON  bool   `name:"json" help:"Print a line of JSON for each."`
+}
+
+// Run prints the audit trail, the oldest row first. It needs only the database's variables.
+func (cmd auditCmd) Run(env *environment) error {
+	since, err := sinceWhen(cmd.Since, time.Now())
+	if err != nil {
+		return err
+	}
+	v := &variables{get: env.getenv}
+	cfg := readDatabase(v)
+	if err := v.err(); err != nil {
+		return configError(err)
+	}
+	database, err := store.Open(env.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	user := uuid.Nil
+	if cmd.User != "" {
+		if user, err = oneUser(env.ctx, database, cmd.User); err != nil {
+			return err
+		}
+	}
+	say := func(e store.Event) error { return printEvent(env, e) }
+	if cmd.JSON {
+		encoder := json.NewEncoder(env.stdout)
+		encoder.SetEscapeHTML(false)
+		say = func(e store.Event) error { return encoder.Encode(e) }
+	}
+	return database.Events(env.ctx, user, since, say)
+}
+
+// sinceWhen reads --since: so long before now, or a time.
+func sinceWhen(text string, now time.Time) (time.Time, error) {
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return now.Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, fmt.Errorf("--since: %q is neither a duration like 36h nor a time like 2026-11-25T08:00:00Z", text)
+	}
+	return at, nil
+}
+
+func printEvent(env *environment, e store.Event) error {
+	line := fmt.Sprintf("%s  %-14s user %s", e.At.UTC().Format(time.RFC3339), e.Action, e.UserID)
+	if e.CoderUserID != uuid.Nil {
+		line += "  Coder user " + e.CoderUserID.String()
+	}
+	if e.KeyID != "" {
+		line += "  key " + e.KeyID
+	}
+	if e.Detail != "" {
+		line += "  " + e.Detail
+	}
+	_, err := fmt.Fprintln(env.stdout, line+"  by "+e.Actor)
+	return err
+}
+
+// replicaName says in the audit trail which process did something: the host's name, and what tells
+// two processes there apart.
+func replicaName(instance string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "coderhook"
+	}
+	return fmt.Sprintf("%s/%.8s", host, instance)
+}
+
+// pruneInterval is how often old rows are looked for. All replicas may do so.
+const pruneInterval = time.Hour
+
+// auditPruner deletes what is older than the trail is to be kept.
+type auditPruner struct {
+	database *store.Store
+	keep     time.Duration
+	log      zerolog.Logger
+}
+
+// run deletes until ctx ends.
+func (p auditPruner) run(ctx context.Context) {
+	ticker := time.NewTicker(pruneInterval)
+	defer ticker.Stop()
+	for {
+		p.prune(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// prune goes on as long as there is a whole portion.
+func (p auditPruner) prune(ctx context.Context) {
+	for ctx.Err() == nil {
+		deleted, err := p.database.PruneAudit(ctx, p.keep)
+		if err != nil {
+			p.log.Debug().Err(err).Msg("old rows of the audit trail not deleted")
+			return
+		}
+		if deleted < store.PruneBatch {
+			return
+		}
+	}
+}
