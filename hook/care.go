@@ -200,3 +200,22 @@ func (p *Provisioner) confirmDead(ctx context.Context, key string) error {
 	_, err = p.Coder.DefaultOrganization(ctx)
 	return err
 }
+
+// doubt checks a key at once that Coder has just refused elsewhere: the refresh that its bearer is
+// asked for then brings another. What is not in the profile any more, a refresh replaces anyway.
+func (p *Provisioner) doubt(ctx context.Context, r request, key string) {
+	var err error
+	if r.known, err = p.Ledger.Lookup(ctx, r.user); err != nil || r.known.APIKey != key {
+		return
+	}
+	if r.known.KeyID != coderclient.KeyID(key) {
+		p.adopt(ctx, r)
+		return
+	}
+	result, err := p.tryKey(ctx, r)
+	if err != nil {
+		result = checkFailed
+		p.Log.Debug().Err(err).Stringer("user_id", r.user).Str("key_id", r.known.KeyID).Msg("key not checked")
+	}
+	p.Metrics.checks.WithLabelValues(result).Inc()
+}

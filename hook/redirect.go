@@ -27,6 +27,9 @@ func (s *Server) authRedirect(c echo.Context, who caller, line *zerolog.Event) e
 		return err
 	}
 	location, err := s.enter(ctx, key, to.String())
+	if errors.Is(err, coderclient.ErrUnauthorized) {
+		s.Provisioner.doubt(ctx, request{user: who.user, email: who.claims.Email}, key)
+	}
 	if err != nil {
 		return s.notLetIn(c, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 
 	"github.com/google/uuid"
@@ -295,5 +296,37 @@ func TestAuthRedirectLogsNoAddress(t *testing.T) {
 	f.enter(t, token, appURI)
 	if log := f.log.String(); strings.Contains(log, appParam) || strings.Contains(log, token) || !strings.Contains(log, `"key_id":"`+key[:10]) {
 		t.Errorf("log:\n%s", log)
+	}
+}
+
+// A key that was deleted in Coder is not handed out again by the refresh that its bearer is asked for.
+func TestAuthRedirectFindsTheKeyDead(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, patient())
+	user, key := f.withKey(t)
+	f.coder.DeleteKey(coderclient.KeyID(key))
+	if got := f.enter(t, f.token(t, user, key), appURI); got.status != http.StatusUnauthorized {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	again := f.mint(t, user, "ada@example.com").key(t)
+	if again == "" || again == key {
+		t.Fatalf("the refresh brings %q", coderclient.KeyID(again))
+	}
+	if got := f.enter(t, f.token(t, user, again), appURI); got.status != http.StatusSeeOther {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// One whose token still has the old key can't have the new one thrown away.
+func TestAuthRedirectWithAnOldKeyHarmsNotTheNew(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, patient())
+	user, key := f.withKey(t)
+	old := strings.Repeat("o", 10) + "-" + strings.Repeat("d", 22)
+	if got := f.enter(t, f.token(t, user, old), appURI); got.status != http.StatusUnauthorized {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if again := f.mint(t, user, "ada@example.com").key(t); again != key {
+		t.Errorf("the refresh brings %q", coderclient.KeyID(again))
 	}
 }
