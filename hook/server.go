@@ -38,7 +38,8 @@ type Server struct {
 	Checks        map[string]Check // dependencies shown by /readyz, by name
 	FrontEnd      FrontEnd
 
-	draining atomic.Bool
+	draining   atomic.Bool
+	deliveries deliveries
 }
 
 // Check reports whether a dependency can be used. A required one that fails makes the server

@@ -63,6 +63,9 @@ func (s *Server) receive(c echo.Context) (*event, error) {
 	if err := s.Verifier.Verify(body.Bytes(), r.Header); err != nil {
 		return nil, echo.NewHTTPError(http.StatusUnauthorized, "signature not accepted: "+err.Error())
 	}
+	if !s.deliveries.take(r.Header.Get("Webhook-Id"), s.Now()) {
+		return nil, echo.NewHTTPError(http.StatusUnauthorized, "delivered before: each attempt has an id of its own")
+	}
 	ev, err := parseEvent(body.Bytes())
 	if err != nil {
 		return nil, echo.NewHTTPError(http.StatusBadRequest, err.Error())

@@ -199,6 +199,20 @@ func (r reply) keyStatus(t testing.TB) string {
 	return status
 }
 
+func (r *replica) eventOf(t testing.TB, user uuid.UUID, email string) []byte {
+	t.Helper()
+	return eventWith(t, user, claimsAt(r.Now(), user, email))
+}
+
+func eventWith(t testing.TB, user uuid.UUID, claims map[string]any) []byte {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"user_id": user.String(), "claims": claims, "authentication_method": "password"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
 // mint asks for a token as Supabase Auth does.
 func (r *replica) mint(t testing.TB, user uuid.UUID, email string) reply {
 	t.Helper()
@@ -207,10 +221,7 @@ func (r *replica) mint(t testing.TB, user uuid.UUID, email string) reply {
 
 func (r *replica) mintClaims(t testing.TB, user uuid.UUID, claims map[string]any) reply {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"user_id": user.String(), "claims": claims, "authentication_method": "password"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := eventWith(t, user, claims)
 	return r.post(t, body, sign(t, secretA, uuid.NewString(), r.Now(), body))
 }
 

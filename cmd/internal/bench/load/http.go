@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/textproto"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"coderhook/hook"
@@ -26,12 +27,11 @@ type HTTP struct {
 
 const hookPath = "/hooks/custom-access-token"
 
-// Open signs a request for each user, as signatures are good for five minutes, and connects.
+// Open signs a request for each user, and connects.
 func (h HTTP) Open(ctx context.Context, n int) ([]Conn, error) {
-	requests := make([][]byte, len(h.Users))
-	for i, user := range h.Users {
-		var err error
-		if requests[i], err = h.request(user); err != nil {
+	requests := make([]atomic.Pointer[signed], len(h.Users))
+	for i := range requests {
+		if _, err := h.sign(requests, i); err != nil {
 			return nil, err
 		}
 	}
@@ -44,9 +44,29 @@ func (h HTTP) Open(ctx context.Context, n int) ([]Conn, error) {
 			}
 			return nil, err
 		}
-		conns = append(conns, &httpConn{conn, bufio.NewReader(conn), nil, requests})
+		conns = append(conns, &httpConn{conn, bufio.NewReader(conn), nil, h, requests})
 	}
 	return conns, nil
+}
+
+// signed is a request, and when it was signed.
+type signed struct {
+	text []byte
+	at   time.Time
+}
+
+// goodFor is for how long a request is sent again: coderhook takes a delivery twice only for a moment.
+const goodFor = 2 * time.Second
+
+// sign replaces a user's request by one of now.
+func (h HTTP) sign(requests []atomic.Pointer[signed], user int) (*signed, error) {
+	text, err := h.request(h.Users[user])
+	if err != nil {
+		return nil, err
+	}
+	made := &signed{text, time.Now()}
+	requests[user].Store(made)
+	return made, nil
 }
 
 // request is all that goes over the wire.
@@ -70,11 +90,18 @@ type httpConn struct {
 	net.Conn
 	in       *bufio.Reader
 	body     []byte
-	requests [][]byte
+	server   HTTP
+	requests []atomic.Pointer[signed] // which all connections share
 }
 
 func (c *httpConn) Mint(user int) (status int, body []byte, err error) {
-	if _, err := c.Write(c.requests[user]); err != nil {
+	request := c.requests[user].Load()
+	if time.Since(request.at) > goodFor {
+		if request, err = c.server.sign(c.requests, user); err != nil {
+			return 0, nil, err
+		}
+	}
+	if _, err := c.Write(request.text); err != nil {
 		return 0, nil, err
 	}
 	status, length, err := readHead(c.in)
