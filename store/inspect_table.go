@@ -1,6 +1,13 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
 
 // Ledger says what of the migrations is there, and what the URL's role may do with it.
 type Ledger struct {
@@ -58,6 +65,21 @@ select coalesce(` + missingSQL + `, '{}')::text[] as missing,
 // Ledger looks for what the migrations make.
 func (i *Inspector) Ledger(ctx context.Context) (Ledger, error) {
 	return found[Ledger](ctx, i, "ledger", ledgerSQL)
+}
+
+const memberSQL = `select coder_user_id from coderhook.accounts where coder_user_id is not null limit 1`
+
+// Member is any Coder user of the ledger, zero where there is none yet.
+func (i *Inspector) Member(ctx context.Context) (uuid.UUID, error) {
+	var id uuid.UUID
+	err := i.conn.QueryRow(ctx, memberSQL).Scan(&id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	if err != nil {
+		return id, fmt.Errorf("inspect ledger: %w", err)
+	}
+	return id, nil
 }
 
 // Table is the shape of the product's table. Its names are as SQL writes them.

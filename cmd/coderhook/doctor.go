@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"coderhook/store"
+
+	"github.com/google/uuid"
 )
 
 // errReported ends the program with status 1 without another word.
@@ -43,6 +45,7 @@ type doctor struct {
 	server  store.Server // the database's, once it was asked
 	ledger  store.Ledger // likewise
 	shape   store.Table  // of the profiles, likewise
+	member  uuid.UUID    // some Coder user of the ledger, likewise
 	report
 }
 

@@ -33,6 +33,7 @@ func (d *doctor) checkCoder(ctx context.Context) {
 	}
 	d.checkOrganization(ctx, coder)
 	d.checkAppHost(ctx, coder)
+	d.checkLongestToken(ctx, coder)
 }
 
 func (d *doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bool {
@@ -133,6 +134,27 @@ func (d *doctor) checkOrganization(ctx context.Context, coder *coderclient.Clien
 		d.fail(check, cure{do: "see what Coder's log says, and try again"}, "%v", err)
 	default:
 		d.ok(check, "new users go to %s", found.Name)
+	}
+}
+
+// longLife is more than a token should live that somebody makes with a stolen key.
+const longLife = 30 * 24 * time.Hour
+
+// checkLongestToken is about the tokens that users may make themselves. For owners, whom we could always ask about,
+// there is another limit.
+func (d *doctor) checkLongestToken(ctx context.Context, coder *coderclient.Client) {
+	const check = "longest token"
+	if d.member == uuid.Nil {
+		return // there is no account yet
+	}
+	limit, err := coder.MaxTokenLifetime(ctx, d.member)
+	switch {
+	case err != nil: // not known by old versions
+	case limit > longLife:
+		d.warn(check, cure{do: "set CODER_MAX_TOKEN_LIFETIME=720h where Coder runs; after a theft, coderhook revoke --all-tokens ends such tokens"},
+			"whoever has a user's key can make another that lives for %d days", int(limit.Hours()/24))
+	default:
+		d.ok(check, "a token that a user makes lives for %s at most", limit)
 	}
 }
 

@@ -177,3 +177,18 @@ func TestDoctorOnOtherKeysOfTheOwner(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctorOnTheLongestToken(t *testing.T) {
+	t.Parallel()
+	coder := codertest.Start(codertest.ProfileNew)
+	w := newDeployment(t, coder)
+	ada := coder.AddUser("ada", "ada@example.com", "password")
+	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values (gen_random_uuid(), $1)`, ada.ID)
+	found := w.doctor(t)
+	wantResults(t, found, "warning longest token")
+	if !strings.Contains(found[0].Found, "36525 days") || !strings.Contains(found[0].Cure, "CODER_MAX_TOKEN_LIFETIME") {
+		t.Errorf("%+v", found)
+	}
+	coder.Configure(func(s *codertest.Settings) { s.MaxTokenLifetime = 30 * 24 * time.Hour })
+	wantResults(t, w.doctor(t))
+}

@@ -126,7 +126,10 @@ func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
 	default:
 		d.ok("migrations", "applied; the ledger can be used")
 	}
-	return nil
+	if ledger.Usable {
+		d.member, err = i.Member(ctx)
+	}
+	return err
 }
 
 // checkLookup looks for a user who does not exist, as nobody can tell better what that needs.
