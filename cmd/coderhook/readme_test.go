@@ -9,9 +9,11 @@ import (
 	"testing"
 )
 
-func readme(t *testing.T) string {
+func readme(t *testing.T) string { return projectFile(t, "README.md") }
+
+func projectFile(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func TestReadmeHasEveryVariable(t *testing.T) {
 	}
 }
 
-// Every command in README is run by CI or by a test, which this names.
+// Every command in README, and in that of the bench, is run by CI or by a test, which this names.
 func TestReadmeCommandsAreRun(t *testing.T) {
 	t.Parallel()
 	const (
@@ -81,7 +83,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		`docker build --build-arg VERSION=v1.2.3 --build-arg COMMIT="$(git rev-parse HEAD)" -t coderhook .`:   "TestDockerfileBuildsAStaticProgram",
 		"docker run --rm -p 8787:8787 --env-file coderhook.env coderhook":                                     "TestDockerfileBuildsAStaticProgram",
 	}
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t)+projectFile(t, "testdata/bench/README.md"), -1) {
 		for line := range strings.Lines(block[1]) {
 			command, _, _ := strings.Cut(line, "   #")
 			command, _, _ = strings.Cut(command, "          #")

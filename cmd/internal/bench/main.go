@@ -6,7 +6,7 @@
 //	go run ./cmd/internal/bench -write
 //
 // It prints lines for benchstat. With -write it keeps them in testdata/bench, with a table and a plot of them, and puts
-// the table in README.
+// the main figures into README.
 package main
 
 import (
@@ -51,7 +51,7 @@ func readOptions(args []string) (o options, err error) {
 	flags.IntVar(&o.starts, "starts", 10, "how often the start of coderhook is timed")
 	flags.IntVar(&o.users, "users", 10_000, "users with a key")
 	flags.StringVar(&o.admin, "admin", "127.0.0.1:0", "coderhook's ADMIN_ADDR, for a profile")
-	flags.BoolVar(&o.write, "write", false, "keep the results in testdata/bench and README")
+	flags.BoolVar(&o.write, "write", false, "keep the results in testdata/bench, and the main figures in README")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

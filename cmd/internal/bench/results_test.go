@@ -37,14 +37,10 @@ func measured(t *testing.T) *results {
 	return r
 }
 
-// README, table and plot show what was measured, and nobody has touched them up.
+// Both READMEs and the plot show what was measured, and nobody has touched them up.
 func TestResultsAreThoseMeasured(t *testing.T) {
 	t.Parallel()
 	r := measured(t)
-	table := file(t, "testdata/bench/results.md")
-	if table != r.table() {
-		t.Errorf("results.md is not of results.txt, which says\n%s", r.table())
-	}
 	plot, err := r.plot()
 	if err != nil {
 		t.Fatal(err)
@@ -52,9 +48,11 @@ func TestResultsAreThoseMeasured(t *testing.T) {
 	if file(t, "testdata/bench/results.svg") != plot {
 		t.Error("results.svg is not of results.txt")
 	}
-	readme := file(t, "README.md")
-	if text, err := replaceTable(readme, table); err != nil || text != readme {
-		t.Errorf("README's table is not results.md (%v)", err)
+	for name, part := range r.texts() {
+		text := file(t, name)
+		if again, err := replaceWritten(text, part); err != nil || again != text {
+			t.Errorf("%s does not have what results.txt says (%v):\n%s", name, err, part)
+		}
 	}
 }
 

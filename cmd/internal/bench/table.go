@@ -55,6 +55,24 @@ func (r *results) table() string {
 	return t.String()
 }
 
+// summary is the results in a line.
+func (r *results) summary() string {
+	one, many := r.of("coderhook", connections[0]), r.of("coderhook", connections[len(connections)-1])
+	return fmt.Sprintf("With %d connections %s mints a second, %.2f of what a bare Go server does that verifies and looks up, and nothing else; "+
+		"half of them in %s, 99 of a hundred in %s. With one connection %s, half of them in %s.\n",
+		many.Conns, thousands(many.Mints), many.OfFloor, millis(many.P50), millis(many.P99), thousands(one.Mints), millis(one.P50))
+}
+
+// of is one row of the table.
+func (r *results) of(server string, conns int) row {
+	for _, row := range r.rows() {
+		if row.Server == server && row.Conns == conns {
+			return row
+		}
+	}
+	return row{}
+}
+
 // rest is what coderhook alone is measured for.
 func (r *results) rest() string {
 	parts := []string{fmt.Sprintf("From start to ready: %s.", millis(time.Duration(r.median(startName, unitTime))))}

@@ -2,48 +2,53 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// README's table stands between these.
+// What the bench writes into texts stands between these.
 const (
-	tableBegins = "<!-- written by: go run ./cmd/internal/bench -write -->\n"
-	tableEnds   = "<!-- until here -->\n"
+	writtenBegins = "<!-- written by: go run ./cmd/internal/bench -write -->\n"
+	writtenEnds   = "<!-- until here -->\n"
 )
 
-// write keeps the results in testdata/bench, and the table in README.
+// write keeps the results in testdata/bench, with the table in the README there, and the summary in the project's.
 func (r *results) write(root string) error {
 	plot, err := r.plot()
 	if err != nil {
 		return err
 	}
-	table := r.table()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		return err
-	}
-	text, err := replaceTable(string(readme), table)
-	if err != nil {
-		return err
-	}
-	for file, content := range map[string]string{
+	files := map[string]string{
 		"testdata/bench/results.txt": r.text.String(),
-		"testdata/bench/results.md":  table,
 		"testdata/bench/results.svg": plot,
-		"README.md":                  text,
-	} {
-		err = errors.Join(err, os.WriteFile(filepath.Join(root, file), []byte(content), 0o644))
+	}
+	for name, part := range r.texts() {
+		old, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return err
+		}
+		if files[name], err = replaceWritten(string(old), part); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for name, content := range files {
+		err = errors.Join(err, os.WriteFile(filepath.Join(root, name), []byte(content), 0o644))
 	}
 	return err
 }
 
-func replaceTable(readme, table string) (string, error) {
-	before, rest, begun := strings.Cut(readme, tableBegins)
-	_, after, ended := strings.Cut(rest, tableEnds)
+// texts are the files into which something is written, with what.
+func (r *results) texts() map[string]string {
+	return map[string]string{"README.md": r.summary(), "testdata/bench/README.md": r.table()}
+}
+
+func replaceWritten(text, part string) (string, error) {
+	before, rest, begun := strings.Cut(text, writtenBegins)
+	_, after, ended := strings.Cut(rest, writtenEnds)
 	if !begun || !ended {
-		return "", errors.New("README.md has no place for the table")
+		return "", errors.New("there is no place for what was measured")
 	}
-	return before + tableBegins + table + tableEnds + after, nil
+	return before + writtenBegins + part + writtenEnds + after, nil
 }
