@@ -64,7 +64,7 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.
-		err = s.storeKey(ctx, l, key)
+		err = s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
 	}
 	if err != nil {
 		return fmt.Errorf("store key: %w", explain(err))

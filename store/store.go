@@ -9,7 +9,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -27,6 +29,22 @@ type Store struct {
 	// unprepared is set once prepared statements turn out not to survive on this
 	// way to the database.
 	unprepared atomic.Bool
+
+	// What there is of connections, and what it takes to get one: see again.
+	gate       *gate
+	resets     resets
+	open       atomic.Int64 // connections
+	shut       atomic.Int64 // since when the server has taken no new one, in Unix nanoseconds; 0: it did
+	refusals   atomic.Int64
+	closing    context.Context //nolint:containedctx // ends with the store
+	close      context.CancelFunc
+	background sync.WaitGroup
+
+	cfg       Config
+	proven    atomic.Pointer[target] // connected the last time
+	targeting sync.Mutex
+	target    *target // of the next connection
+	filled    *target // with which the pool was filled
 }
 
 // statements are the queries that name the product's table.
@@ -41,35 +59,38 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	poolConfig, err := cfg.pool()
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
+		cfg: cfg,
 		sql: statements{
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
 		},
-		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
 	}
-	poolConfig.BeforeConnect = s.withoutPreparing
+	first, poolConfig, err := s.newTarget(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.target, s.filled = first, first
+	s.gate = newGate(int(poolConfig.MaxConns), func() { s.background.Go(s.probe) })
+	s.writers = make(chan struct{}, max(1, poolConfig.MaxConns/3))
+	s.resets.now, s.resets.reset = time.Now, func() { s.pool.Reset() }
+	poolConfig.BeforeConnect, poolConfig.AfterConnect, poolConfig.BeforeClose = s.beforeConnect, s.afterConnect, s.beforeClose
+	s.closing, s.close = context.WithCancel(context.WithoutCancel(ctx))
 	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
+		s.close()
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
 	return s, nil
 }
 
-// withoutPreparing makes new connections prepare nothing, once that is known to fail.
-func (s *Store) withoutPreparing(_ context.Context, cfg *pgx.ConnConfig) error {
-	if s.unprepared.Load() {
-		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
-	}
-	return nil
-}
-
 // Close waits for the queries under way and closes all connections.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.gate.stopProbing()
+	s.close()
+	s.background.Wait()
+	s.pool.Close()
+}
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
