@@ -101,6 +101,22 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Writable reports, by [ErrReadOnly], whether the database answers but takes no writes.
+func (s *Store) Writable(ctx context.Context) error {
+	err := s.again(ctx, func() error {
+		var readOnly string
+		err := s.pool.QueryRow(ctx, `show transaction_read_only`).Scan(&readOnly)
+		if err == nil && readOnly == "on" {
+			err = ErrReadOnly
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ask whether the database can be written to: %w", err)
+	}
+	return nil
+}
+
 // one runs a query that gives exactly one row, scanned by column name.
 func one[T any](ctx context.Context, s *Store, sql string, args ...any) (T, error) {
 	var row T
