@@ -141,20 +141,29 @@ const (
 	probePause     = time.Second
 	longProbePause = 15 * time.Second
 	probeTimeout   = 5 * time.Second
+	// quiet is how long nobody needs more than there are, before it is forgotten that there are few.
+	quiet = time.Minute
 )
 
 // probe finds out when the server grants more connections than it did, so that no sign-in has to.
 func (s *Store) probe() {
+	needed := time.Now()
 	for pause := probePause; !s.gate.probed() && sleep(s.closing, pause); {
-		if s.pool.Stat().IdleConns() > 0 {
-			continue // nobody needs more
-		}
-		if s.another() == nil {
-			pause = probePause / 10
-		} else {
-			pause = min(max(2*pause, probePause), longProbePause)
+		switch {
+		case s.pool.Stat().IdleConns() == 0:
+			needed = time.Now()
+			pause = pauseAfter(s.another(), pause)
+		case time.Since(needed) > quiet:
+			s.gate.widen(s.gate.most)
 		}
 	}
+}
+
+func pauseAfter(err error, pause time.Duration) time.Duration {
+	if err == nil {
+		return probePause / 10
+	}
+	return min(max(2*pause, probePause), longProbePause)
 }
 
 // another adds a connection to the pool, or borrows one for a moment.

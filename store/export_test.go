@@ -34,3 +34,8 @@ func MayReset(s *Store) bool {
 	defer s.resets.mu.Unlock()
 	return s.resets.now().Sub(s.resets.last) >= s.resets.pause
 }
+
+// Judged is what is thought of an error.
+func Judged(err error) string {
+	return map[verdict]string{final: "final", dead: "dead", unprepared: "unprepared", outdated: "outdated", refused: "refused"}[judge(err)]
+}
