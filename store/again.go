@@ -46,12 +46,13 @@ func (s *Store) inside(f func() error) error {
 
 // repetition is what one call has met.
 type repetition struct {
-	store      *Store
-	resets     int64 // of the pool, when the call began
-	lives      int   // connections that may be found dead, once the first was
-	unprepared int
-	outdated   bool
-	pause      time.Duration
+	store       *Store
+	resets      int64 // of the pool, when the call began
+	lives       int   // connections that may be found dead, once the first was
+	unprepared  int
+	outdated    bool
+	credentials bool // another password was tried
+	pause       time.Duration
 }
 
 // allows reports whether the statement is to be run once more, and waits until it may be.
@@ -88,19 +89,17 @@ func (r *repetition) another() bool {
 func (r *repetition) wait(ctx context.Context, err error) bool {
 	s := r.store
 	s.refusals.Add(1)
-	open := int(s.open.Load())
-	switch hope := s.hope(err); {
-	case hope && s.otherCredentials(err):
+	if !r.credentials && s.otherCredentials(err) {
+		r.credentials = true
 		return true
-	case open > 0:
-		s.gate.narrow(open)
-	default:
-		s.gate.widen(s.gate.most) // nobody knows how many there will be
-		if !hope {
-			return false
-		}
 	}
-	return r.rest(ctx, open == 0)
+	if open := int(s.open.Load()); open > 0 {
+		s.shut.Store(0)
+		s.narrow(open)
+		return r.rest(ctx, false)
+	}
+	s.widen(s.gate.most) // nobody knows how many there will be
+	return s.hope(err) && r.rest(ctx, true)
 }
 
 // rest keeps a call from asking for one new connection after the other.

@@ -113,6 +113,9 @@ func TestFewerConnectionsThanThePoolWants(t *testing.T) {
 		for range 10 {
 			lookAllUp(t, s, users)
 		}
+		if stats := s.PoolStats(); stats.Granted > 2 || stats.Refused == 0 || store.Writers(s) != 1 {
+			t.Errorf("%+v, %d writers: they must not take all that there are", stats, store.Writers(s))
+		}
 		// What was not granted is granted later, and then used.
 		db.Exec(t, fmt.Sprintf(`alter database %q connection limit -1`, name))
 		eventually(t, func() bool {

@@ -71,13 +71,25 @@ func (s *Store) beforeConnect(_ context.Context, cfg *pgx.ConnConfig) error {
 // afterConnect counts, as beforeClose does.
 func (s *Store) afterConnect(context.Context, *pgx.Conn) error {
 	s.shut.Store(0)
-	s.gate.widen(int(s.open.Add(1)))
+	s.widen(int(s.open.Add(1)))
 	return nil
 }
 
 func (s *Store) beforeClose(*pgx.Conn) { s.open.Add(-1) }
 
-// hope reports whether a server that refused a connection may take one in a moment.
+// narrow: the server grants no more than these.
+func (s *Store) narrow(open int) {
+	s.gate.narrow(open)
+	s.writers.narrow(open / writerShare)
+}
+
+// widen: there are at least these.
+func (s *Store) widen(open int) {
+	s.gate.widen(open)
+	s.writers.widen(open / writerShare)
+}
+
+// hope reports whether a server that refused the only connection may take one in a moment.
 func (s *Store) hope(err error) bool {
 	if state := sqlState(err); state == "" || state == invalidCatalogName {
 		return false // it can't be reached, or that will not change
@@ -154,7 +166,7 @@ func (s *Store) probe() {
 			needed = time.Now()
 			pause = pauseAfter(s.another(), pause)
 		case time.Since(needed) > quiet:
-			s.gate.widen(s.gate.most)
+			s.widen(s.gate.most)
 		}
 	}
 }

@@ -39,3 +39,6 @@ func MayReset(s *Store) bool {
 func Judged(err error) string {
 	return map[verdict]string{final: "final", dead: "dead", unprepared: "unprepared", outdated: "outdated", refused: "refused"}[judge(err)]
 }
+
+// Writers is how many writes may wait for a lock at a time.
+func Writers(s *Store) int { return s.writers.granted() }

@@ -24,7 +24,7 @@ type Store struct {
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
-	writers chan struct{}
+	writers *gate
 
 	// unprepared is set once prepared statements turn out not to survive on this
 	// way to the database.
@@ -34,7 +34,7 @@ type Store struct {
 	gate       *gate
 	resets     resets
 	open       atomic.Int64 // connections
-	shut       atomic.Int64 // since when the server has taken no new one, in Unix nanoseconds; 0: it did
+	shut       atomic.Int64 // since when there was none and the server took none, in Unix nanoseconds; 0: not so
 	refusals   atomic.Int64
 	closing    context.Context //nolint:containedctx // ends with the store
 	close      context.CancelFunc
@@ -46,6 +46,9 @@ type Store struct {
 	target    *target // of the next connection
 	filled    *target // with which the pool was filled
 }
+
+// writerShare of the connections are the writers' at most, the third part.
+const writerShare = 3
 
 // statements are the queries that name the product's table.
 type statements struct {
@@ -73,7 +76,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.target, s.filled = first, first
 	s.gate = newGate(int(poolConfig.MaxConns), func() { s.background.Go(s.probe) })
-	s.writers = make(chan struct{}, max(1, poolConfig.MaxConns/3))
+	s.writers = newGate(max(1, int(poolConfig.MaxConns)/writerShare), func() {})
 	s.resets.now, s.resets.reset = time.Now, func() { s.pool.Reset() }
 	poolConfig.BeforeConnect, poolConfig.AfterConnect, poolConfig.BeforeClose = s.beforeConnect, s.afterConnect, s.beforeClose
 	s.closing, s.close = context.WithCancel(context.WithoutCancel(ctx))
