@@ -46,13 +46,13 @@ func (s *Store) inside(f func() error) error {
 
 // repetition is what one call has met.
 type repetition struct {
-	store       *Store
-	resets      int64 // of the pool, when the call began
-	lives       int   // connections that may be found dead, once the first was
-	unprepared  int
-	outdated    bool
-	credentials bool // another password was tried
-	pause       time.Duration
+	store      *Store
+	resets     int64 // of the pool, when the call began
+	lives      int   // connections that may be found dead, once the first was
+	unprepared int
+	outdated   bool
+	targets    int // others that were tried
+	pause      time.Duration
 }
 
 // allows reports whether the statement is to be run once more, and waits until it may be.
@@ -89,8 +89,8 @@ func (r *repetition) another() bool {
 func (r *repetition) wait(ctx context.Context, err error) bool {
 	s := r.store
 	s.refusals.Add(1)
-	if !r.credentials && s.otherCredentials(err) {
-		r.credentials = true
+	if r.targets < 2 && s.otherTarget(err) {
+		r.targets++
 		return true
 	}
 	if open := int(s.open.Load()); open > 0 {

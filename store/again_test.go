@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -55,13 +56,13 @@ func keyed(t *testing.T, db *storetest.DB, s *store.Store, n int) []uuid.UUID {
 	return users
 }
 
-// lookAllUp looks all of them up at the same time, so long as a token mint has. None may lose its key.
+// lookAllUp looks all of them up at the same time. None may lose its key.
 func lookAllUp(t *testing.T, s *store.Store, users []uuid.UUID) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for _, id := range users {
 		wg.Go(func() {
-			ctx, cancel := contextOfAMint(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			if account, err := s.Lookup(ctx, id); err != nil || account.APIKey != secret {
 				t.Errorf("no key: %v", err)
@@ -237,7 +238,7 @@ func claimAll(t *testing.T, s *store.Store, n int) {
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			ctx, cancel := contextOfAMint(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			if err := s.Claim(ctx, store.Lease{UserID: uuid.New(), Owner: "me"}, ttl); err != nil {
 				t.Error(err)
@@ -280,5 +281,3 @@ func TestAMissingRightResetsThePoolOnce(t *testing.T) {
 	db.Exec(t, `grant select on coderhook.accounts to coderhook`)
 	lookup(t, s, uuid.New())
 }
-
-const mintTime = 2375 * time.Millisecond // of HOOK_DEADLINE

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 type target struct {
 	url      string
 	conn     *pgx.ConnConfig
-	mistaken atomic.Bool // the server did not take its password
+	mistaken atomic.Int64 // until when what worked before is used instead, in Unix nanoseconds
 }
 
 // newTarget makes the target that the URL of cfg names, and the settings of a pool of such connections.
@@ -54,11 +53,13 @@ func (s *Store) current() (*target, error) {
 	return t, nil
 }
 
-// beforeConnect lets a new connection go where the URL points to now. One whose password was not
-// taken may be early: what worked before then has its turn.
+// doubt is how long what worked before has its turn, once a new URL did not work.
+const doubt = time.Second
+
+// beforeConnect lets a new connection go where the URL points to now. One that did not work may be early.
 func (s *Store) beforeConnect(_ context.Context, cfg *pgx.ConnConfig) error {
 	t, _ := s.current() // what is wrong with it is for Renew to say
-	if proven := s.proven.Load(); proven != nil && t.mistaken.CompareAndSwap(true, false) {
+	if proven := s.proven.Load(); proven != nil && time.Now().UnixNano() < t.mistaken.Load() {
 		t = proven
 	}
 	*cfg = *t.conn.Copy()
@@ -77,18 +78,6 @@ func (s *Store) afterConnect(context.Context, *pgx.Conn) error {
 
 func (s *Store) beforeClose(*pgx.Conn) { s.open.Add(-1) }
 
-// narrow: the server grants no more than these.
-func (s *Store) narrow(open int) {
-	s.gate.narrow(open)
-	s.writers.narrow(open / writerShare)
-}
-
-// widen: there are at least these.
-func (s *Store) widen(open int) {
-	s.gate.widen(open)
-	s.writers.widen(open / writerShare)
-}
-
 // hope reports whether a server that refused the only connection may take one in a moment.
 func (s *Store) hope(err error) bool {
 	if state := sqlState(err); state == "" || state == invalidCatalogName {
@@ -99,92 +88,27 @@ func (s *Store) hope(err error) bool {
 	return now.UnixNano()-s.shut.Load() < int64(grace)
 }
 
-// otherCredentials reports whether there is another password to be tried, after the server did not take one.
-func (s *Store) otherCredentials(err error) bool {
-	if sqlState(err) != invalidPassword {
+// otherTarget reports whether there is another target to be tried than the one that failed: the file
+// may have been written meanwhile, or be ahead of the database.
+func (s *Store) otherTarget(err error) bool {
+	failed, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
 		return false
 	}
-	before := s.used()
 	now, _ := s.current()
-	if now != before {
-		return true // it was written meanwhile
-	}
 	proven := s.proven.Load()
-	return proven != nil && proven != now && now.mistaken.CompareAndSwap(false, true)
+	isNow := now.is(failed.Config)
+	if proven == nil || proven == now {
+		return !isNow
+	}
+	now.mistaken.Store(0)
+	if isNow {
+		now.mistaken.Store(time.Now().Add(doubt).UnixNano())
+	}
+	return true
 }
 
-func (s *Store) used() *target {
-	s.targeting.Lock()
-	defer s.targeting.Unlock()
-	return s.target
-}
-
-// Renew reads the URL again. If it is another one and a connection can be had with it, all others
-// are replaced. Until then they are used as they are.
-func (s *Store) Renew(ctx context.Context) (renewed bool, err error) {
-	t, err := s.current()
-	if err != nil {
-		return false, fmt.Errorf("read database URL again: %w", err)
-	}
-	s.targeting.Lock()
-	known := t == s.filled
-	s.targeting.Unlock()
-	if known {
-		return false, nil
-	}
-	if s.proven.Load() != t {
-		conn, err := pgx.ConnectConfig(ctx, t.conn.Copy())
-		if err != nil {
-			return false, fmt.Errorf("connect with the new database URL: %w", err)
-		}
-		if err := conn.Close(ctx); err != nil {
-			return false, errors.Join(err, ctx.Err())
-		}
-	}
-	s.targeting.Lock()
-	s.filled = t
-	s.targeting.Unlock()
-	s.resets.force()
-	return true, nil
-}
-
-const (
-	// probePause is between two tries to get more connections than the server granted; it doubles.
-	probePause     = time.Second
-	longProbePause = 15 * time.Second
-	probeTimeout   = 5 * time.Second
-	// quiet is how long nobody needs more than there are, before it is forgotten that there are few.
-	quiet = time.Minute
-)
-
-// probe finds out when the server grants more connections than it did, so that no sign-in has to.
-func (s *Store) probe() {
-	needed := time.Now()
-	for pause := probePause; !s.gate.probed() && sleep(s.closing, pause); {
-		switch {
-		case s.pool.Stat().IdleConns() == 0:
-			needed = time.Now()
-			pause = pauseAfter(s.another(), pause)
-		case time.Since(needed) > quiet:
-			s.widen(s.gate.most)
-		}
-	}
-}
-
-func pauseAfter(err error, pause time.Duration) time.Duration {
-	if err == nil {
-		return probePause / 10
-	}
-	return min(max(2*pause, probePause), longProbePause)
-}
-
-// another adds a connection to the pool, or borrows one for a moment.
-func (s *Store) another() error {
-	ctx, cancel := context.WithTimeout(s.closing, probeTimeout)
-	defer cancel()
-	conn, err := s.pool.Acquire(ctx)
-	if err == nil {
-		conn.Release()
-	}
-	return err
+func (t *target) is(c *pgconn.Config) bool {
+	own := t.conn
+	return c.Host == own.Host && c.Port == own.Port && c.User == own.User && c.Password == own.Password && c.Database == own.Database
 }

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -74,10 +73,4 @@ func waiting(t testing.TB, db *storetest.DB) int {
 	t.Helper()
 	return storetest.Query[int](t, db,
 		`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
-}
-
-// contextOfAMint ends when a token mint has to be answered.
-func contextOfAMint(t testing.TB) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithTimeout(t.Context(), mintTime)
 }

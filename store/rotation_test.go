@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -65,8 +67,13 @@ func TestPasswordIsRotated(t *testing.T) {
 				endSessions(t, db)
 			}
 			if !c.fileFirst && c.noneLeft {
-				timer := time.AfterFunc(300*time.Millisecond, write) // within the mints' time
-				defer timer.Stop()
+				var writing sync.WaitGroup
+				defer writing.Wait()
+				refused := s.PoolStats().Refused
+				writing.Go(func() {
+					eventually(t, func() bool { return s.PoolStats().Refused > refused+20 })
+					write()
+				})
 			}
 			lookAllUp(t, s, users)
 			if c.fileFirst {
@@ -156,6 +163,8 @@ func TestAURLThatIsNoGoodIsNotUsed(t *testing.T) {
 			t.Errorf("%q: renewed %v, %v", url, renewed, err)
 		}
 		lookAllUp(t, s, users)
+		endSessions(t, db)
+		lookAllUp(t, s, users) // on what worked before
 	}
 	held.set(db.RoleURL("coderhook"))
 	endSessions(t, db)
@@ -200,4 +209,29 @@ func TestAStandbyCanBeRead(t *testing.T) {
 	claimAll(t, s, 20)
 	must(t, s.Writable(t.Context()))
 	must(t, s.StoreKey(t.Context(), claimed(t, s, users[1], "me"), newKey()))
+}
+
+// Who waits for a connection that was open does not wait for one that will never be.
+func TestAServerThatGoesDownIsGivenUp(t *testing.T) {
+	t.Parallel()
+	db, server := storetest.Own(t)
+	s := db.Store(t)
+	users := keyed(t, db, s, 40)
+	lookAllUp(t, s, users)
+	for _, how := range []pgserver.Shutdown{pgserver.Fast, pgserver.Immediate} {
+		server.Halt(how)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var wg sync.WaitGroup
+		for _, id := range users {
+			wg.Go(func() {
+				if _, err := s.Lookup(ctx, id); err == nil || ctx.Err() != nil {
+					t.Errorf("%v, after waiting %v", err, ctx.Err())
+				}
+			})
+		}
+		wg.Wait()
+		must(t, server.Resume(t.Context()))
+		lookAllUp(t, s, users)
+	}
 }

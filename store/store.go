@@ -36,8 +36,8 @@ type Store struct {
 	open       atomic.Int64 // connections
 	shut       atomic.Int64 // since when there was none and the server took none, in Unix nanoseconds; 0: not so
 	refusals   atomic.Int64
-	closing    context.Context //nolint:containedctx // ends with the store
-	close      context.CancelFunc
+	closing    context.Context // ends with the store
+	stop       context.CancelFunc
 	background sync.WaitGroup
 
 	cfg       Config
@@ -79,9 +79,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s.writers = newGate(max(1, int(poolConfig.MaxConns)/writerShare), func() {})
 	s.resets.now, s.resets.reset = time.Now, func() { s.pool.Reset() }
 	poolConfig.BeforeConnect, poolConfig.AfterConnect, poolConfig.BeforeClose = s.beforeConnect, s.afterConnect, s.beforeClose
-	s.closing, s.close = context.WithCancel(context.WithoutCancel(ctx))
+	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
-		s.close()
+		s.stop()
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
 	return s, nil
@@ -90,7 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // Close waits for the queries under way and closes all connections.
 func (s *Store) Close() {
 	s.gate.stopProbing()
-	s.close()
+	s.stop()
 	s.background.Wait()
 	s.pool.Close()
 }

@@ -60,7 +60,7 @@ func TestIdleSessionsThatTimeOutCostNoKey(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
 	onDatabase(t, db, `set idle_session_timeout = '300ms'`)
-	p := startServe(t, db, coder)
+	p := startServe(t, db, coder, "HOOK_DEADLINE=4s")
 	mint := mintsWithKeys(t, db, p, 5)
 	for range 3 {
 		mint(p)
@@ -74,7 +74,7 @@ func TestFewerConnectionsThanWantedCostNoKey(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
 	onDatabase(t, db, `connection limit 2`)
-	p := startServe(t, db, coder, "ON_ERROR=reject", "ADMIN_ADDR=127.0.0.1:0")
+	p := startServe(t, db, coder, "ON_ERROR=reject", "HOOK_DEADLINE=4s", "ADMIN_ADDR=127.0.0.1:0")
 	mint := mintsWithKeys(t, db, p, 20)
 	for range 5 {
 		mint(p)
@@ -116,7 +116,7 @@ func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
 		}
 	}
 	write(db.RoleURL("coderhook"))
-	p := startServe(t, db, coder, "DATABASE_URL=", "DATABASE_URL_FILE="+file, "ON_ERROR=reject")
+	p := startServe(t, db, coder, "DATABASE_URL=", "DATABASE_URL_FILE="+file, "ON_ERROR=reject", "HOOK_DEADLINE=4s")
 	mint := mintsWithKeys(t, db, p, 20)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -171,7 +171,7 @@ func TestServeBesideAStandby(t *testing.T) {
 	if err := server.ResumeAsStandby(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p := startServe(t, db, coder)
+	p := startServe(t, db, coder, "HOOK_DEADLINE=4s")
 	mint(p)
 	eventually(t, "a line in the log", func() bool { return strings.Contains(p.Log(), "the database is read-only") })
 	ready := strings.TrimSuffix(p.url, "/hooks/custom-access-token") + "/readyz"
