@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,10 +151,28 @@ func TestFewerConnectionsThanThePoolWants(t *testing.T) {
 	})
 }
 
+// A server at its limit may also say nothing at all: the mints that asked for a connection are late, but
+// have their key.
+func TestConnectionsThatAreNeverAnsweredCostNoKey(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	f := newFullPooler(t, db.RoleURL("coderhook"), 2)
+	f.silent.Store(true)
+	s := storetest.Open(t, store.Config{URL: f.url + "&connect_timeout=1"})
+	users := keyed(t, db, s, 20)
+	for range 3 {
+		lookAllUp(t, s, users)
+	}
+	if n := f.refused(); n == 0 || n > 20 {
+		t.Errorf("%d connections were not answered", n)
+	}
+}
+
 // fullPooler passes so many connections on at a time, and refuses others as Supavisor does.
 type fullPooler struct {
-	url   string
-	slots chan struct{}
+	url    string
+	slots  chan struct{}
+	silent atomic.Bool
 
 	mu      sync.Mutex
 	refusal int
@@ -176,7 +196,7 @@ func newFullPooler(t *testing.T, upstream string, slots int) *fullPooler {
 			case f.slots <- struct{}{}:
 				wg.Go(func() { defer func() { <-f.slots }(); relay(client, address) })
 			default:
-				f.refuse(client)
+				wg.Go(func() { f.refuse(client) })
 			}
 		}
 	})
@@ -192,6 +212,10 @@ func (f *fullPooler) refuse(client net.Conn) {
 	f.mu.Unlock()
 	backend := pgproto3.NewBackend(client, client)
 	if _, err := backend.ReceiveStartupMessage(); err != nil {
+		return
+	}
+	if f.silent.Load() {
+		_, _ = io.Copy(io.Discard, client) // until the client gives up
 		return
 	}
 	backend.Send(&pgproto3.ErrorResponse{
