@@ -18,6 +18,10 @@ type Config struct {
 	// default_query_exec_mode overrides both.
 	URL string
 
+	// Reread returns the URL of now, for one that may change; nil for one that does not.
+	// It is asked for every new connection. Its errors show nothing of the URL.
+	Reread func() (string, error)
+
 	ProfilesTable     string // "table" or "schema.table", without quotes; default public.profiles
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -25,25 +22,30 @@ var (
 	ErrNoUser = errors.New("user does not exist")
 	// ErrProfile says that the product's table refuses the key; its text names the rule.
 	ErrProfile = errors.New("profiles table refuses the key")
+	// ErrReadOnly says that nothing can be written: a standby, or a setting.
+	ErrReadOnly = errors.New("database is read-only")
 	// ErrNotMigrated says that a table, column or function is missing.
 	ErrNotMigrated = errors.New("database is not migrated (run coderhook migrate)")
 )
 
 // SQLSTATE codes, as in appendix A of the Postgres manual.
 const (
-	adminShutdown        = "57P01"
-	crashShutdown        = "57P02"
 	deadlockDetected     = "40P01"
 	duplicateStatement   = "42P05"
+	featureNotSupported  = "0A000" // also a cached plan whose result has another type now
 	foreignKeyViolation  = "23503"
 	insufficientRights   = "42501"
+	internalError        = "XX000" // also what is gone but cached
 	invalidCatalogName   = "3D000"
+	invalidPassword      = "28P01"
 	invalidSchemaName    = "3F000"
+	readOnly             = "25006"
 	unknownStatement     = "26000"
 	lockNotAvailable     = "55P03"
 	serializationFailure = "40001"
 	undefinedColumn      = "42703"
 	undefinedFunction    = "42883"
+	undefinedObject      = "42704" // also a session's own role
 	undefinedTable       = "42P01"
 	uniqueViolation      = "23505"
 )
@@ -68,42 +70,6 @@ func explain(err error) error {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	return err
-}
-
-// maxTries is for again: a connection of the kind that failed may be met once more.
-const maxTries = 3
-
-// again calls f, and calls it again if it met a connection that the server or
-// something in between had closed while it was idle, or a pooler that gives each
-// statement another server. All our statements can be repeated: a lease's owner
-// who claims, extends or writes twice changes nothing.
-func (s *Store) again(ctx context.Context, f func() error) error {
-	for try := 1; ; try++ {
-		err := f()
-		if err == nil || ctx.Err() != nil || try == maxTries {
-			return err
-		}
-		switch state := sqlState(err); {
-		case state == unknownStatement, state == duplicateStatement:
-			s.unprepared.Store(true)
-		case try > 1 || !stale(err):
-			return err
-		}
-		s.pool.Reset() // the other connections are of the same kind
-	}
-}
-
-// stale reports whether err means that an open connection was lost, as opposed
-// to a database that cannot be reached or that refused the statement.
-func stale(err error) bool {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || err == nil {
-		return false
-	}
-	if code := sqlState(err); code != "" {
-		return code == adminShutdown || code == crashShutdown
-	}
-	_, network := errors.AsType[*net.OpError](err)
-	return network || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // withHint adds the server's hint, which Postgres errors do not print.

@@ -24,3 +24,21 @@ func LockTimeout(ctx context.Context, s *Store) (timeout string, err error) {
 	err = s.pool.QueryRow(ctx, `show lock_timeout`).Scan(&timeout)
 	return timeout, err
 }
+
+// Resets is how often the pool was reset.
+func Resets(s *Store) int64 { return s.resets.count.Load() }
+
+// MayReset is whether the pause after the last reset is over.
+func MayReset(s *Store) bool {
+	s.resets.mu.Lock()
+	defer s.resets.mu.Unlock()
+	return s.resets.now().Sub(s.resets.last) >= s.resets.pause
+}
+
+// Judged is what is thought of an error.
+func Judged(err error) string {
+	return map[verdict]string{final: "final", dead: "dead", unprepared: "unprepared", outdated: "outdated", refused: "refused"}[judge(err)]
+}
+
+// Writers is how many writes may wait for a lock at a time.
+func Writers(s *Store) int { return s.writers.granted() }

@@ -54,18 +54,16 @@ const insertProfileSQL = `insert into {table} ({id}, {key}) values ($1, $2)`
 // being made; [ErrNoUser] when the profile's foreign key finds no user; and
 // [ErrProfile] when another rule of the product's table is violated.
 func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
-	select {
-	case s.writers <- struct{}{}:
-		defer func() { <-s.writers }()
-	case <-ctx.Done():
-		return fmt.Errorf("store key: %w", ctx.Err())
+	if err := s.writers.enter(ctx); err != nil {
+		return fmt.Errorf("store key: %w", err)
 	}
+	defer s.writers.leave()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.
-		err = s.storeKey(ctx, l, key)
+		err = s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
 	}
 	if err != nil {
 		return fmt.Errorf("store key: %w", explain(err))

@@ -76,7 +76,18 @@ insert into coderhook.audit (actor, action, user_id, coder_user_id, detail) valu
 // Link gives the account the Coder user, takes it from the account that had it, and leaves an
 // audit line: all of it or nothing. It returns [ErrLeaseLost], [ErrTaken] and [ErrSuperseded].
 func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return link(ctx, tx, l, k, now) })
+	err := s.again(ctx, func() error {
+		committing := false
+		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			err := link(ctx, tx, l, k, now)
+			committing = err == nil
+			return err
+		})
+		if err != nil && committing {
+			return judged{err, final} // it may be done, and once more would be another line in the audit
+		}
+		return err
+	})
 	if sqlState(err) == uniqueViolation {
 		err = ErrTaken
 	}

@@ -19,11 +19,22 @@ func profileFault(err error) error {
 	if !ok {
 		return err
 	}
+	verdict := judge(err)
+	if verdict == dead {
+		return err
+	}
+	fault := wordless(pg)
+	if verdict == outdated {
+		return judged{fault, verdict} // as its code is gone
+	}
+	return fault
+}
+
+// wordless is the error without the server's text.
+func wordless(pg *pgconn.PgError) error {
 	switch pg.Code {
 	case lockNotAvailable, deadlockDetected, serializationFailure:
 		return fmt.Errorf("%w (SQLSTATE %s)", ErrBusy, pg.Code)
-	case adminShutdown, crashShutdown:
-		return err
 	}
 	if reason := refusal(pg.Code); reason != "" {
 		return fmt.Errorf("%w: %s%s (SQLSTATE %s)", ErrProfile, reason, culprit(pg), pg.Code)

@@ -20,6 +20,7 @@ type proxy struct {
 	mu            sync.Mutex
 	conns         []net.Conn
 	trips, writes int
+	served        int // clients now
 }
 
 // newProxy returns a proxy for the database of upstream.
@@ -49,9 +50,10 @@ func newProxy(t *testing.T, upstream string) *proxy {
 			}
 			p.mu.Lock()
 			p.conns = append(p.conns, client, server)
+			p.served++
 			p.mu.Unlock()
 			wg.Go(func() { p.forward(server, client); client.Close(); server.Close() })
-			wg.Go(func() { _, _ = io.Copy(client, server); client.Close(); server.Close() })
+			wg.Go(func() { _, _ = io.Copy(client, server); client.Close(); server.Close(); p.left() })
 		}
 	})
 	t.Cleanup(func() { l.Close(); p.cut(); wg.Wait() })
@@ -140,4 +142,29 @@ func (p *proxy) count() (trips, writes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.trips, p.writes
+}
+
+// relay connects the client with the address until one of them ends.
+func relay(client net.Conn, address string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() { _, _ = io.Copy(server, client); server.Close() }()
+	_, _ = io.Copy(client, server)
+}
+
+func (p *proxy) left() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.served--
+}
+
+// open is how many connections the server has not ended.
+func (p *proxy) open() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.served
 }

@@ -12,7 +12,10 @@ var Statuses = []Status{Pending, Active, Conflict, Suspended, Orphaned, Offboard
 // PoolStats describes the connection pool.
 type PoolStats struct {
 	InUse, Idle, Max int
+	Granted          int   // how many the server lets us have, as far as is known
 	Waits            int64 // how often somebody had to wait for a connection
+	Refused          int64 // how often somebody got no new one
+	Resets           int64 // how often all were replaced
 }
 
 // PoolStats returns the pool's numbers of now.
@@ -20,7 +23,8 @@ func (s *Store) PoolStats() PoolStats {
 	stat := s.pool.Stat()
 	return PoolStats{
 		InUse: int(stat.AcquiredConns()), Idle: int(stat.IdleConns()), Max: int(stat.MaxConns()),
-		Waits: stat.EmptyAcquireCount(),
+		Granted: s.gate.granted(), Waits: stat.EmptyAcquireCount() + s.gate.waited(),
+		Refused: s.refusals.Load(), Resets: s.resets.count.Load(),
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -25,12 +27,31 @@ type Store struct {
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
-	writers chan struct{}
+	writers *gate
 
 	// unprepared is set once prepared statements turn out not to survive on this
 	// way to the database.
 	unprepared atomic.Bool
+
+	// What there is of connections, and what it takes to get one: see again.
+	gate       *gate
+	resets     resets
+	open       atomic.Int64 // connections
+	shut       atomic.Int64 // since when there was none and the server took none, in Unix nanoseconds; 0: not so
+	refusals   atomic.Int64
+	closing    context.Context // ends with the store
+	stop       context.CancelFunc
+	background sync.WaitGroup
+
+	cfg       Config
+	proven    atomic.Pointer[target] // connected the last time
+	targeting sync.Mutex
+	target    *target // of the next connection
+	filled    *target // with which the pool was filled
 }
+
+// writerShare of the connections are the writers' at most, the third part.
+const writerShare = 3
 
 // statements are the queries that name the product's table.
 type statements struct {
@@ -44,42 +65,61 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	poolConfig, err := cfg.pool()
-	if err != nil {
-		return nil, err
-	}
 	s := &Store{
+		cfg: cfg,
 		sql: statements{
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
 		},
 		replica: cmp.Or(cfg.Replica, "coderhook"),
-		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
 	}
-	poolConfig.BeforeConnect = s.withoutPreparing
+	first, poolConfig, err := s.newTarget(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.target, s.filled = first, first
+	s.gate = newGate(int(poolConfig.MaxConns), func() { s.background.Go(s.probe) })
+	s.writers = newGate(max(1, int(poolConfig.MaxConns)/writerShare), func() {})
+	s.resets.now, s.resets.reset = time.Now, func() { s.pool.Reset() }
+	poolConfig.BeforeConnect, poolConfig.AfterConnect, poolConfig.BeforeClose = s.beforeConnect, s.afterConnect, s.beforeClose
+	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if s.pool, err = pgxpool.NewWithConfig(ctx, poolConfig); err != nil {
+		s.stop()
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
 	return s, nil
 }
 
-// withoutPreparing makes new connections prepare nothing, once that is known to fail.
-func (s *Store) withoutPreparing(_ context.Context, cfg *pgx.ConnConfig) error {
-	if s.unprepared.Load() {
-		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
-	}
-	return nil
-}
-
 // Close waits for the queries under way and closes all connections.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() {
+	s.gate.stopProbing()
+	s.stop()
+	s.background.Wait()
+	s.pool.Close()
+}
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
 	err := s.again(ctx, func() error { return s.pool.Ping(ctx) })
 	if err != nil {
 		return fmt.Errorf("ping database: %w", err)
+	}
+	return nil
+}
+
+// Writable reports, by [ErrReadOnly], whether the database answers but takes no writes.
+func (s *Store) Writable(ctx context.Context) error {
+	err := s.again(ctx, func() error {
+		var readOnly string
+		err := s.pool.QueryRow(ctx, `show transaction_read_only`).Scan(&readOnly)
+		if err == nil && readOnly == "on" {
+			err = ErrReadOnly
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("ask whether the database can be written to: %w", err)
 	}
 	return nil
 }

@@ -96,6 +96,7 @@ func readDatabase(v *variables) store.Config {
 	dsn := v.required("DATABASE_URL", "set it to the project's Postgres, like postgres://coderhook:PASSWORD@HOST:5432/postgres")
 	c := store.Config{
 		URL:               v.address("DATABASE_URL", dsn, "postgres", "postgresql"),
+		Reread:            rereadURL(v.text("DATABASE_URL_FILE", "")),
 		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),

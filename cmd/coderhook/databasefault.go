@@ -26,6 +26,8 @@ func checkStart(ctx context.Context, c config, database *store.Store, log zerolo
 		}
 		log.Error().Err(err).Msg("the database can't be used: " + then)
 		log = zerolog.Nop() // what the next check would say follows from this
+	} else {
+		warnReadOnly(ctx, database, log)
 	}
 	return hook.CheckLifetime(ctx, database, c.options.TokenLifetime, log)
 }

@@ -34,12 +34,18 @@ func describePool(m *hook.Metrics, database *store.Store) {
 		"in_use": func(s store.PoolStats) int { return s.InUse },
 		"idle":   func(s store.PoolStats) int { return s.Idle },
 		"max":    func(s store.PoolStats) int { return s.Max },
+		// Less than max after the server refused one, until it grants more.
+		"granted": func(s store.PoolStats) int { return s.Granted },
 	} {
 		m.Gauge("coderhook_database_connections", "Connections of the pool.", map[string]string{"state": name},
 			func() float64 { return float64(value(database.PoolStats())) })
 	}
 	m.Counter("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
 		func() float64 { return float64(database.PoolStats().Waits) })
+	m.Counter("coderhook_database_connections_refused_total", "Times that a statement got no new connection: too many clients, a wrong password, a database that is down.", nil,
+		func() float64 { return float64(database.PoolStats().Refused) })
+	m.Counter("coderhook_database_pool_resets_total", "Times that all connections were replaced, as they knew roles, rights, settings or types that had changed.", nil,
+		func() float64 { return float64(database.PoolStats().Resets) })
 }
 
 func oneIf(yes bool) float64 {

@@ -70,7 +70,7 @@ func (serveCmd) Run(env *environment) error {
 		Now:           time.Now,
 		Log:           log,
 		Checks: map[string]hook.Check{
-			"database":    {Required: true, Run: database.Ping},
+			"database":    {Required: true, Run: hook.Shared(database.Writable, time.Now)},
 			"coder":       {Run: watch.check},
 			"owner_token": {Run: keeper.Check},
 		},
@@ -83,7 +83,9 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	go watch.run(env.ctx)
-	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run, auditPruner{database, c.upkeep.auditKept, log}.run)() // ends before the database closes
+	follower := &urlFollower{database: database, log: log}
+	pruner := auditPruner{database, c.upkeep.auditKept, log}
+	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run, follower.run, pruner.run)() // ends before the database closes
 	s := &service{c, server, provisioner, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }

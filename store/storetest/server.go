@@ -119,6 +119,12 @@ func (s *server) clone(t testing.TB, template string) *DB {
 	if err != nil {
 		t.Fatalf("storetest: create database: %v", err)
 	}
+	return s.lend(t, name)
+}
+
+// lend gives a database to a test, and drops it when the test has ended.
+func (s *server) lend(t testing.TB, name string) *DB {
+	t.Helper()
 	databaseURL, err := in(s.url, name)
 	if err != nil {
 		t.Fatal(err)

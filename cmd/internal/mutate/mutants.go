@@ -122,6 +122,14 @@ var mutants = []mutant{
 		old: "\tkey, err = p.lookAgain(ctx, j)\n", new: "",
 	},
 	{
+		rule: "another connection is tried after any FATAL", file: "store/judge.go", tests: "^TestJudge$|^TestIdleSessionsMayTimeOut$",
+		old: "case isFatal(err):", new: "case false:",
+	},
+	{
+		rule: "who is refused a connection waits for an open one", file: "store/again.go", tests: "^TestFewerConnectionsThanThePoolWants$",
+		old: "open > 0 {", new: "open > 100 {",
+	},
+	{
 		rule: "the lease fences the ledger", file: "store/ledger.go", tests: "^TestAStaleOwnerChangesNothing$",
 		old: "lease_owner = $2`\n\n// RecordKey", new: "$2 <> ''`\n\n// RecordKey",
 	},

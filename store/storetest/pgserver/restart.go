@@ -2,6 +2,7 @@ package pgserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,6 +30,16 @@ func (s *Server) Resume(ctx context.Context) error {
 		return fmt.Errorf("start PostgreSQL again: %w", err)
 	}
 	return nil
+}
+
+// ResumeAsStandby starts the server again after Halt, as a standby of nobody: it can be read only,
+// until pg_promote.
+func (s *Server) ResumeAsStandby(ctx context.Context) error {
+	signal := filepath.Join(s.data(), "standby.signal")
+	if err := errors.Join(os.WriteFile(signal, nil, 0o600), s.account.own(signal)); err != nil {
+		return fmt.Errorf("make a standby: %w", err)
+	}
+	return s.Resume(ctx)
 }
 
 // shutdown asks the postmaster to disconnect everybody and end.

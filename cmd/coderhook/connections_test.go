@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"coderhook/store/storetest"
+	"coderhook/store/storetest/pgserver"
+
+	"github.com/google/uuid"
+)
+
+// mintsWithKeys has so many users sign in, each so often that the key is stored, and returns a mint of all
+// of them at the same time. None may be without a key.
+func mintsWithKeys(t *testing.T, db *storetest.DB, p *served, n int) (mint func(*served)) {
+	t.Helper()
+	users := make([]uuid.UUID, n)
+	for i := range users {
+		users[i] = db.AddUser(t, uuid.NewString()+"@example.com")
+		email := storetest.Query[string](t, db, `select email from auth.users where id = $1`, users[i])
+		eventually(t, "a key is stored", func() bool {
+			_, _, err := p.mint(t.Context(), http.DefaultClient, users[i], email)
+			return err == nil && storetest.Query[bool](t, db, `select exists (select from public.profiles where id = $1 and api_key is not null)`, users[i])
+		})
+	}
+	return func(p *served) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for _, user := range users {
+			wg.Go(func() {
+				key, status, err := p.mint(t.Context(), http.DefaultClient, user, "x@example.com")
+				if key == "" || err != nil {
+					t.Errorf("no key: %q, %v", status, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+func onDatabase(t *testing.T, db *storetest.DB, change string) {
+	t.Helper()
+	db.Exec(t, fmt.Sprintf(`alter database %q %s`, storetest.Query[string](t, db, `select current_database()`), change))
+}
+
+func sessions(t *testing.T, db *storetest.DB) int {
+	t.Helper()
+	return storetest.Query[int](t, db, `select count(*) from pg_stat_activity where datname = current_database() and usename like 'coderhook%'`)
+}
+
+func TestIdleSessionsThatTimeOutCostNoKey(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	onDatabase(t, db, `set idle_session_timeout = '300ms'`)
+	p := startServe(t, db, coder, "HOOK_DEADLINE=4s")
+	mint := mintsWithKeys(t, db, p, 5)
+	for range 3 {
+		mint(p)
+		eventually(t, "all sessions have ended", func() bool { return sessions(t, db) == 0 })
+	}
+	mint(p)
+	p.stop(t)
+}
+
+func TestFewerConnectionsThanWantedCostNoKey(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	onDatabase(t, db, `connection limit 2`)
+	p := startServe(t, db, coder, "ON_ERROR=reject", "HOOK_DEADLINE=4s", "ADMIN_ADDR=127.0.0.1:0")
+	mint := mintsWithKeys(t, db, p, 20)
+	for range 5 {
+		mint(p)
+	}
+	text := get(t, "http://"+p.Admin+"/metrics")
+	if strings.Contains(text, "coderhook_database_connections_refused_total 0\n") || !strings.Contains(text, "coderhook_database_connections_refused_total ") {
+		t.Error("no refused connection is counted")
+	}
+	p.stop(t)
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The password changes in the database and in the file, with sign-ins all the time.
+func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
+	t.Parallel()
+	db, _ := storetest.Own(t)
+	coder := startCoder(t)
+	file := filepath.Join(t.TempDir(), "url")
+	write := func(url string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(url+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(db.RoleURL("coderhook"))
+	p := startServe(t, db, coder, "DATABASE_URL=", "DATABASE_URL_FILE="+file, "ON_ERROR=reject", "HOOK_DEADLINE=4s")
+	mint := mintsWithKeys(t, db, p, 20)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var rounds atomic.Int64
+	var load sync.WaitGroup
+	load.Go(func() {
+		for ctx.Err() == nil {
+			mint(p)
+			rounds.Add(1)
+		}
+	})
+	some := func() {
+		t.Helper()
+		from := rounds.Load()
+		eventually(t, "some mints", func() bool { return rounds.Load() > from+3 })
+	}
+	for i, password := range []string{"hunter21", "hunter22", "hunter23"} {
+		change := func() { db.Exec(t, `alter role coderhook password '`+password+`'`) }
+		renew := func() { write(strings.Replace(db.RoleURL("coderhook"), "throwaway", password, 1)) }
+		steps := []func(){change, renew}
+		if i%2 == 1 {
+			steps = []func(){renew, change}
+		}
+		for _, step := range steps {
+			step()
+			some()
+		}
+		db.Exec(t, `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'coderhook'`)
+		some()
+	}
+	eventually(t, "the file is noticed", func() bool { return strings.Contains(p.Log(), "DATABASE_URL_FILE read again") })
+	cancel()
+	load.Wait()
+	for _, password := range []string{"throwaway", "hunter2"} {
+		if strings.Contains(p.Log(), password) {
+			t.Errorf("the password %q is in the log", password)
+		}
+	}
+	p.stop(t)
+}
+
+// A standby gives the keys that there are; the log, /readyz and, later on, its end are told.
+func TestServeBesideAStandby(t *testing.T) {
+	t.Parallel()
+	db, server := storetest.Own(t)
+	coder := startCoder(t)
+	first := startServe(t, db, coder)
+	mint := mintsWithKeys(t, db, first, 3)
+	first.stop(t)
+	server.Halt(pgserver.Fast)
+	if err := server.ResumeAsStandby(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := startServe(t, db, coder, "HOOK_DEADLINE=4s")
+	mint(p)
+	eventually(t, "a line in the log", func() bool { return strings.Contains(p.Log(), "the database is read-only") })
+	ready := strings.TrimSuffix(p.url, "/hooks/custom-access-token") + "/readyz"
+	if text := get(t, ready); !strings.Contains(text, `"database":"degraded"`) {
+		t.Errorf("/readyz: %s", text)
+	}
+	db.Script(t, `select pg_promote()`)
+	eventually(t, "/readyz is content again", func() bool { return strings.Contains(get(t, ready), `"database":"ok"`) })
+	mint(p)
+	p.stop(t)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"coderhook/coderclient/codertest"
+	"coderhook/store/storetest"
+	"coderhook/store/storetest/pgserver"
+)
+
+func TestDoctorFindsASettingThatForbidsWrites(t *testing.T) {
+	t.Parallel()
+	for _, of := range []string{"database %I", "role coderhook in database %I"} {
+		w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+		w.db.Exec(t, `do $$ begin execute format('alter `+of+` set default_transaction_read_only = on', current_database()); end $$`)
+		found := w.doctor(t)
+		wantResults(t, found, "failure database takes writes")
+		if !strings.Contains(found[0].Cure, "full") {
+			t.Errorf("cure: %s", found[0].Cure)
+		}
+		w.db.Script(t, found[0].SQL) // as superuser: the database is not the product's
+		wantResults(t, w.doctor(t))
+	}
+}
+
+func TestDoctorFindsAStandby(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	db, server := storetest.Own(t)
+	w.db, w.variables["DATABASE_URL"] = db, db.RoleURL("coderhook")
+	wantResults(t, w.doctor(t))
+	server.Halt(pgserver.Fast)
+	if err := server.ResumeAsStandby(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := w.doctor(t)
+	wantResults(t, found, "failure database takes writes")
+	for _, want := range []string{"primary's address", "target_session_attrs=read-write"} {
+		if !strings.Contains(found[0].Cure, want) {
+			t.Errorf("the cure does not name %s: %s", want, found[0].Cure)
+		}
+	}
+	db.Script(t, `select pg_promote()`)
+	wantResults(t, w.doctor(t))
+}
+
+// Two roles that take turns have the rights of coderhook.
+func TestDoctorIsContentWithAMemberOfTheRole(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	db, _ := storetest.Own(t)
+	if err := storetest.RunScript(t.Context(), db.RoleURL(pgserver.ProductAdmin), `create role coderhook_b login password 'throwaway' in role coderhook`); err != nil {
+		t.Fatal(err)
+	}
+	w.db, w.variables["DATABASE_URL"] = db, db.RoleURL("coderhook_b")
+	wantResults(t, w.doctor(t))
+}
