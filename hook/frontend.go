@@ -39,6 +39,9 @@ const retryPause = 5 * time.Second
 
 // addFrontEnd adds the front end's routes.
 func (s *Server) addFrontEnd(e *echo.Echo) {
+	if s.FrontEnd.Tokens != nil {
+		s.FrontEnd.Tokens.log = s.Log
+	}
 	s.FrontEnd.host.now = s.Now
 	s.FrontEnd.host.fetch = func(ctx context.Context) (string, error) { return s.FrontEnd.Apps.ApplicationHost(ctx) }
 	s.frontEndRoute(e, http.MethodPost, "/create-coder-user", s.createCoderUser)
@@ -103,6 +106,9 @@ func (s *Server) admit(c echo.Context) (caller, error) {
 	if errors.Is(err, errNoKeys) {
 		s.Log.Error().Err(err).Msg("access token not verified")
 		return caller{}, comeBack(c, http.StatusServiceUnavailable, retryPause, "access tokens can't be verified at the moment: try again in a few seconds")
+	}
+	if outdated, ok := errors.AsType[keysOutdated](err); ok {
+		return caller{}, comeBack(c, http.StatusServiceUnavailable, outdated.after, "access token: "+err.Error()+": try again")
 	}
 	if err != nil {
 		return caller{}, unauthorized(c, "access token: "+err.Error())
