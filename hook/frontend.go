@@ -39,6 +39,9 @@ const retryPause = 5 * time.Second
 
 // addFrontEnd adds the front end's routes.
 func (s *Server) addFrontEnd(e *echo.Echo) {
+	for _, text := range s.FrontEnd.CORS.Warnings() {
+		s.Log.Warn().Str("origins", text).Msg("CORS_ORIGINS")
+	}
 	if s.FrontEnd.Tokens != nil {
 		s.FrontEnd.Tokens.log = s.Log
 	}
@@ -114,7 +117,7 @@ func (s *Server) admit(c echo.Context) (caller, error) {
 		return caller{}, unauthorized(c, "access token: "+err.Error())
 	}
 	if reason := s.Policy.skip(who.claims); reason != "" {
-		return who, unauthorized(c, "access token: not accepted ("+reason+")")
+		return who, echo.NewHTTPError(http.StatusForbidden, "access token: not accepted ("+reason+")") // no refresh mends that
 	}
 	if wait := s.FrontEnd.limits.take(who.user, s.Now()); wait > 0 {
 		return who, comeBack(c, http.StatusTooManyRequests, wait, "too many requests for this user")

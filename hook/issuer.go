@@ -2,7 +2,6 @@ package hook
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -72,20 +71,20 @@ func (e *otherIssuer) Error() string {
 
 func (e *otherIssuer) Is(target error) bool { return target == errOtherIssuer }
 
-// shownIssuer is short and has nothing in it that ends a quote or a line.
 func shownIssuer(issuer string) string {
 	if issuer == "" {
 		return "nobody (iss is missing)"
 	}
-	shown := strings.Map(func(r rune) rune {
+	return shown(issuer)
+}
+
+// shown is a claim that is short and has nothing in it that ends a quote or a line.
+func shown(claim string) string {
+	plain := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
 			return '?'
 		}
 		return r
-	}, issuer)
-	if u, err := url.Parse(shown); err == nil && u.User != nil {
-		u.User = nil
-		shown = u.String()
-	}
-	return shown[:min(len(shown), 200)]
+	}, claim)
+	return plain[:min(len(plain), 200)]
 }

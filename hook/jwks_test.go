@@ -89,7 +89,9 @@ func TestTokensOfEveryAlgorithmWithAKey(t *testing.T) {
 	keys := []map[string]any{rsaPublic}
 	tokens := map[string]string{}
 	claims := project.claims(user1, "ada@example.com")
-	add := func(method jwt.SigningMethod, id string, key any) { tokens[method.Alg()] = issue(t, method, id, key, claims) }
+	add := func(method jwt.SigningMethod, id string, key any) {
+		tokens[method.Alg()] = issue(t, method, id, key, claims)
+	}
 	add(jwt.SigningMethodRS256, "rsa", rsaKey)
 	for _, method := range []jwt.SigningMethod{jwt.SigningMethodRS384, jwt.SigningMethodRS512, jwt.SigningMethodPS256, jwt.SigningMethodPS512} {
 		public := map[string]any{"kty": "RSA", "n": rsaPublic["n"], "e": rsaPublic["e"], "kid": method.Alg(), "alg": method.Alg()}

@@ -103,7 +103,7 @@ func (s *Server) notLetIn(c echo.Context, err error) error {
 	case errors.Is(err, coderclient.ErrUnauthorized):
 		return unauthorized(c, "Coder does not accept the key: refresh the session")
 	case errors.Is(err, coderclient.ErrInactive):
-		return unauthorized(c, "Coder says that this user is not active: ask the operator")
+		return echo.NewHTTPError(http.StatusConflict, "Your Coder account is suspended. Ask the operator.")
 	case errors.Is(err, coderclient.ErrNotFound), errors.Is(err, coderclient.ErrForbidden):
 		return echo.NewHTTPError(http.StatusForbidden, "the key's scope does not allow to open workspace apps")
 	case errors.Is(err, coderclient.ErrRefused):

@@ -39,6 +39,7 @@ type Server struct {
 	FrontEnd      FrontEnd
 
 	draining atomic.Bool
+	issuers  issuerWatch
 }
 
 // Check reports whether a dependency can be used. A required one that fails makes the server
