@@ -24,12 +24,13 @@ type FrontEnd struct {
 	CORS   CORS
 
 	limits userLimits
-	host   cached[string] // under which Coder's workspace apps are
+	hosts  cached[appAddresses] // under which Coder's workspace apps are
 }
 
 // Apps is what the front end's routes need of Coder, besides provisioning.
 type Apps interface {
 	ApplicationHost(ctx context.Context) (string, error)
+	Regions(ctx context.Context) ([]coderclient.Region, error)
 	Me(ctx context.Context, key string) (coderclient.User, error)
 	AuthRedirect(ctx context.Context, key, redirectURI string) (string, error)
 }
@@ -45,8 +46,8 @@ func (s *Server) addFrontEnd(e *echo.Echo) {
 	if s.FrontEnd.Tokens != nil {
 		s.FrontEnd.Tokens.log = s.Log
 	}
-	s.FrontEnd.host.now = s.Now
-	s.FrontEnd.host.fetch = func(ctx context.Context) (string, error) { return s.FrontEnd.Apps.ApplicationHost(ctx) }
+	s.FrontEnd.hosts.now = s.Now
+	s.FrontEnd.hosts.fetch = func(ctx context.Context) (appAddresses, error) { return readAppHosts(ctx, s.FrontEnd.Apps) }
 	s.frontEndRoute(e, http.MethodPost, "/create-coder-user", s.createCoderUser)
 	s.frontEndRoute(e, http.MethodGet, "/applications/auth-redirect", s.authRedirect)
 }
