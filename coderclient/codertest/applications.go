@@ -49,7 +49,7 @@ func (e *exchange) isAppHost(host string) bool {
 }
 
 // regions and proxyOf have no recording: they are taken from Coder's source, which for both is the same from 2.0.2 to
-// 2.36.0 (coderd/workspaceproxies.go, enterprise/coderd/workspaceproxy.go, codersdk/workspaceproxy.go, and
+// 2.36.0, and the primary region's fields from a running 2.36.0 (coderd/workspaceproxies.go, enterprise/coderd/workspaceproxy.go, codersdk/workspaceproxy.go, and
 // GetWorkspaceProxyByHostname in coderd/database/queries/proxies.sql).
 func (e *exchange) regions() reply {
 	list := []object{regionJSON(e.deployment, Proxy{Name: "primary", URL: e.URL, Wildcard: e.settings.AppHost}, true)}
@@ -61,8 +61,12 @@ func (e *exchange) regions() reply {
 }
 
 func regionJSON(id uuid.UUID, p Proxy, healthy bool) object {
+	display, icon := p.Name, ""
+	if p.Name == "primary" {
+		display, icon = "Default", "/emojis/1f3e1.png"
+	}
 	return object{
-		"id": id, "name": p.Name, "display_name": p.Name, "icon_url": "", "healthy": healthy,
+		"id": id, "name": p.Name, "display_name": display, "icon_url": icon, "healthy": healthy,
 		"path_app_url": p.URL, "wildcard_hostname": p.Wildcard,
 	}
 }
