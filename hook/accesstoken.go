@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
 
 // authenticated is both audience and role of a signed-in user's token.
@@ -24,40 +26,65 @@ var (
 	errUnknownKey    = errors.New("signed with a key that this project does not have")
 	errExpired       = errors.New("expired: refresh the session")
 	errNotYetValid   = errors.New("not valid yet")
-	errIncomplete    = errors.New("without expiry, audience or issuer")
+	errIncomplete    = errors.New("without expiry or audience")
 	errOtherAudience = errors.New("for another audience")
 	errOtherIssuer   = errors.New("issued by another server")
 	errNoUser        = errors.New("without a user")
+	errCritical      = errors.New("it demands something that this server does not know (crit)")
 )
 
 // errNoKeys says that tokens can't be verified at the moment. It is not their bearer's fault.
 var errNoKeys = errors.New("the project's keys can't be read")
 
+// keysOutdated says that a token's key is not known, but may be newer than the keys that are: in a moment they
+// are read again.
+type keysOutdated struct{ after time.Duration }
+
+func (keysOutdated) Error() string { return "signed with a key that is not known yet" }
+
 // AccessTokens verifies the access tokens of one Supabase project.
 type AccessTokens struct {
-	secret []byte          // of HS256; empty: not taken
-	keys   *cached[keySet] // of ES256 and RS256; nil: not taken
-	parser *jwt.Parser
+	Issuers Issuers // whose tokens are taken
+
+	address string          // of the auth server, "" if it is not known
+	client  *http.Client    // that asks it
+	secret  []byte          // of HS256; empty: not taken
+	keys    *cached[KeySet] // of all other algorithms; nil: not taken
+	parser  *jwt.Parser
+	log     zerolog.Logger
+	noted   []string // of the keys, so that nothing is logged twice
 }
 
 // NewAccessTokens takes tokens that the project at supabaseURL signed with its own keys, and
 // tokens that were signed with the secret. Either may be empty: what it stands for is refused.
+// Without a URL every issuer is taken.
 func NewAccessTokens(supabaseURL, secret string, now func() time.Time) *AccessTokens {
-	a := &AccessTokens{secret: []byte(secret)}
-	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{algHS256, algES256, algRS256}), jwt.WithExpirationRequired(),
+	a := &AccessTokens{secret: []byte(secret), client: &http.Client{
+		Timeout:       cacheTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	a.parser = jwt.NewParser(
+		jwt.WithValidMethods(allAlgorithms()), jwt.WithExpirationRequired(),
 		jwt.WithAudience(authenticated), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
-	}
+	)
 	if supabaseURL != "" {
-		issuer := strings.TrimRight(supabaseURL, "/") + "/auth/v1"
-		options = append(options, jwt.WithIssuer(issuer))
-		client := &http.Client{Timeout: cacheTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		a.keys = &cached[keySet]{now: now, fetch: func(ctx context.Context) (keySet, error) {
-			return fetchKeySet(ctx, client, issuer+"/.well-known/jwks.json")
-		}}
+		a.address = DefaultIssuer(supabaseURL)
+		a.Issuers = Issuers{a.address}
+		a.keys = &cached[KeySet]{now: now, fetch: a.readKeys}
 	}
-	a.parser = jwt.NewParser(options...)
 	return a
+}
+
+// readKeys says in the log what is odd about them, once.
+func (a *AccessTokens) readKeys(ctx context.Context) (KeySet, error) {
+	keys, err := fetchKeySet(ctx, a.client, a.address+"/.well-known/jwks.json")
+	if err == nil && !slices.Equal(keys.Notes, a.noted) {
+		a.noted = keys.Notes
+		for _, note := range keys.Notes {
+			a.log.Warn().Str("note", note).Msg("the project's public keys")
+		}
+	}
+	return keys, err
 }
 
 // caller is who sent an access token.
@@ -96,6 +123,9 @@ func (a *AccessTokens) verify(ctx context.Context, token string) (caller, error)
 	if _, err := a.parser.ParseWithClaims(token, &read, a.keyFor(ctx)); err != nil {
 		return caller{}, plain(err)
 	}
+	if !a.Issuers.Takes(read.Issuer) {
+		return caller{}, &otherIssuer{read.Issuer, a.Issuers.String()}
+	}
 	user, err := uuid.Parse(read.Subject)
 	if err != nil || len(read.Subject) != 36 || user == uuid.Nil {
 		return caller{}, errNoUser
@@ -111,6 +141,9 @@ func (a *AccessTokens) verify(ctx context.Context, token string) (caller, error)
 // one, as if a public key were an HMAC secret, finds no key at all.
 func (a *AccessTokens) keyFor(ctx context.Context) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
+		if _, demands := token.Header["crit"]; demands { // RFC 7515: who does not know what it names, refuses
+			return nil, errCritical
+		}
 		algorithm := token.Method.Alg()
 		if algorithm == algHS256 && len(a.secret) > 0 {
 			return a.secret, nil
@@ -119,43 +152,61 @@ func (a *AccessTokens) keyFor(ctx context.Context) jwt.Keyfunc {
 			return nil, errAlgorithm
 		}
 		id, _ := token.Header["kid"].(string)
-		key, err := a.publicKey(ctx, id)
-		if err != nil {
-			return nil, err
+		if id == "" {
+			return nil, errUnknownKey
 		}
-		if key.algorithm != algorithm {
-			return nil, errAlgorithm
-		}
-		return key.key, nil
+		return a.publicKey(ctx, id, algorithm, issuedAt(token))
 	}
 }
 
-// publicKey asks the auth server again for a key that is not known: it may be a new one.
-func (a *AccessTokens) publicKey(ctx context.Context, id string) (publicKey, error) {
-	for _, read := range []func(context.Context) (keySet, error){a.keys.get, a.keys.renew} {
+// issuedAt is what the token says, or now. It is not verified: it decides only how a refusal is called.
+func issuedAt(token *jwt.Token) time.Time {
+	if read, ok := token.Claims.(*accessClaims); ok && read.IssuedAt != nil {
+		return read.IssuedAt.Time
+	}
+	return time.Now()
+}
+
+// publicKey asks the auth server again for a key that is not known: it may be a new one. Where that was done a
+// moment ago, or failed, nobody can say yet that there is no such key, unless it would be an old one: Supabase's edge
+// shows each key within cacheFresh.
+func (a *AccessTokens) publicKey(ctx context.Context, id, algorithm string, issued time.Time) (any, error) {
+	since := a.keys.now()
+	if shown := issued.Add(cacheFresh); shown.Before(since) {
+		since = shown
+	}
+	for _, read := range []func(context.Context) (KeySet, error){a.keys.get, a.keys.renew} {
 		keys, err := read(ctx)
 		if err != nil {
-			return publicKey{}, fmt.Errorf("%w: %w", errNoKeys, err)
+			return nil, fmt.Errorf("%w: %w", errNoKeys, err)
 		}
-		if key, ok := keys[id]; ok {
+		if key, known := keys.find(id, algorithm); key != nil {
 			return key, nil
+		} else if known {
+			return nil, errAlgorithm
 		}
 	}
-	return publicKey{}, errUnknownKey
+	if wait := a.keys.outdated(since); wait > 0 {
+		return nil, keysOutdated{wait}
+	}
+	return nil, errUnknownKey
 }
 
 // plain turns the library's errors into those of this package.
 func plain(err error) error {
+	if outdated, ok := errors.AsType[keysOutdated](err); ok {
+		return outdated
+	}
 	for _, known := range []struct{ theirs, ours error }{
 		{errNoKeys, err},
 		{errUnknownKey, errUnknownKey},
 		{errAlgorithm, errAlgorithm},
+		{errCritical, errCritical},
 		{jwt.ErrTokenMalformed, errNotAToken},
 		{jwt.ErrTokenRequiredClaimMissing, errIncomplete},
 		{jwt.ErrTokenExpired, errExpired},
 		{jwt.ErrTokenNotValidYet, errNotYetValid},
 		{jwt.ErrTokenInvalidAudience, errOtherAudience},
-		{jwt.ErrTokenInvalidIssuer, errOtherIssuer},
 		{jwt.ErrTokenUnverifiable, errAlgorithm}, // that the library does not know either
 		{jwt.ErrTokenSignatureInvalid, errSignature},
 	} {

@@ -40,6 +40,7 @@ type authAccount struct {
 	email                string
 	refreshes            int
 	withoutHook, expired bool
+	withoutEmail         bool
 }
 
 func newAuthServer(t testing.TB, db *storetest.DB) *authServer {
@@ -131,10 +132,13 @@ func (a *authServer) answer(w http.ResponseWriter, account *authAccount) {
 
 func (a *authServer) mint(account *authAccount) (string, error) {
 	a.mu.Lock()
-	withoutHook, expired := account.withoutHook, account.expired
-	account.withoutHook, account.expired = false, false
+	withoutHook, expired, email := account.withoutHook, account.expired, account.email
+	if account.withoutEmail {
+		email = ""
+	}
+	account.withoutHook, account.expired, account.withoutEmail = false, false, false
 	a.mu.Unlock()
-	minted := claimsOf(account.id, account.email)
+	minted := claimsOf(account.id, email)
 	minted["iss"], minted["app_metadata"] = a.url+"/auth/v1", map[string]any{"provider": "email"}
 	if !withoutHook {
 		var err error
@@ -185,6 +189,8 @@ func (a *authServer) controlled(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, fmt.Sprint(account.refreshes))
 	case "without-hook":
 		account.withoutHook = true
+	case "without-email":
+		account.withoutEmail = true
 	case "expired-token":
 		account.expired = true
 	default:

@@ -88,6 +88,16 @@ func (c *cached[T]) ask(ctx context.Context) {
 	}
 }
 
+// outdated is 0 if the answer was given since then, else how long it takes until the next question may be asked.
+func (c *cached[T]) outdated(since time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.known.Before(since) {
+		return 0
+	}
+	return max(time.Second, cachePause-c.now().Sub(c.tried))
+}
+
 // due tells whether the pause is over, and begins the next one.
 func (c *cached[T]) due() bool {
 	c.mu.Lock()

@@ -23,9 +23,10 @@ var errStopping = errors.New("the server is stopping")
 type status string
 
 const (
-	statusPending     status = "pending"     // being made: refresh the session soon
-	statusUnavailable status = "unavailable" // anything else that failed, as Coder or the database out of reach: the log says what
-	statusConflict    status = "conflict"    // an operator has to decide
+	statusPending     status = "pending"      // being made: refresh the session soon
+	statusUnavailable status = "unavailable"  // anything else that failed, as Coder or the database out of reach: the log says what
+	statusConflict    status = "conflict"     // an operator has to decide
+	statusNotEligible status = "not_eligible" // by our policy: no e-mail, other role, assurance level too low
 )
 
 func statusOf(err error) status {

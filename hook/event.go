@@ -38,6 +38,18 @@ type claims struct {
 	AAL       string `json:"aal"`
 	ClientID  string `json:"client_id"`
 	Anonymous bool   `json:"is_anonymous"`
+	Issuer    text   `json:"iss"`
+}
+
+// text is a claim that is only looked at: a wrong type is no reason to refuse a sign-in.
+type text string
+
+// UnmarshalJSON takes anything, and what is no text for "".
+func (t *text) UnmarshalJSON(raw []byte) error {
+	var read string
+	_ = unmarshal(raw, &read)
+	*t = text(read)
+	return nil
 }
 
 func (c claims) expiresAt() time.Time { return time.Unix(c.Expires, 0) }

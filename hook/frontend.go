@@ -24,12 +24,13 @@ type FrontEnd struct {
 	CORS   CORS
 
 	limits userLimits
-	host   cached[string] // under which Coder's workspace apps are
+	hosts  cached[appAddresses] // under which Coder's workspace apps are
 }
 
 // Apps is what the front end's routes need of Coder, besides provisioning.
 type Apps interface {
 	ApplicationHost(ctx context.Context) (string, error)
+	Regions(ctx context.Context) ([]coderclient.Region, error)
 	Me(ctx context.Context, key string) (coderclient.User, error)
 	AuthRedirect(ctx context.Context, key, redirectURI string) (string, error)
 }
@@ -39,8 +40,14 @@ const retryPause = 5 * time.Second
 
 // addFrontEnd adds the front end's routes.
 func (s *Server) addFrontEnd(e *echo.Echo) {
-	s.FrontEnd.host.now = s.Now
-	s.FrontEnd.host.fetch = func(ctx context.Context) (string, error) { return s.FrontEnd.Apps.ApplicationHost(ctx) }
+	for _, text := range s.FrontEnd.CORS.Warnings() {
+		s.Log.Warn().Str("origins", text).Msg("CORS_ORIGINS")
+	}
+	if s.FrontEnd.Tokens != nil {
+		s.FrontEnd.Tokens.log = s.Log
+	}
+	s.FrontEnd.hosts.now = s.Now
+	s.FrontEnd.hosts.fetch = func(ctx context.Context) (appAddresses, error) { return readAppHosts(ctx, s.FrontEnd.Apps) }
 	s.frontEndRoute(e, http.MethodPost, "/create-coder-user", s.createCoderUser)
 	s.frontEndRoute(e, http.MethodGet, "/applications/auth-redirect", s.authRedirect)
 }
@@ -104,11 +111,14 @@ func (s *Server) admit(c echo.Context) (caller, error) {
 		s.Log.Error().Err(err).Msg("access token not verified")
 		return caller{}, comeBack(c, http.StatusServiceUnavailable, retryPause, "access tokens can't be verified at the moment: try again in a few seconds")
 	}
+	if outdated, ok := errors.AsType[keysOutdated](err); ok {
+		return caller{}, comeBack(c, http.StatusServiceUnavailable, outdated.after, "access token: "+err.Error()+": try again")
+	}
 	if err != nil {
 		return caller{}, unauthorized(c, "access token: "+err.Error())
 	}
 	if reason := s.Policy.skip(who.claims); reason != "" {
-		return who, unauthorized(c, "access token: not accepted ("+reason+")")
+		return who, echo.NewHTTPError(http.StatusForbidden, "access token: not accepted ("+reason+")") // no refresh mends that
 	}
 	if wait := s.FrontEnd.limits.take(who.user, s.Now()); wait > 0 {
 		return who, comeBack(c, http.StatusTooManyRequests, wait, "too many requests for this user")

@@ -137,20 +137,24 @@ func TestFrontEndRefusesTokens(t *testing.T) {
 	}
 	f.Policy.RequireAAL = "aal2"
 	stranger, _ := newECKey(t, "ec")
-	for name, test := range map[string]struct{ token, want string }{
-		"no JWT":             {"x", "not a Supabase access token"},
-		"other key":          {issue(t, jwt.SigningMethodES256, "ec", stranger, f.project.claims(user.String(), "")), "the signature is not this project's"},
-		"expired":            {with("exp", time.Now().Unix()-1), "expired: refresh the session"},
-		"anonymous":          {with("is_anonymous", true), skipAnonymous},
-		"third-party client": {with("client_id", "theirs"), skipOAuthClient},
-		"service role":       {with("role", "service_role"), skipRole},
-		"no e-mail":          {with("email", ""), skipNoEmail},
-		"assurance level":    {with("aal", "aal1"), skipAAL},
+	for name, test := range map[string]struct {
+		token, want string
+		status      int // 401 only where a refresh may help
+	}{
+		"no JWT":             {"x", "not a Supabase access token", 401},
+		"other key":          {issue(t, jwt.SigningMethodES256, "ec", stranger, f.project.claims(user.String(), "")), "the signature is not this project's", 401},
+		"expired":            {with("exp", time.Now().Unix()-1), "expired: refresh the session", 401},
+		"anonymous":          {with("is_anonymous", true), skipAnonymous, 403},
+		"third-party client": {with("client_id", "theirs"), skipOAuthClient, 403},
+		"service role":       {with("role", "service_role"), skipRole, 403},
+		"no e-mail":          {with("email", ""), skipNoEmail, 403},
+		"assurance level":    {with("aal", "aal1"), skipAAL, 403},
 	} {
 		for method, path := range bothRoutes {
 			got := f.send(t, method, path, test.token, nil, nil)
-			got.wantRefusal(t, name, 401, test.want)
-			if challenge := got.header.Get("WWW-Authenticate"); !strings.HasPrefix(challenge, `Bearer error="invalid_token", error_description="access token: `) {
+			got.wantRefusal(t, name, test.status, test.want)
+			challenge := got.header.Get("WWW-Authenticate")
+			if strings.HasPrefix(challenge, `Bearer error="invalid_token", error_description="access token: `) != (test.status == 401) {
 				t.Errorf("%s: WWW-Authenticate: %s", name, challenge)
 			}
 		}

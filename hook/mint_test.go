@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 )
 
@@ -123,11 +125,10 @@ func TestSkippedTokensComeBackAsTheyCame(t *testing.T) {
 	w := newWorld(t, patient())
 	for name, change := range map[string]func(map[string]any){
 		"anonymous":          func(c map[string]any) { c["is_anonymous"] = true },
-		"phone only":         func(c map[string]any) { c["email"], c["phone"] = "", "491701234567" },
 		"third-party client": func(c map[string]any) { c["client_id"] = uuid.NewString() },
-		"other role":         func(c map[string]any) { c["role"] = "service_role" },
-		"no role":            func(c map[string]any) { delete(c, "role") },
-		"too low aal":        func(c map[string]any) { c["aal"] = "" },
+		"client, no e-mail":  func(c map[string]any) { c["client_id"], c["email"] = uuid.NewString(), "" },
+		"client, other role": func(c map[string]any) { c["client_id"], c["role"] = uuid.NewString(), "editor" },
+		"anonymous role":     func(c map[string]any) { c["is_anonymous"], c["role"] = true, "editor" },
 	} {
 		user := uuid.New()
 		claims := claimsOf(user, "ada@example.com")
@@ -139,6 +140,55 @@ func TestSkippedTokensComeBackAsTheyCame(t *testing.T) {
 	}
 	if calls := w.coder.Requests(); len(calls) > 0 {
 		t.Errorf("Coder was asked: %v", calls)
+	}
+}
+
+// Where our policy is the reason, the token says so, and an old key goes. All else stays as it came.
+func TestMintSaysWhoIsNotEligible(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	for name, change := range map[string]func(map[string]any){
+		"phone only":  func(c map[string]any) { c["email"], c["phone"] = "", "491701234567" },
+		"other role":  func(c map[string]any) { c["role"] = "editor" },
+		"no role":     func(c map[string]any) { delete(c, "role") },
+		"too low aal": func(c map[string]any) { c["aal"] = "" },
+	} {
+		user := uuid.New()
+		claims := claimsOf(user, "ada@example.com")
+		change(claims)
+		got := w.mintClaims(t, user, claims)
+		if got.status != 200 || got.keyStatus(t) != "not_eligible" || got.key(t) != "" {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+		claims["app_metadata"] = map[string]any{"provider": "email", "api_key_status": "not_eligible"}
+		var answer map[string]any
+		if err := json.Unmarshal(got.body, &answer); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(mustJSON(t, map[string]any{"claims": claims})), string(mustJSON(t, answer))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if calls := w.coder.Requests(); len(calls) > 0 {
+		t.Errorf("Coder was asked: %v", calls)
+	}
+	if log := w.log.String(); !strings.Contains(log, `"role":"editor"`) {
+		t.Errorf("the role is not in the log:\n%s", log)
+	}
+}
+
+func TestPolicyOpensForRoles(t *testing.T) {
+	t.Parallel()
+	p := Policy{RequireAAL: "aal1", AllowedRoles: []string{"authenticated", "editor"}}
+	for role, want := range map[string]string{"authenticated": "", "editor": "", "Editor": skipRole, "": skipRole, "service_role": skipRole} {
+		if got := p.skip(claims{Role: role, Email: "a@b.c", AAL: "aal1"}); got != want {
+			t.Errorf("%q: %q", role, got)
+		}
+	}
+	for _, skip := range []string{skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole} {
+		if CureOfPolicy(skip) == "" {
+			t.Errorf("no cure of %q", skip)
+		}
 	}
 }
 

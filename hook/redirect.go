@@ -47,28 +47,29 @@ func (s *Server) appURI(ctx context.Context, c echo.Context) (*url.URL, error) {
 	if err != nil {
 		return nil, echo.NewHTTPError(http.StatusBadRequest, err.Error())
 	}
-	host, err := s.appHost(ctx, to)
-	if err != nil {
+	hosts, err := s.appHosts(ctx, to)
+	switch {
+	case err != nil:
 		return nil, s.unavailable(c, err)
-	}
-	if host == "" {
+	case hosts.has(to):
+		return to, nil
+	case hosts.missing != nil: // it may be a proxy's
+		return nil, s.unavailable(c, hosts.missing)
+	case hosts.none():
 		return nil, echo.NewHTTPError(http.StatusNotImplemented,
 			"Coder has no host for workspace apps: its operator has to set CODER_WILDCARD_ACCESS_URL")
 	}
-	if !isApp(to, host) {
-		return nil, echo.NewHTTPError(http.StatusBadRequest, errNotAnApp.Error())
-	}
-	return to, nil
+	return nil, echo.NewHTTPError(http.StatusBadRequest, errNotAnApp.Error())
 }
 
-// appHost is the wildcard host of Coder's apps. It may have changed since it was read: before
-// an address is refused, it is asked for anew.
-func (s *Server) appHost(ctx context.Context, to *url.URL) (string, error) {
-	host, err := s.FrontEnd.host.get(ctx)
-	if err == nil && !isApp(to, host) {
-		host, err = s.FrontEnd.host.renew(ctx)
+// appHosts are the hosts of Coder's apps. They may have changed since they were read: before
+// an address is refused, they are asked for anew.
+func (s *Server) appHosts(ctx context.Context, to *url.URL) (appAddresses, error) {
+	hosts, err := s.FrontEnd.hosts.get(ctx)
+	if err == nil && !hosts.has(to) {
+		hosts, err = s.FrontEnd.hosts.renew(ctx)
 	}
-	return host, err
+	return hosts, err
 }
 
 // keyOf is the key of the caller's token, or, if it has none, of the profile: never one that was
@@ -106,7 +107,7 @@ func (s *Server) notLetIn(c echo.Context, err error) error {
 	case errors.Is(err, coderclient.ErrUnauthorized):
 		return unauthorized(c, "Coder does not accept the key: refresh the session")
 	case errors.Is(err, coderclient.ErrInactive):
-		return unauthorized(c, "Coder says that this user is not active: ask the operator")
+		return echo.NewHTTPError(http.StatusConflict, "Your Coder account is suspended. Ask the operator.")
 	case errors.Is(err, coderclient.ErrNotFound), errors.Is(err, coderclient.ErrForbidden):
 		return echo.NewHTTPError(http.StatusForbidden, "the key's scope does not allow to open workspace apps")
 	case errors.Is(err, coderclient.ErrRefused):

@@ -218,23 +218,23 @@ func TestAuthRedirectNeverLeadsToTheLoginPage(t *testing.T) {
 			f := newFront(t, s)
 			user, key := f.withKey(t)
 			token := f.token(t, user, key)
-			refused := func(what, want string) {
+			refused := func(what string, status int, want string) {
 				got := f.enter(t, token, appURI)
-				got.wantRefusal(t, what, 401, want)
-				if got.header.Get("Location") != "" || !strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Bearer error="invalid_token"`) {
+				got.wantRefusal(t, what, status, want)
+				if got.header.Get("Location") != "" || strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Bearer error="invalid_token"`) != (status == 401) {
 					t.Errorf("%s: %v", what, got.header)
 				}
 			}
 			name := strings.Split(user.String(), "-")[0]
 			f.coder.SuspendUser(name)
-			refused("suspended", "this user is not active")
+			refused("suspended", 409, "Your Coder account is suspended")
 			f.coder.ActivateUser(name)
 			login := http.Header{"Location": {"/login?message=You+are+signed+out+or+your+session+has+expired."}}
 			always := f.coder.Fail(codertest.Fault{Path: "/applications/auth-redirect", Status: 303, Header: login})
-			refused("refused only there", "Coder does not accept the key")
+			refused("refused only there", 401, "Coder does not accept the key")
 			always()
 			f.coder.DeleteKey(key[:10])
-			refused("dead key", "Coder does not accept the key: refresh the session")
+			refused("dead key", 401, "Coder does not accept the key: refresh the session")
 		})
 	}
 }

@@ -1,9 +1,13 @@
 package hook
 
 import (
+	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
+
+	"coderhook/coderclient"
 )
 
 // errNotAnApp says that an address is well-formed, but not one of Coder's workspace apps.
@@ -36,6 +40,51 @@ func parseAppURI(raw string) (*url.URL, error) {
 // rewritten: an escape does not survive that the address is put together anew, so that %2F would
 // become a slash. It is so beside a character that should have been escaped, too.
 func rewritten(came, goes string) bool { return came != goes && strings.Contains(came, "%") }
+
+// appAddresses are where Coder's workspace apps are.
+type appAddresses struct {
+	wildcards []string   // as "*.apps.example.com:8443"
+	proxies   []*url.URL // access URLs of workspace proxies
+	missing   error      // why the proxies are not known, or nil
+}
+
+// readAppHosts asks Coder for its own host and for those of its workspace proxies. Without the proxies, users can
+// still be sent to the others.
+func readAppHosts(ctx context.Context, apps Apps) (appAddresses, error) {
+	host, err := apps.ApplicationHost(ctx)
+	if err != nil {
+		return appAddresses{}, err
+	}
+	hosts := appAddresses{}
+	hosts.add(host, "")
+	regions, err := apps.Regions(ctx)
+	if err != nil && !errors.Is(err, coderclient.ErrRouteNotFound) { // an older Coder has none
+		hosts.missing = err
+	}
+	for _, region := range regions {
+		if region.IsProxy() { // Coder's own address is no app's
+			hosts.add(region.WildcardHostname, region.PathAppURL)
+		}
+	}
+	return hosts, nil
+}
+
+func (h *appAddresses) add(wildcard, access string) {
+	if wildcard != "" {
+		h.wildcards = append(h.wildcards, wildcard)
+	}
+	if u, err := url.Parse(strings.ToLower(access)); err == nil && u.Hostname() != "" {
+		h.proxies = append(h.proxies, u)
+	}
+}
+
+func (h appAddresses) none() bool { return len(h.wildcards)+len(h.proxies) == 0 }
+
+// has reports whether an address is one of an app, or of a page of a workspace proxy that shows apps by their path.
+func (h appAddresses) has(u *url.URL) bool {
+	return slices.ContainsFunc(h.wildcards, func(wildcard string) bool { return isApp(u, wildcard) }) ||
+		slices.ContainsFunc(h.proxies, func(p *url.URL) bool { return u.Hostname() == p.Hostname() && samePort(u, p.Port()) })
+}
 
 // isApp reports whether an address lies under the wildcard host of Coder's apps, as
 // "*.apps.example.com" or "*--apps.example.com:8443": one label stands for the asterisk, or its

@@ -40,6 +40,7 @@ type Server struct {
 
 	draining   atomic.Bool
 	deliveries deliveries
+	issuers    issuerWatch
 }
 
 // Check reports whether a dependency can be used. A required one that fails makes the server

@@ -35,15 +35,27 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	}
 	record.line.Stringer("user_id", ev.user).Str("method", ev.Method).Str("call_id", ev.callID()).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
+	s.lastIssuer(c, ev)
 	if reason := s.Policy.skip(ev.claims); reason != "" {
-		record.is("skipped", reason)
-		return answer(c, echoed(ev.Claims))
+		return s.skipped(c, ev, reason, record)
 	}
 	found := s.resolve(ctx, ev, record)
 	defer found.answered() // even after a panic: what waits for the answer must not wait for ever
 	err = s.deliver(c, ev, found, record)
 	record.line.AnErr("undelivered", err)
 	return err
+}
+
+// skipped answers for a user who gets no key by policy.
+func (s *Server) skipped(c echo.Context, ev *event, reason string, record *record) error {
+	record.is("skipped", reason)
+	if reason == skipRole {
+		record.line.Str("role", ev.claims.Role)
+	}
+	if telling(reason, ev.claims) {
+		return answer(c, ev.with(statusMember, string(statusNotEligible)))
+	}
+	return answer(c, echoed(ev.Claims))
 }
 
 // usualBody has room for most events, in bytes. What a sender says of the length is not believed before the signature.

@@ -148,10 +148,17 @@ func readSecrets(v *variables) *hook.Verifier {
 }
 
 func readPolicy(v *variables) hook.Policy {
-	return hook.Policy{
+	p := hook.Policy{
 		RequireAAL:     v.oneOf("REQUIRE_AAL", "aal1", "aal2", "aal3"),
 		AllowedClients: v.list("ALLOWED_CLIENT_IDS"),
+		AllowedRoles:   v.list("ALLOWED_ROLES"),
 	}
+	for _, role := range p.AllowedRoles {
+		if role == "anon" || role == "service_role" {
+			v.fault("ALLOWED_ROLES", "%q is the role of a key of the project, not of users; name roles that stand in auth.users, like authenticated", role)
+		}
+	}
+	return p
 }
 
 func readProvisioning(v *variables) hook.Options {

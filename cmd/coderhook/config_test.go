@@ -156,6 +156,11 @@ func TestConfigOfTheFrontEnd(t *testing.T) {
 		"short secret":    {"SUPABASE_JWT_SECRET", "hunter2", "SUPABASE_JWT_SECRET: is too weak: it has 7 bytes, at least 32"},
 		"origin's slash":  {"CORS_ORIGINS", "https://app.example.com/", `CORS_ORIGINS: "https://app.example.com/" is not an origin`},
 		"all and another": {"CORS_ORIGINS", "*,https://app.example.com", `CORS_ORIGINS: "*" beside other origins`},
+		"issuers":         {"SUPABASE_JWT_ISSUER", "any,https://project.supabase.co/auth/v1", `SUPABASE_JWT_ISSUER: "any" beside others`},
+		"service role":    {"ALLOWED_ROLES", "authenticated,service_role", `ALLOWED_ROLES: "service_role" is the role of a key`},
+		"any header":      {"CORS_HEADERS", "*", `CORS_HEADERS: "*" is not the name of a header`},
+		"asterisk":        {"CORS_ORIGINS", "https://app.*.example.com", "an asterisk may only stand for the first label"},
+		"app's port":      {"CORS_ORIGINS", "capacitor://localhost:1", "like capacitor://localhost"},
 		"credentials":     {"CORS_CREDENTIALS", "yes", `CORS_CREDENTIALS: "yes" is not known`},
 	} {
 		variables := goodVariables()
@@ -171,6 +176,18 @@ func TestConfigOfTheFrontEnd(t *testing.T) {
 	}
 	if c, err := read(goodVariables()); err != nil || c.tokens != nil || len(c.cors.Origins) > 0 {
 		t.Errorf("without variables there is no front end: %+v, %v", c, err)
+	}
+	variables = goodVariables()
+	variables["SUPABASE_URL"], variables["CORS_ORIGINS"] = "https://project.supabase.co/", "HTTPS://App.example.com:443, https://bücher.example"
+	variables["CORS_HEADERS"], variables["ALLOWED_ROLES"] = "sentry-trace, baggage", "authenticated,editor"
+	c, err := read(variables)
+	if err != nil || c.tokens.Issuers.String() != "https://project.supabase.co/auth/v1" || len(c.policy.AllowedRoles) != 2 ||
+		strings.Join(c.cors.Origins, " ") != "https://app.example.com https://xn--bcher-kva.example" || strings.Join(c.cors.Headers, " ") != "sentry-trace baggage" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	variables["SUPABASE_JWT_ISSUER"] = "http://localhost:54321/auth/v1,https://project.supabase.co/auth/v1"
+	if c, err := read(variables); err != nil || len(c.tokens.Issuers) != 2 || !c.tokens.Issuers.Takes("http://LOCALHOST:54321/auth/v1") {
+		t.Errorf("%v", err)
 	}
 	file := filepath.Join(t.TempDir(), "jwt-secret")
 	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {

@@ -19,11 +19,13 @@ const doctorTimeout = 15 * time.Second
 type doctorCmd struct {
 	JSON bool   `name:"json" help:"Print JSON."`
 	URL  string `name:"url" placeholder:"URL" help:"The hook's address as Supabase Auth has it, with its path. It is called; nothing is created."`
+
+	Token string `name:"token" placeholder:"FILE" help:"A file with a user's access token. Says whether it would be let in, and why not."`
 }
 
 // Run checks everything, also after a failure, and changes nothing.
 func (cmd doctorCmd) Run(env *environment) error {
-	d := &doctor{ctx: env.ctx, get: env.getenv, now: time.Now, url: cmd.URL}
+	d := &doctor{ctx: env.ctx, get: env.getenv, now: time.Now, url: cmd.URL, tokenFile: cmd.Token}
 	d.examine()
 	if err := d.print(env.stdout, cmd.JSON); err != nil {
 		return err
@@ -36,11 +38,14 @@ func (cmd doctorCmd) Run(env *environment) error {
 
 // doctor looks for all that a deployment can get wrong.
 type doctor struct {
-	ctx     context.Context
-	get     func(string) string
-	now     func() time.Time
-	url     string // of the running hook; "" not to call it
-	config  config
+	ctx    context.Context
+	get    func(string) string
+	now    func() time.Time
+	url    string // of the running hook; "" not to call it
+	config config
+
+	tokenFile string // with an access token to judge; "" for none
+
 	skipped []string     // what can't be checked, as a variable is unusable
 	server  store.Server // the database's, once it was asked
 	ledger  store.Ledger // likewise

@@ -18,7 +18,7 @@ func (d *doctor) harmlessEvent() (event, claims []byte) {
 	user, now := uuid.NewString(), d.now().Unix()
 	claims = fmt.Appendf(nil, `{"aud":"authenticated","exp":%d,"iat":%d,"sub":%q,"email":"","phone":"","app_metadata":{},"user_metadata":{},"role":"authenticated","aal":"aal1","session_id":%q,"is_anonymous":true}`,
 		now+60, now, user, uuid.NewString())
-	return fmt.Appendf(nil, `{"user_id":%q,"claims":%s,"authentication_method":"coderhook doctor"}`, user, claims), claims
+	return fmt.Appendf(nil, `{"user_id":%q,"claims":%s,"authentication_method":%q}`, user, claims, hook.DoctorMethod), claims
 }
 
 // call posts the event, signed at that time; without a secret it is not signed.

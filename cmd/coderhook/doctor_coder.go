@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -167,6 +168,26 @@ func (d *doctor) checkAppHost(ctx context.Context, coder *coderclient.Client) {
 	case host == "":
 		d.warn(check, cure{do: "set CODER_WILDCARD_ACCESS_URL, like *.apps.example.com, where Coder runs"}, "Coder has none: users can't be sent to workspace apps with an address of their own")
 	default:
-		d.ok(check, "%s", host)
+		d.ok(check, "%s%s", host, proxies(ctx, coder))
 	}
+}
+
+// proxies names the workspace proxies to whose apps users can be sent, too.
+func proxies(ctx context.Context, coder *coderclient.Client) string {
+	regions, err := coder.Regions(ctx)
+	var names []string
+	for _, r := range regions {
+		if r.IsProxy() {
+			names = append(names, r.Name)
+		}
+	}
+	switch {
+	case errors.Is(err, coderclient.ErrRouteNotFound):
+		return ""
+	case err != nil:
+		return fmt.Sprintf("; its workspace proxies can't be read: %v", err)
+	case len(names) == 0:
+		return ""
+	}
+	return "; and those of the workspace proxies " + strings.Join(names, ", ")
 }

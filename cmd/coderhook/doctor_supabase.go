@@ -2,37 +2,43 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
+
+	"coderhook/hook"
 )
 
-// checkSupabase is about how the access tokens of the two front-end routes are verified.
+// checkSupabase is about how the access tokens of the two front-end routes are verified. It asks as the server does.
 func (d *doctor) checkSupabase(ctx context.Context) {
 	const check = "access tokens"
 	if slices.Contains(d.skipped, check) {
 		return
 	}
+	d.checkPages()
 	v := &variables{get: d.get}
-	secret, base := v.secret("SUPABASE_JWT_SECRET"), strings.TrimRight(v.text("SUPABASE_URL", ""), "/")
+	secret, base := v.secret("SUPABASE_JWT_SECRET"), v.text("SUPABASE_URL", "")
 	if base == "" {
 		d.judgeSecret(secret)
+		d.checkToken(ctx)
 		return
 	}
-	keys, err := fetchKeys(ctx, base)
+	keys, err := d.config.tokens.Keys(ctx)
+	for _, note := range keys.Notes {
+		d.warn(check, cure{do: "look at the project's JWT keys; tokens that are signed with this one are refused"}, "%s", note)
+	}
 	switch {
 	case err != nil:
 		d.fail(check, cure{do: "set SUPABASE_URL to the project's address, like https://PROJECT.supabase.co"}, "the project's public keys can't be read: %v", err)
-	case keys == 0 && secret == "":
+		return
+	case keys.Usable == 0 && secret == "":
 		d.fail(check, cure{do: "set SUPABASE_JWT_SECRET to the project's JWT secret, or move the project to asymmetric JWT signing keys"}, "the project has no public keys: it signs with a secret")
-	case keys == 0:
+	case keys.Usable == 0:
 		d.ok(check, "by SUPABASE_JWT_SECRET; the project has no public keys")
 	default:
-		d.ok(check, "by %d public keys of the project", keys)
+		d.ok(check, "by %d public keys of the project", keys.Usable)
 	}
+	d.checkIssuer(ctx)
+	d.checkToken(ctx)
 }
 
 func (d *doctor) judgeSecret(secret string) {
@@ -40,36 +46,55 @@ func (d *doctor) judgeSecret(secret string) {
 		d.ok("access tokens", "neither SUPABASE_URL nor SUPABASE_JWT_SECRET is set: only the hook is served")
 		return
 	}
-	d.ok("access tokens", "by SUPABASE_JWT_SECRET")
+	d.ok("access tokens", "by SUPABASE_JWT_SECRET, of %s issuer", d.config.tokens.Issuers)
 }
 
-// fetchKeys counts the usable keys of a project.
-func fetchKeys(ctx context.Context, base string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/auth/v1/.well-known/jwks.json", nil)
+// checkIssuer compares what the server expects with what Supabase Auth calls itself.
+func (d *doctor) checkIssuer(ctx context.Context) {
+	issuer, where, err := d.config.tokens.Discover(ctx)
 	if err != nil {
-		return 0, err
+		d.ok("issuer", "expected is %s; this version of Supabase Auth does not tell its own (doctor --token tries a real token)", d.config.tokens.Issuers)
+		return
 	}
-	response, err := newHookClient().Do(request)
-	if err != nil {
-		return 0, err
+	d.judgeIssuer("issuer", issuer, where)
+}
+
+func (d *doctor) judgeIssuer(check, issuer, where string) {
+	expected := d.config.tokens.Issuers
+	switch {
+	case expected.Takes(issuer):
+		d.ok(check, "%s takes what %s says: %q", expected, where, issuer)
+	case issuer == "":
+		d.fail(check, cure{do: "set SUPABASE_JWT_ISSUER=any, or GOTRUE_JWT_ISSUER where Supabase Auth runs"},
+			"the project's tokens name no issuer, by %s, and expected is %s: all are refused by the front end's routes", where, expected)
+	default:
+		d.fail(check, cure{do: "set SUPABASE_JWT_ISSUER=" + issuer + " if that is the project's name for itself"},
+			"the project's tokens are issued by %q, by %s, and expected is %s: all are refused by the front end's routes", issuer, where, expected)
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing was written
-	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("%s answers %s", request.URL.Path, response.Status)
+}
+
+// checkPages tells what works with only one of the two halves of a front end.
+func (d *doctor) checkPages() {
+	const check = "pages"
+	cors := d.config.cors
+	for _, text := range cors.Warnings() {
+		d.warn(check, cure{do: "name the pages one by one in CORS_ORIGINS"}, "%s", text)
 	}
-	var set struct {
-		Keys []struct {
-			Algorithm string `json:"alg"`
-		} `json:"keys"`
+	switch {
+	case d.config.tokens == nil && len(cors.Origins) > 0:
+		d.warn(check, cure{do: "set SUPABASE_URL (or SUPABASE_JWT_SECRET), or leave CORS_ORIGINS away"}, "CORS_ORIGINS without SUPABASE_URL: the front end's routes answer 501, to those pages too")
+	case d.config.tokens == nil:
+	case len(cors.Origins) == 0:
+		d.ok(check, "CORS_ORIGINS is not set: servers may call the front end's routes, and pages of the same origin, but no page of another one")
+	default:
+		d.ok(check, "of %s", strings.Join(cors.Origins, ", "))
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&set); err != nil {
-		return 0, fmt.Errorf("%s: %w", request.URL.Path, err)
+}
+
+// lastIssuer is what the hook says of the last event that it got.
+func (d *doctor) lastIssuer(answer hookAnswer) {
+	seen := answer.header.Values(hook.LastIssuerHeader)
+	if len(seen) == 1 && d.config.tokens != nil {
+		d.judgeIssuer("issuer of the last sign-in", strings.TrimPrefix(seen[0], hook.LastIssuerPrefix), "the running hook")
 	}
-	n := 0
-	for _, key := range set.Keys {
-		if slices.Contains([]string{"ES256", "RS256"}, key.Algorithm) {
-			n++
-		}
-	}
-	return n, nil
 }

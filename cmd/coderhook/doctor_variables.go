@@ -19,6 +19,7 @@ var skippedFor = map[string]string{
 	secretsVariable:       "the running hook",
 	"SUPABASE_URL":        "access tokens",
 	"SUPABASE_JWT_SECRET": "access tokens",
+	"SUPABASE_JWT_ISSUER": "access tokens",
 }
 
 // checkVariables makes a finding of each fault that the server would not start with.

@@ -19,6 +19,10 @@ func readAccessTokens(v *variables) *hook.AccessTokens {
 		v.fault("SUPABASE_URL", "is more than a host; set the project's URL alone, like https://PROJECT.supabase.co")
 	}
 	secret := v.secret("SUPABASE_JWT_SECRET")
+	issuers := hook.Issuers(v.list("SUPABASE_JWT_ISSUER"))
+	if err := issuers.Check(); err != nil {
+		v.fault("SUPABASE_JWT_ISSUER", "%w", err)
+	}
 	switch {
 	case secret == "" && project == "":
 		return nil
@@ -27,16 +31,24 @@ func readAccessTokens(v *variables) *hook.AccessTokens {
 	case secret != "" && len(secret) < minJWTSecret:
 		v.fault("SUPABASE_JWT_SECRET", "is too weak: it has %d bytes, at least %d are needed; copy it from the project's settings (JWT keys)", len(secret), minJWTSecret)
 	}
-	return hook.NewAccessTokens(project, secret, time.Now)
+	tokens := hook.NewAccessTokens(project, secret, time.Now)
+	if len(issuers) > 0 {
+		tokens.Issuers = issuers
+	}
+	return tokens
 }
 
 func readCORS(v *variables) hook.CORS {
 	cors := hook.CORS{
-		Origins:     v.list("CORS_ORIGINS"),
+		Origins:     hook.NormalOrigins(v.list("CORS_ORIGINS")),
+		Headers:     v.list("CORS_HEADERS"),
 		Credentials: v.oneOf("CORS_CREDENTIALS", "false", "true") == "true",
 	}
 	if err := cors.Check(); err != nil {
 		v.fault("CORS_ORIGINS", "%w", err)
+	}
+	if err := cors.CheckHeaders(); err != nil {
+		v.fault("CORS_HEADERS", "%w", err)
 	}
 	return cors
 }

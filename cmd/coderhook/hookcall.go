@@ -20,6 +20,7 @@ type hookAnswer struct {
 	body       []byte
 	took       time.Duration
 	redirected string // to where, if so
+	header     http.Header
 }
 
 // callHook posts an event as Supabase Auth does, which follows redirects too.
@@ -37,7 +38,7 @@ func callHook(ctx context.Context, url string, event []byte, header http.Header)
 	}
 	defer response.Body.Close() //nolint:errcheck // nothing was written
 	body, err := io.ReadAll(io.LimitReader(response.Body, hook.MaxBody))
-	answer := hookAnswer{status: response.StatusCode, body: body, took: time.Since(started)}
+	answer := hookAnswer{status: response.StatusCode, body: body, took: time.Since(started), header: response.Header}
 	if response.Request.Response != nil { // what made the client ask here
 		answer.redirected = response.Request.URL.Redacted()
 	}

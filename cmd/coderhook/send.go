@@ -58,7 +58,7 @@ func (cmd sendCmd) event(user uuid.UUID, now time.Time) ([]byte, error) {
 		"metadata": map[string]any{"uuid": uuid.New(), "time": now, "name": "customize-access-token", "ip_address": "127.0.0.1"},
 		"user_id":  user,
 		"claims": map[string]any{
-			"iss": "coderhook send", "sub": user, "aud": "authenticated",
+			"iss": hook.SendIssuer, "sub": user, "aud": "authenticated",
 			"exp": now.Add(time.Hour).Unix(), "iat": now.Unix(), "email": cmd.Email, "phone": "",
 			"app_metadata": map[string]any{"provider": "email"}, "user_metadata": map[string]any{},
 			"role": "authenticated", "aal": "aal1", "session_id": uuid.New(), "is_anonymous": false,

@@ -87,11 +87,30 @@ func spanName(_ string, r *http.Request) string {
 	return r.Method
 }
 
-// client makes a span of each request to Coder.
+// client makes a span of each request to Coder, without its query: an app's address is in there, with secrets of its own.
 func (t tracing) client() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if !t.on {
 		return &http.Client{Transport: transport}
 	}
-	return &http.Client{Transport: otelhttp.NewTransport(transport)}
+	return &http.Client{Transport: hideQuery{otelhttp.NewTransport(showQuery{transport})}}
+}
+
+// hideQuery takes the query from what the next transport sees, and showQuery gives it back.
+type (
+	hideQuery struct{ next http.RoundTripper }
+	showQuery struct{ next http.RoundTripper }
+	queryKey  struct{}
+)
+
+func (h hideQuery) RoundTrip(r *http.Request) (*http.Response, error) {
+	hidden := r.Clone(context.WithValue(r.Context(), queryKey{}, r.URL.RawQuery))
+	hidden.URL.RawQuery, hidden.URL.ForceQuery = "", false
+	return h.next.RoundTrip(hidden)
+}
+
+func (s showQuery) RoundTrip(r *http.Request) (*http.Response, error) {
+	shown := r.Clone(r.Context())
+	shown.URL.RawQuery, _ = r.Context().Value(queryKey{}).(string)
+	return s.next.RoundTrip(shown)
 }

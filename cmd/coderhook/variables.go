@@ -55,11 +55,7 @@ func (v *variables) secret(name string) string {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		// Without the path: some put the secret itself there.
-		if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
-			err = wrapped.Err
-		}
-		v.fault(name+"_FILE", "the file can't be read: %w", err)
+		v.fault(name+"_FILE", "the file can't be read: %w", pathless(err))
 		return ""
 	}
 	value = strings.TrimSpace(string(content))
@@ -67,6 +63,14 @@ func (v *variables) secret(name string) string {
 		v.fault(name+"_FILE", "the file is empty; write the secret into it")
 	}
 	return value
+}
+
+// pathless is the error without the path: some put the secret itself there.
+func pathless(err error) error {
+	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
+		return wrapped.Err
+	}
+	return err
 }
 
 // required is a secret without which nothing works.

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // appKeyParam is what 2.x calls the parameter that hands an app its key.
@@ -24,11 +26,14 @@ func (e *exchange) authRedirect() reply {
 		return refusal(http.StatusBadRequest, "Missing redirect_uri query parameter.", "")
 	case err != nil:
 		return refusal(http.StatusBadRequest, "Invalid redirect_uri query parameter.", err.Error())
-	case !e.isAppHost(to.Hostname()):
+	case !e.isAppHost(to.Hostname()) && e.proxyOf(to.Hostname()) == nil:
 		return refusal(http.StatusBadRequest, "Invalid redirect_uri.", "The redirect_uri query parameter must be the "+
 			"primary wildcard app hostname, a workspace proxy access URL or a workspace proxy wildcard app hostname.")
 	}
 	to.Scheme = "http"
+	if proxy := e.proxyOf(to.Hostname()); proxy != nil && !e.isAppHost(to.Hostname()) {
+		to.Scheme, _, _ = strings.Cut(proxy.URL, "://")
+	}
 	query := to.Query()
 	query.Set(appKeyParam, e.newAppKey())
 	to.RawQuery = query.Encode()
@@ -41,6 +46,41 @@ func (e *exchange) isAppHost(host string) bool {
 	suffix, ok := strings.CutPrefix(wildcard, "*")
 	label, fits := strings.CutSuffix(host, suffix)
 	return ok && fits && label != "" && !strings.Contains(label, ".") && strings.ToLower(host) == host
+}
+
+// regions and proxyOf have no recording: they are taken from Coder's source, which for both is the same from 2.0.2 to
+// 2.36.0, and the primary region's fields from a running 2.36.0 (coderd/workspaceproxies.go, enterprise/coderd/workspaceproxy.go, codersdk/workspaceproxy.go, and
+// GetWorkspaceProxyByHostname in coderd/database/queries/proxies.sql).
+func (e *exchange) regions() reply {
+	list := []object{regionJSON(e.deployment, Proxy{Name: "primary", URL: e.URL, Wildcard: e.settings.AppHost}, true)}
+	for _, proxy := range e.settings.Proxies {
+		id := uuid.NewSHA1(e.deployment, []byte(proxy.Name))
+		list = append(list, regionJSON(id, proxy, proxy.URL != ""))
+	}
+	return jsonReply(http.StatusOK, object{"regions": list})
+}
+
+func regionJSON(id uuid.UUID, p Proxy, healthy bool) object {
+	display, icon := p.Name, ""
+	if p.Name == "primary" {
+		display, icon = "Default", "/emojis/1f3e1.png"
+	}
+	return object{
+		"id": id, "name": p.Name, "display_name": display, "icon_url": icon, "healthy": healthy,
+		"path_app_url": p.URL, "wildcard_hostname": p.Wildcard,
+	}
+}
+
+// proxyOf compares as SQL does: any text, dots included, stands for the asterisk, and ports do not count.
+func (e *exchange) proxyOf(host string) *Proxy {
+	for i, p := range e.settings.Proxies {
+		access, err := url.Parse(p.URL)
+		suffix, isWildcard := strings.CutPrefix(p.Wildcard, "*")
+		if err == nil && host != "" && access.Hostname() == host || isWildcard && strings.HasSuffix(host, suffix) {
+			return &e.settings.Proxies[i]
+		}
+	}
+	return nil
 }
 
 // newAppKey leaves one more key behind and returns something of the size and shape of its encryption.

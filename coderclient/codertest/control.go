@@ -165,7 +165,7 @@ func (s *Server) Configure(change func(*Settings)) {
 }
 
 // SetProfile up- or downgrades the server. Users and keys stay; an upgrade to ProfileNew makes password users of
-// those with login type none. Settings become those of the profile, but for AppHost and the rate limit.
+// those with login type none. Settings become those of the profile, but for AppHost, Proxies and the rate limit.
 func (s *Server) SetProfile(p Profile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,6 +173,7 @@ func (s *Server) SetProfile(p Profile) {
 	s.version = generationOf(p)
 	s.settings = s.defaultSettings()
 	s.settings.AppHost, s.settings.RateLimit, s.settings.RateWindow = kept.AppHost, kept.RateLimit, kept.RateWindow
+	s.settings.Proxies = kept.Proxies
 	for _, a := range s.accounts {
 		if s.version >= v2x36 && a.loginType == "none" && !a.system {
 			a.loginType = "password"

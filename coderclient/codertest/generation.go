@@ -40,6 +40,14 @@ type Settings struct {
 	SlidingExpiry         bool          // every use gives a token its whole lifetime again
 	DisablePasswordAuth   bool          //
 	OIDC                  bool          // configured
+	Proxies               []Proxy       // workspace proxies, as with a licence
+}
+
+// Proxy is a workspace proxy. One that has never run has neither URL nor wildcard.
+type Proxy struct {
+	Name     string
+	URL      string // its access URL
+	Wildcard string // as "*.us.example.com"
 }
 
 const day = 24 * time.Hour

@@ -52,6 +52,7 @@ var routes = []route{
 	{"POST", "organizations", v2x0, keyed, (*exchange).createOrganization},
 	{"GET", "organizations/{name}", v2x0, keyed, (*exchange).getOrganization},
 	{"GET", "applications/host", v2x0, keyed, (*exchange).applicationHost},
+	{"GET", "regions", v2x0, keyed, (*exchange).regions},
 	{"GET", "applications/auth-redirect", v2x0, redirected, (*exchange).authRedirect},
 }
 

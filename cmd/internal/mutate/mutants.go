@@ -38,6 +38,22 @@ var mutants = []mutant{
 		old: `c.ClientID != "" &&`, new: `c.ClientID == "none" &&`,
 	},
 	{
+		rule: "what a token demands has to be known", file: "hook/accesstoken.go", tests: "^TestTokensThatDemand",
+		old: "; demands {", new: "; demands && false {",
+	},
+	{
+		rule: "another issuer's token is refused", file: "hook/accesstoken.go", tests: "^TestRefusedAccess|^TestIssuersOfReal",
+		old: "!a.Issuers.Takes(read.Issuer)", new: "false",
+	},
+	{
+		rule: "an origin's asterisk is one label", file: "hook/origin.go", tests: "^TestOriginsThatLookAlike$",
+		old: "under && fits && isLabel(label)", new: "under && fits",
+	},
+	{
+		rule: "Coder's own address is no app's", file: "hook/redirecturi.go", tests: "^TestAuthRedirectRefusesWhat",
+		old: "if region.IsProxy() {", new: "if true || region.IsProxy() {",
+	},
+	{
 		rule: "the key outlives the token", file: "hook/key.go", tests: "^TestJudge$|^TestKeyThatDies",
 		old: "a.KeyExpiresAt.Before(tokenExpires)", new: "false",
 	},

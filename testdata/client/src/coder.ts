@@ -14,8 +14,11 @@ interface Session {
   access_token: string;
 }
 
-/** Why there is no key: `pending` and `unavailable` pass, `conflict` needs an operator. */
-export type KeyStatus = "pending" | "unavailable" | "conflict" | "none" | "signed out";
+/**
+ * Why there is no key: `pending` and `unavailable` pass, `conflict` needs an operator. `not_eligible` is a rule of the
+ * product: no e-mail address, another role, or no second factor; until that is changed no refresh mends it.
+ */
+export type KeyStatus = "pending" | "unavailable" | "conflict" | "not_eligible" | "none" | "signed out";
 
 /** The user has no Coder key, even after the session was refreshed. */
 export class NoKeyError extends Error {
@@ -107,7 +110,10 @@ interface Request extends InternalAxiosRequestConfig {
   repeated?: boolean;
 }
 
-/** An axios instance that sends what `credential` makes of the token. A missing or refused one is worth one refresh. */
+/**
+ * An axios instance that sends what `credential` makes of the token. A missing or refused one (401) is worth one
+ * refresh; 403 and 409 are for a person to read, and 503 says in `Retry-After` when to come back.
+ */
 function instance(baseURL: string, sessions: Sessions, credential: (token: string) => [string, string]): AxiosInstance {
   // The credential goes to this address only: not where an absolute URL or a redirect leads.
   const http = axios.create({ baseURL, allowAbsoluteUrls: false, maxRedirects: 0 });
@@ -118,7 +124,7 @@ function instance(baseURL: string, sessions: Sessions, credential: (token: strin
     try {
       [name, value] = credential(config.token);
     } catch (error) {
-      if (config.repeated) throw error;
+      if (config.repeated || (error instanceof NoKeyError && error.status === "not_eligible")) throw error;
       config.repeated = true;
       config.token = await sessions.refresh();
       [name, value] = credential(config.token);

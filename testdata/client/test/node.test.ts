@@ -81,6 +81,18 @@ test("a key that stays missing says why", async () => {
   assert.equal(await refreshes(email), 2);
 });
 
+test("who is not eligible is told so, and no refresh is tried", async () => {
+  const { supabase, email, coder } = await signUp();
+  await control("without-email", email);
+  await supabase.auth.refreshSession();
+  await assert.rejects(coder.api.get("/api/v2/users/me"), (error) => error instanceof NoKeyError && error.status === "not_eligible");
+  const refused = await refusal(coder.createCoderUser());
+  assert.equal(refused?.status, 403);
+  assert.match(refused?.data.error.message, /no e-mail/);
+  assert.equal((await refusal(coder.workspaceAppLocation(stack.app)))?.status, 403);
+  assert.equal(await refreshes(email), 1);
+});
+
 test("without a session nothing is sent", async () => {
   const { supabase, coder } = await signUp();
   await supabase.auth.signOut({ scope: "local" });

@@ -1,0 +1,64 @@
+package hook
+
+import (
+	"sync"
+
+	"github.com/labstack/echo/v4"
+)
+
+// LastIssuerHeader is in the answer to doctor's signed call: which issuer the claims of the last event named that
+// this replica got. LastIssuerPrefix is before it, so that none is there, too.
+const (
+	LastIssuerHeader = "Coderhook-Last-Issuer"
+	LastIssuerPrefix = "iss="
+)
+
+// By these the events of our own commands are known: the method of doctor's, and the issuer of send's.
+const (
+	DoctorMethod = "coderhook doctor"
+	SendIssuer   = "coderhook send"
+)
+
+// issuerWatch remembers the issuer of the last event, and warns once.
+type issuerWatch struct {
+	mu     sync.Mutex
+	seen   bool
+	last   string
+	warned bool
+}
+
+// note returns whether this is the first time that a real event's issuer is not taken.
+func (w *issuerWatch) note(issuer string, taken bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen, w.last = true, issuer
+	first := !taken && !w.warned
+	w.warned = w.warned || first
+	return first
+}
+
+// tell is the last issuer for a header.
+func (w *issuerWatch) tell() (string, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return LastIssuerPrefix + shown(w.last), w.seen
+}
+
+// lastIssuer compares the issuer of a signed event with what the front end's routes expect: the same tokens will
+// come back there, and be refused.
+func (s *Server) lastIssuer(c echo.Context, ev *event) {
+	if ev.Method == DoctorMethod {
+		if last, seen := s.issuers.tell(); seen {
+			c.Response().Header().Set(LastIssuerHeader, last)
+		}
+		return
+	}
+	tokens, issuer := s.FrontEnd.Tokens, string(ev.claims.Issuer)
+	if issuer == SendIssuer {
+		return
+	}
+	if s.issuers.note(issuer, tokens == nil || tokens.Issuers.Takes(issuer)) {
+		s.Log.Warn().Str("found", shownIssuer(issuer)).Stringer("expected", tokens.Issuers).
+			Msg("the project's access tokens will be refused by the front end's routes: see SUPABASE_JWT_ISSUER, and coderhook doctor")
+	}
+}
