@@ -16,9 +16,9 @@ type databaseURL struct {
 
 // What is wrong with a URL is said without any part of it: where a password is not escaped, any part may be the password's.
 var (
-	errMalformedURL = errors.New("database URL is malformed: percent-encode special characters in the password (/ is %2F, @ is %40, ? is %3F, # is %23)")
-	errNotPostgres  = errors.New("database URL does not start with postgres://")
-	errPort         = errors.New("database URL has a port that is not a number from 1 to 65535: percent-encode special characters in the password, and name the host behind an @")
+	errMalformedURL = errors.New("database URL is malformed; percent-encode special characters in the password (/ is %2F, @ is %40, ? is %3F, # is %23)")
+	errNotPostgres  = errors.New("database URL does not start with postgres://; write it like postgres://USER:PASSWORD@HOST:5432/DATABASE")
+	errPort         = errors.New("database URL has a port that is not a number from 1 to 65535; percent-encode special characters in the password, and name the host behind an @")
 )
 
 // splitURL parses the URL and takes the password out, so that no error of the
