@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"coderhook/cmd/internal/remedy"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -76,5 +78,5 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return fmt.Errorf("%w; see coderhook --help", err)
 	}
-	return command.Run(&environment{ctx, getenv, stdout, stderr})
+	return remedy.Explain(command.Run(&environment{ctx, getenv, stdout, stderr}))
 }

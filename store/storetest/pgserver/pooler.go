@@ -23,15 +23,16 @@ var ErrNoPooler = errors.New("no pgbouncer found (Debian, Ubuntu: apt-get instal
 // logs in there as one role, whatever its clients say, on three connections per
 // database. Clients reach it by a Unix socket, so that its port can be any.
 type Pooler struct {
-	dir     directory
-	port    int
-	process *process
-	stop    sync.Once
+	dir      directory
+	port     int
+	settings []string
+	process  *process
+	stop     sync.Once
 }
 
 // StartPooler runs a PgBouncer for the server and role of upstream. It refuses
-// start-up parameters that it does not know, as hosted ones do.
-func StartPooler(ctx context.Context, upstream string, port int) (*Pooler, error) {
+// start-up parameters that it does not know, as hosted ones do. Settings, name = value, are over our own.
+func StartPooler(ctx context.Context, upstream string, port int, settings ...string) (*Pooler, error) {
 	program, err := findPooler()
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func StartPooler(ctx context.Context, upstream string, port int) (*Pooler, error
 	if err != nil {
 		return nil, fmt.Errorf("make pooler directory: %w", err)
 	}
-	p := &Pooler{dir: dir, port: port}
+	p := &Pooler{dir: dir, port: port, settings: settings}
 	if err := p.run(ctx, program, upstream); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", program, err), p.Stop())
 	}
@@ -100,7 +101,8 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 200
-`, quote.Replace(server.Host), server.Port, quote.Replace(server.User), quote.Replace(server.Password), p.dir.path, p.port)
+%s
+`, quote.Replace(server.Host), server.Port, quote.Replace(server.User), quote.Replace(server.Password), p.dir.path, p.port, strings.Join(p.settings, "\n"))
 }
 
 // findPooler also looks where a user's PATH often does not.
