@@ -34,15 +34,16 @@ func (cmd doctorCmd) Run(env *environment) error {
 
 // doctor looks for all that a deployment can get wrong.
 type doctor struct {
-	ctx     context.Context
-	get     func(string) string
-	now     func() time.Time
-	url     string // of the running hook; "" not to call it
-	config  config
-	skipped []string     // what can't be checked, as a variable is unusable
-	server  store.Server // the database's, once it was asked
-	ledger  store.Ledger // likewise
-	shape   store.Table  // of the profiles, likewise
+	ctx       context.Context
+	get       func(string) string
+	now       func() time.Time
+	url       string // of the running hook; "" not to call it
+	config    config
+	elsewhere bool         // the database, and so Supabase Auth, is not on this machine itself
+	skipped   []string     // what can't be checked, as a variable is unusable
+	server    store.Server // the database's, once it was asked
+	ledger    store.Ledger // likewise
+	shape     store.Table  // of the profiles, likewise
 	report
 }
 

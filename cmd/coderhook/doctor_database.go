@@ -50,6 +50,9 @@ func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 	d.server = server
 	d.ok("database", "PostgreSQL %s answers to role %s", server.Version, server.Role)
 	d.judgeWire(i.Wire())
+	if d.elsewhere, err = i.Elsewhere(ctx); err != nil {
+		return err
+	}
 	d.checkClock("clock of the database", asked, d.now(), server.Now, 0)
 	if !server.IsSupabase {
 		d.warn("Supabase", cure{do: "point DATABASE_URL to the database of the Supabase project"}, "there is no auth.users: this is not the database of a Supabase project")
