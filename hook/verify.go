@@ -44,7 +44,13 @@ func NewVerifier(secrets string, now func() time.Time) (*Verifier, error) {
 	return v, errors.Join(faults...)
 }
 
+// ErrEmptySecret says that nothing stands beside a "|".
+var ErrEmptySecret = errors.New("is empty, and must look like v1,whsec_<base64>")
+
 func parseSecret(secret string) (*standardwebhooks.Webhook, error) {
+	if secret == "" {
+		return nil, ErrEmptySecret
+	}
 	if strings.HasPrefix(secret, "v1a,") {
 		return nil, errors.New("v1a is an asymmetric secret, with which Supabase Auth cannot sign")
 	}

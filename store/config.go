@@ -36,7 +36,6 @@ type profiles struct {
 	schema, table, id, key string
 }
 
-// profiles applies the defaults and checks the names.
 // CheckNames says what is wrong with the names of the product's table, without asking the database.
 func (c Config) CheckNames() error {
 	_, err := c.profiles()
@@ -49,6 +48,7 @@ func (c Config) CheckURL() error {
 	return err
 }
 
+// profiles applies the defaults and checks the names.
 func (c Config) profiles() (profiles, error) {
 	name := cmp.Or(c.ProfilesTable, "public.profiles")
 	schema, table, found := strings.Cut(name, ".")
@@ -81,6 +81,8 @@ func checkName(what, name string) error {
 		return fmt.Errorf("%s is empty", what)
 	case len(name) > 63:
 		return fmt.Errorf("%s %q is longer than 63 bytes", what, name)
+	case name[0] == '"' && strings.HasSuffix(name[1:], `"`):
+		return fmt.Errorf("%s %s is in quotes; write names without quotes: upper and lower case count as they are", what, name)
 	case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl), strings.Contains(name, "."):
 		return fmt.Errorf("%s %q is not a plain name", what, name)
 	}

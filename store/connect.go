@@ -3,10 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -71,44 +69,4 @@ func harden(cfg *pgx.ConnConfig) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "coderhook"
 	}
-}
-
-// databaseURL is a URL with its query at hand.
-type databaseURL struct {
-	*url.URL
-	query url.Values
-}
-
-// splitURL parses the URL and takes the password out, so that no error of the
-// driver can show it. Its own errors show nothing of the URL.
-func (c Config) splitURL() (databaseURL, string, error) {
-	if c.URL == "" {
-		return databaseURL{}, "", errors.New("database URL is missing")
-	}
-	u, err := url.Parse(c.URL)
-	if err != nil {
-		return databaseURL{}, "", errors.New("database URL is malformed: special characters in the password must be percent-encoded")
-	}
-	if u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return databaseURL{}, "", errors.New("database URL does not start with postgres://")
-	}
-	query := u.Query()
-	password := query.Get("password")
-	query.Del("password")
-	if p, ok := u.User.Password(); ok {
-		password = p
-		u.User = url.User(u.User.Username())
-	}
-	u.RawQuery = query.Encode()
-	return databaseURL{u, query}, password, nil
-}
-
-func (u databaseURL) has(name string) bool { return u.query.Has(name) }
-
-// takeFlag removes a parameter that is not Postgres's, and reports whether it was true.
-func (u databaseURL) takeFlag(name string) bool {
-	on := u.query.Get(name) == "true" || u.query.Get(name) == "1"
-	u.query.Del(name)
-	u.RawQuery = u.query.Encode()
-	return on
 }

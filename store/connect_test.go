@@ -79,11 +79,14 @@ func TestExecMode(t *testing.T) {
 // The password is taken out of the URL before it is parsed, and must find its way back.
 func TestPasswordsReachTheServer(t *testing.T) {
 	t.Parallel()
-	for _, u := range []string{"postgres://u:p%2Fw%3F@%s/db", "postgres://u@%s/db?password=p%2Fw%3F"} {
+	for u, want := range map[string]string{
+		"postgres://u:p%2Fw%3F@%s/db": "p/w?", "postgres://u@%s/db?password=p%2Fw%3F": "p/w?",
+		"postgres://u:p+w@%s/db": "p+w", "postgres://u@%s/db?password=p+w": "p+w", "postgres://u:p@w@%s/db": "p@w",
+	} {
 		server := newPasswordServer(t)
 		s := storetest.Open(t, store.Config{URL: strings.Replace(u, "%s", server.addr, 1) + querySeparator(u) + "sslmode=disable&pool_min_idle_conns=0"})
 		_ = s.Ping(t.Context()) // the server hangs up
-		if got := <-server.password; got != "p/w?" {
+		if got := <-server.password; got != want {
 			t.Errorf("%s: got password %q", u, got)
 		}
 	}

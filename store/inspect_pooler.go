@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -54,4 +55,32 @@ func (i *Inspector) Wire() (encrypted, local bool) {
 	address := net.ParseIP(host)
 	local = strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") || host == "localhost" || address != nil && address.IsLoopback()
 	return encrypted, local
+}
+
+// Elsewhere reports whether the server is in a container or on another machine: it is at another address than the
+// one that was dialled, or that one is none of this machine's.
+func (i *Inspector) Elsewhere(ctx context.Context) (bool, error) {
+	dialled, ok := i.conn.PgConn().Conn().RemoteAddr().(*net.TCPAddr)
+	if !ok { // a Unix socket
+		return false, nil
+	}
+	var answers *netip.Addr
+	if err := i.conn.QueryRow(ctx, `select pg_catalog.inet_server_addr()`).Scan(&answers); err != nil {
+		return false, fmt.Errorf("inspect server's address: %w", err)
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return false, fmt.Errorf("inspect this machine's addresses: %w", err)
+	}
+	return elsewhere(dialled.AddrPort().Addr().Unmap(), answers, own), nil
+}
+
+// elsewhere gets no address of a server that was asked through a socket.
+func elsewhere(dialled netip.Addr, answers *netip.Addr, own []net.Addr) bool {
+	here := dialled.IsLoopback()
+	for _, address := range own {
+		prefix, err := netip.ParsePrefix(address.String())
+		here = here || err == nil && prefix.Addr().Unmap() == dialled
+	}
+	return !here || answers != nil && answers.Unmap() != dialled
 }

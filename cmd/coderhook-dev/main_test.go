@@ -45,3 +45,14 @@ func TestHelpIsNoFailure(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestABadDatabaseURLIsNotShown(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"-once"}, func(name string) string {
+		return map[string]string{"DATABASE_URL": "postgres://postgres:/Xk9KX7VJ2@127.0.0.1:1/x"}[name]
+	}, &out)
+	if err == nil || strings.Contains(out.String()+err.Error(), "KX7VJ2") || !strings.Contains(err.Error(), "percent-encode") {
+		t.Errorf("%s%v", out.String(), err)
+	}
+}

@@ -70,6 +70,9 @@ func (s *stack) close() {
 func (s *stack) startDatabase(ctx context.Context) error {
 	done := s.out.step("PostgreSQL")
 	if s.adminURL = s.getenv("DATABASE_URL"); s.adminURL != "" {
+		if err := (store.Config{URL: s.adminURL}).CheckURL(); err != nil { // the driver's own error would show what is in it
+			return fmt.Errorf("DATABASE_URL: %w", err)
+		}
 		done(hostOf(s.adminURL) + " (DATABASE_URL)")
 		return nil
 	}

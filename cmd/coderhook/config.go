@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -102,13 +103,13 @@ func readDatabase(v *variables) store.Config {
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 	}
 	if err := c.CheckNames(); err != nil {
-		v.fault(profilesVariables, "%w; write them like public.profiles, id, api_key", err)
+		v.fault(profilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))
 	}
 	if strings.HasPrefix(c.ProfilesTable, "auth.") {
 		v.fault(profilesVariables, "%s belongs to Supabase; name a table of the product's own", c.ProfilesTable)
 	}
 	if err := c.CheckURL(); c.URL != "" && err != nil {
-		v.fault("DATABASE_URL", "%w", err)
+		v.fault("DATABASE_URL", "%s", withCure(err, "correct this in it"))
 	}
 	return c
 }
@@ -142,7 +143,11 @@ func readSecrets(v *variables) *hook.Verifier {
 	}
 	verifier, err := hook.NewVerifier(secrets, time.Now)
 	for _, fault := range faultsOf(err) {
-		v.fault(secretsVariable, "%w; %s", fault, secretCure)
+		do := secretCure
+		if errors.Is(fault, hook.ErrEmptySecret) {
+			do = "remove the | that has no secret on one of its sides"
+		}
+		v.fault(secretsVariable, "%w; %s", fault, do)
 	}
 	return verifier
 }
@@ -169,6 +174,15 @@ func readProvisioning(v *variables) hook.Options {
 	o.RenewBefore = v.duration("KEY_RENEW_BEFORE", 0, 0)
 	o.CheckInterval = v.duration("KEY_CHECK_INTERVAL", o.CheckInterval, time.Second)
 	return o
+}
+
+// withCure adds what to do, unless the error says so.
+func withCure(err error, do string) string {
+	text := err.Error()
+	if strings.Contains(text, "; ") {
+		return text
+	}
+	return text + "; " + do
 }
 
 // configError puts the faults below one line that says what they are.

@@ -5,26 +5,59 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"coderhook/cmd/internal/remedy"
 	"coderhook/hook"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
 )
 
-// inspectTimeout is short: a start does not depend on the database.
+// inspectTimeout bounds the question what is wrong with the database.
 const inspectTimeout = 3 * time.Second
 
+// startCheck looks at the database once the port is open, as sign-ins must not wait for a database that can't be
+// reached. Until it is over the replica is not ready: one that a fault of the configuration is about to end gets
+// no sign-ins from a load balancer.
+type startCheck struct {
+	run  func(context.Context) error
+	over atomic.Bool
+}
+
+// Run makes the check. Its error is a fault of the configuration.
+func (s *startCheck) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	if err == nil && ctx.Err() == nil {
+		s.over.Store(true)
+	}
+	return err
+}
+
+// before makes readiness wait for it.
+func (s *startCheck) before(ready func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if !s.over.Load() {
+			return errors.New("the start is not over")
+		}
+		return ready(ctx)
+	}
+}
+
 // checkStart says what is wrong with the database once and clearly, as each mint would only repeat it. Only a
-// fault of the configuration ends the start.
+// fault of the configuration is returned, and ends the server.
 func checkStart(ctx context.Context, c config, database *store.Store, log zerolog.Logger) error {
 	if err := databaseFault(ctx, c.database); err != nil {
 		then := "tokens go out without a key"
 		if c.reject {
 			then = "sign-ins are rejected"
 		}
-		log.Error().Err(err).Msg("the database can't be used: " + then)
+		event := log.Error().Err(err)
+		if do := remedy.Connecting(err); do != "" {
+			event.Str("cure", do)
+		}
+		event.Msg("the database can't be used: " + then)
 		log = zerolog.Nop() // what the next check would say follows from this
 	} else {
 		warnReadOnly(ctx, database, log)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"coderhook/store"
@@ -30,7 +29,11 @@ func rereadURL(path string) func() (string, error) {
 		if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
 			err = wrapped.Err // without the path: some put the secret itself there
 		}
-		return strings.TrimSpace(string(content)), err
+		if err != nil {
+			return "", err
+		}
+		v := &variables{}
+		return v.bare("DATABASE_URL_FILE", string(content)), v.err()
 	}
 }
 

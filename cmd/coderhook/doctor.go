@@ -46,11 +46,12 @@ type doctor struct {
 
 	tokenFile string // with an access token to judge; "" for none
 
-	skipped []string     // what can't be checked, as a variable is unusable
-	server  store.Server // the database's, once it was asked
-	ledger  store.Ledger // likewise
-	shape   store.Table  // of the profiles, likewise
-	member  uuid.UUID    // some Coder user of the ledger, likewise
+	elsewhere bool         // the database, and so Supabase Auth, is not on this machine itself
+	skipped   []string     // what can't be checked, as a variable is unusable
+	server    store.Server // the database's, once it was asked
+	ledger    store.Ledger // likewise
+	shape     store.Table  // of the profiles, likewise
+	member    uuid.UUID    // some Coder user of the ledger, likewise
 	report
 }
 

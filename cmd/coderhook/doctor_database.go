@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"coderhook/cmd/internal/remedy"
 	"coderhook/hook"
 	"coderhook/store"
 
@@ -26,7 +27,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 	i, err := store.Inspect(ctx, d.config.database)
 	if err != nil {
-		d.fail("database", cureOfConnecting(err), "%v (skipped because of this: the rest of the database)", err)
+		d.fail("database", cure{do: cmp.Or(remedy.Connecting(err), "correct what the error names")}, "%v (skipped because of this: the rest of the database)", err)
 		return
 	}
 	defer i.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
@@ -40,19 +41,6 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 }
 
-// cureOfConnecting knows the faults that say what they are.
-func cureOfConnecting(err error) cure {
-	switch text := err.Error(); {
-	case strings.Contains(text, "server refused TLS connection"):
-		return cure{do: "turn TLS on at the server, or, in a network of your own only, set sslmode=disable among the parameters of DATABASE_URL"}
-	case strings.Contains(text, "tls: ") || strings.Contains(text, "x509: "):
-		return cure{do: "name the server as its certificate does, and the file of its authority by sslrootcert= among the parameters of DATABASE_URL; sslmode=require asks for less"}
-	case store.IsNoDatabase(err):
-		return cure{do: "correct the database's name, the path of DATABASE_URL; in a Supabase project it is postgres"}
-	}
-	return cure{do: "see that DATABASE_URL is right, that the host can be reached from here, and that the role may log in: alter role coderhook login password '…'"}
-}
-
 func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 	asked := d.now()
 	server, err := i.Server(ctx)
@@ -62,6 +50,9 @@ func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 	d.server = server
 	d.ok("database", "PostgreSQL %s answers to role %s", server.Version, server.Role)
 	d.judgeWire(i.Wire())
+	if d.elsewhere, err = i.Elsewhere(ctx); err != nil {
+		return err
+	}
 	d.checkClock("clock of the database", asked, d.now(), server.Now, 0)
 	if !server.IsSupabase {
 		d.warn("Supabase", cure{do: "point DATABASE_URL to the database of the Supabase project"}, "there is no auth.users: this is not the database of a Supabase project")

@@ -1,25 +1,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 )
 
 // localHosts are the only ones to which Supabase Auth speaks plain http.
-var localHosts = []string{"localhost", "127.0.0.1", "::1", "host.docker.internal"}
+var localHosts = []string{"localhost", "127.0.0.1", "::1", dockerHost}
 
 func isLocal(host string) bool { return slices.Contains(localHosts, host) }
 
 // checkHook calls the running hook as Supabase Auth does, and as nobody should.
 func (d *doctor) checkHook(ctx context.Context) {
-	if !d.checkHookURL() {
+	if !d.checkHookURL(ctx) {
 		return
 	}
 	secrets := d.hookSecrets()
@@ -35,7 +38,7 @@ func (d *doctor) checkHook(ctx context.Context) {
 }
 
 // checkHookURL applies Supabase Auth's own rules.
-func (d *doctor) checkHookURL() bool {
+func (d *doctor) checkHookURL(ctx context.Context) bool {
 	const check = "hook's address"
 	u, err := url.Parse(d.url)
 	switch {
@@ -47,8 +50,62 @@ func (d *doctor) checkHookURL() bool {
 			"Supabase Auth refuses http:// for %s (skipped because of this: the running hook)", u.Hostname())
 		return false
 	}
-	d.ok(check, "Supabase Auth takes it")
+	d.checkReach(ctx, check, u)
 	return true
+}
+
+// dockerHost is what containers call the machine that they run on.
+const dockerHost = "host.docker.internal"
+
+// checkReach tells where Supabase Auth, which for a project on this machine is in a container, comes to with such an address.
+func (d *doctor) checkReach(ctx context.Context, check string, u *url.URL) {
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	switch host := u.Hostname(); {
+	case host == dockerHost && runtime.GOOS == "linux" && d.onlyLoopback(ctx, port):
+		d.fail(check, cure{do: "let the server listen on all interfaces: set LISTEN_ADDR=:" + port + " and restart it"},
+			"containers reach this machine at %s, but at port %s only its own loopback is listened at", dockerHost, port)
+	case host != dockerHost && isLocal(host) && d.elsewhere:
+		d.warn(check, cure{do: fmt.Sprintf("name the server as Supabase Auth reaches it, there and in --url: from a container on this machine http://%s:%s%s, with LISTEN_ADDR=:%s; from elsewhere https:// and its name", dockerHost, port, u.Path, port)},
+			"the project's database is in a container or on another machine, and so is Supabase Auth: there %s is not this machine", host)
+	default:
+		d.ok(check, "Supabase Auth takes it")
+	}
+}
+
+// onlyLoopback reports whether a server listens here where containers can't come in.
+func (d *doctor) onlyLoopback(ctx context.Context, port string) bool {
+	if !listens(ctx, "127.0.0.1", port) {
+		return false // the call will tell
+	}
+	others := otherAddresses()
+	for _, address := range others {
+		if listens(ctx, address, port) {
+			return false
+		}
+	}
+	host, _, _ := net.SplitHostPort(d.config.listen)
+	ip := net.ParseIP(host)
+	return len(others) > 0 || ip != nil && ip.IsLoopback()
+}
+
+// otherAddresses are those of this machine besides loopback's.
+func otherAddresses() (all []string) {
+	addresses, _ := net.InterfaceAddrs() // none is an answer
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.IsGlobalUnicast() && network.IP.To4() != nil {
+			all = append(all, network.IP.String())
+		}
+	}
+	return all
+}
+
+func listens(ctx context.Context, host, port string) bool {
+	dialer := &net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
 }
 
 // checkAccepted sends an event that the server echoes by policy: an anonymous user has no key. It

@@ -2,8 +2,10 @@ package main
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -46,14 +48,65 @@ func TestDoctorCallsTheHook(t *testing.T) {
 	wantResults(t, w.doctor(t), "failure signed call, secret 1")
 	w.variables[secretsVariable] = right
 	wantResults(t, w.doctor(t))
-	w.url = strings.Replace(w.url, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
-	wantResults(t, w.doctor(t))
-
 	w.url = strings.TrimSuffix(w.url, "token")
 	found = w.doctor(t)
 	wantResults(t, found, "failure signed call, secret 1")
 	if !strings.Contains(found[0].Cure, "/hooks/custom-access-token") {
 		t.Errorf("%+v", found)
+	}
+}
+
+// From a container, which is where Supabase Auth is, loopback is somewhere else.
+func TestDoctorOnAServerThatContainersCannotReach(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere containers get to the machine's loopback")
+	}
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	secret := secretsVariable + "=" + w.variables[secretsVariable]
+	w.variables["LISTEN_ADDR"] = "127.0.0.1:8787"
+	w.url = strings.Replace(startServe(t, w.db, w.coder, secret).url, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
+	found := w.doctor(t)
+	wantResults(t, found, "failure hook's address")
+	if len(found) != 1 || !strings.Contains(found[0].Cure, "set LISTEN_ADDR=:") {
+		t.Errorf("%+v", found)
+	}
+	w.variables["LISTEN_ADDR"] = ":8787"
+	_, port, _ := net.SplitHostPort(startServe(t, w.db, w.coder, secret, "LISTEN_ADDR=0.0.0.0:0").Addr)
+	w.url = "http://host.docker.internal:" + port + "/hooks/custom-access-token"
+	wantResults(t, w.doctor(t))
+}
+
+// A database behind a forwarded port is that of a container.
+func TestDoctorOnLocalhostForAContainer(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no second loopback address")
+	}
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	postgres, _ := ownServer(t, map[string]string{"pg_hba.conf": "host all all 127.0.0.0/8 scram-sha-256\n"}, "listen_addresses=127.0.0.1,127.0.0.2")
+	forward := func(address string) string {
+		return listenFor(t, func(conn net.Conn) {
+			server, err := net.Dial("tcp", address)
+			if err != nil {
+				return
+			}
+			defer server.Close()
+			go func() { _, _ = io.Copy(server, conn); _ = server.Close() }()
+			_, _ = io.Copy(conn, server)
+		})
+	}
+	w.url = startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+	for address, want := range map[string][]string{"127.0.0.2": {"warning hook's address"}, "127.0.0.1": nil} {
+		w.variables["DATABASE_URL"] = "postgres://coderhook:right@" + forward(address+":"+postgres) + "/postgres?sslmode=disable"
+		for _, host := range []string{"127.0.0.1", "localhost"} {
+			w.url = strings.Replace(w.url, "127.0.0.1", host, 1)
+			found := w.doctor(t)
+			wantResults(t, found, want...)
+			if len(found) == 1 && !strings.Contains(found[0].Cure, "http://host.docker.internal:") {
+				t.Errorf("%+v", found)
+			}
+		}
 	}
 }
 

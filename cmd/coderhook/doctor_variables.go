@@ -14,6 +14,9 @@ import (
 var skippedFor = map[string]string{
 	"DATABASE_URL":        "the database",
 	profilesVariables:     "the database",
+	"PROFILES_TABLE":      "the database",
+	"PROFILES_ID_COLUMN":  "the database",
+	"PROFILES_KEY_COLUMN": "the database",
 	"CODER_URL":           "Coder",
 	"CODER_OWNER_TOKEN":   "Coder",
 	secretsVariable:       "the running hook",

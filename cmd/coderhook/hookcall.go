@@ -56,7 +56,7 @@ func newHookClient() *http.Client {
 // dialAsContainer knows the name of this machine that only containers on it know.
 func dialAsContainer(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := new(net.Dialer)
-	if host, port, err := net.SplitHostPort(address); err == nil && host == "host.docker.internal" {
+	if host, port, err := net.SplitHostPort(address); err == nil && host == dockerHost {
 		if conn, err := dialer.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port)); err == nil {
 			return conn, nil
 		}

@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"coderhook/cmd/internal/remedy"
+
 	"github.com/alecthomas/kong"
 )
 
@@ -18,12 +20,21 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends us at once
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], getenv, os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, errReported) {
 			fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
 		}
 		os.Exit(1)
 	}
+}
+
+// getenv finds a variable also where the byte order mark of a file became a part of the first one's name, and
+// leaves the mark in its value, which is a fault.
+func getenv(name string) string {
+	if marked := os.Getenv(byteOrderMark + name); marked != "" && os.Getenv(name) == "" {
+		return byteOrderMark + marked
+	}
+	return os.Getenv(name)
 }
 
 // program is the command line. All settings are variables: README lists them.
@@ -69,5 +80,5 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return fmt.Errorf("%w; see coderhook --help", err)
 	}
-	return command.Run(&environment{ctx, getenv, stdout, stderr})
+	return remedy.Explain(command.Run(&environment{ctx, getenv, stdout, stderr}))
 }

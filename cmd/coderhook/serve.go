@@ -43,9 +43,7 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	defer database.Close()
-	if err := checkStart(env.ctx, c, database, log); err != nil {
-		return configError(err)
-	}
+	start := &startCheck{run: func(ctx context.Context) error { return checkStart(ctx, c, database, log) }}
 	owner, err := useOwnerToken(&c, log)
 	if err != nil {
 		return err
@@ -70,7 +68,7 @@ func (serveCmd) Run(env *environment) error {
 		Now:           time.Now,
 		Log:           log,
 		Checks: map[string]hook.Check{
-			"database":    {Required: true, Run: hook.Shared(database.Writable, time.Now)},
+			"database":    {Required: true, Run: start.before(hook.Shared(database.Writable, time.Now))},
 			"coder":       {Run: watch.check},
 			"owner_token": {Run: keeper.Check},
 		},
@@ -86,7 +84,7 @@ func (serveCmd) Run(env *environment) error {
 	follower := &urlFollower{database: database, log: log}
 	pruner := auditPruner{database, c.upkeep.auditKept, log}
 	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run, follower.run, pruner.run)() // ends before the database closes
-	s := &service{c, server, provisioner, tracing, log}
+	s := &service{c, server, start, provisioner, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }
 
@@ -105,6 +103,7 @@ func spendMemory(getenv func(string) string) {
 type service struct {
 	config      config
 	server      *hook.Server
+	start       *startCheck
 	provisioner *hook.Provisioner
 	tracing     tracing
 	log         zerolog.Logger
@@ -127,9 +126,17 @@ func (s *service) listen(ctx context.Context) error {
 	door.server.ErrorLog = stdlog.New(serverErrors{s.log}, "", 0)
 	go door.serve(cert)
 	s.log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
+	fault := make(chan error, 1)
+	defer inBackground(ctx, func(ctx context.Context) {
+		if err := s.start.Run(ctx); err != nil {
+			fault <- configError(err)
+		}
+	})()
+	var broken error
 	select {
 	case err := <-door.served:
 		return fmt.Errorf("serve: %w", err)
+	case broken = <-fault:
 	case <-ctx.Done():
 	}
 	s.log.Info().Msg("draining")
@@ -139,7 +146,7 @@ func (s *service) listen(ctx context.Context) error {
 	defer cancel()
 	err = errors.Join(door.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
 	s.log.Info().Err(err).Msg("stopped")
-	return err
+	return errors.Join(broken, err)
 }
 
 // serverErrors logs what http.Server has to say. Broken handshakes are of strangers, and many.

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
@@ -300,7 +303,8 @@ func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
 			db, coder := storetest.New(t), startCoder(t)
 			db.Script(t, test.broken)
 			p := startServe(t, db, coder, "ON_ERROR="+test.then)
-			before, _, _ := strings.Cut(p.Log(), `"message":"listening"`)
+			eventually(t, "the start is over", func() bool { return !strings.Contains(p.readiness(t), `"database":"down"`) })
+			before := p.Log()
 			says := strings.Count(before, `"message":"the database can't be used: `)
 			if test.want == "" && says > 0 || test.want != "" && (says != 1 || !strings.Contains(before, test.want)) {
 				t.Errorf("got %s", before)
@@ -309,6 +313,66 @@ func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
 				t.Errorf("got %s", before)
 			}
 		})
+	}
+}
+
+// readiness is what /readyz says.
+func (p *served) readiness(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get("http://" + p.Addr + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// Sign-ins are answered while the start still asks a database that says nothing.
+func TestServeListensBeforeTheDatabaseAnswers(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	silent := listenFor(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	began := time.Now()
+	p := startServe(t, db, coder, "DATABASE_URL=postgres://coderhook@"+silent+"/postgres?sslmode=disable")
+	t.Logf("listens after %s", time.Since(began))
+	if _, status, err := p.mint(t.Context(), http.DefaultClient, uuid.New(), "ada@example.com"); err != nil || status != "unavailable" {
+		t.Errorf("status %q, error %v", status, err)
+	}
+	const fault = `"message":"the database can't be used`
+	eventually(t, "the log says what is wrong", func() bool { return strings.Contains(p.Log(), fault) })
+	if before, _, _ := strings.Cut(p.Log(), `"message":"listening"`); strings.Contains(before, fault) {
+		t.Error("it waited for the database before it listened")
+	}
+	if !strings.Contains(p.readiness(t), `"database":"down"`) {
+		t.Error("it says that it is ready")
+	}
+	p.stop(t)
+}
+
+// A replica that a fault of the configuration is about to end was never ready.
+func TestServeIsNotReadyBeforeItsStartIsOver(t *testing.T) {
+	t.Parallel()
+	start := &startCheck{run: func(context.Context) error { return nil }}
+	ready := start.before(func(context.Context) error { return nil })
+	if ready(t.Context()) == nil {
+		t.Error("ready before the check")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := start.Run(ended); err != nil || ready(t.Context()) == nil {
+		t.Errorf("ready after a check that was cut short, error %v", err)
+	}
+	start.run = func(context.Context) error { return errors.New("a fault") }
+	if err := start.Run(t.Context()); err == nil || ready(t.Context()) == nil {
+		t.Errorf("ready after a fault, error %v", err)
+	}
+	start.run = func(context.Context) error { return nil }
+	if err := start.Run(t.Context()); err != nil || ready(t.Context()) != nil {
+		t.Errorf("not ready after the check, error %v", err)
 	}
 }
 

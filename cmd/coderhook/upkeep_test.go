@@ -142,7 +142,7 @@ func TestServeLooksAfterItself(t *testing.T) {
 func TestServeRefusesAShortLifetime(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), startCoder(t)
-	_, err := upkeepCommand(t, db, coder, map[string]string{"CODER_TOKEN_LIFETIME": "90m", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": goodSecret}, "serve")
+	_, err := upkeepCommand(t, db, coder, map[string]string{"CODER_TOKEN_LIFETIME": "90m", "LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "off", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": goodSecret}, "serve")
 	if err == nil || !strings.Contains(err.Error(), "CODER_TOKEN_LIFETIME: 1h30m0s is less than twice the life of an access token") {
 		t.Errorf("got %v", err)
 	}

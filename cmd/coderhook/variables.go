@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,13 +20,42 @@ type variables struct {
 	faults []error
 }
 
+// fault adds one, unless it is known: some variables are read twice.
 func (v *variables) fault(name, format string, args ...any) {
-	v.faults = append(v.faults, fmt.Errorf("%s: "+format, append([]any{name}, args...)...))
+	fault := fmt.Errorf("%s: "+format, append([]any{name}, args...)...)
+	if !slices.ContainsFunc(v.faults, func(known error) bool { return known.Error() == fault.Error() }) {
+		v.faults = append(v.faults, fault)
+	}
+}
+
+// byteOrderMark is what some editors put before a text.
+const byteOrderMark = "\ufeff"
+
+// value is a variable, as it was meant.
+func (v *variables) value(name string) string { return v.bare(name, v.get(name)) }
+
+// bare takes away what an editor or docker --env-file left around a value, and calls it a fault: elsewhere
+// it would be a part of the value.
+func (v *variables) bare(name, text string) string {
+	if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
+		v.fault(name, "is UTF-16; save it as UTF-8")
+		return ""
+	}
+	value := strings.TrimSpace(text)
+	if unmarked := strings.Trim(value, byteOrderMark); unmarked != value {
+		v.fault(name, "has a byte order mark (U+FEFF); save it as UTF-8 without one")
+		value = strings.TrimSpace(unmarked)
+	}
+	if last := len(value) - 1; last > 0 && value[0] == value[last] && (value[0] == '"' || value[0] == '\'') {
+		v.fault(name, "is in quotes (%c…%c), which docker --env-file keeps and files of secrets have none of; write it without quotes", value[0], value[0])
+		value = strings.TrimSpace(value[1:last])
+	}
+	return value
 }
 
 // text is a variable or its default.
 func (v *variables) text(name, fallback string) string {
-	if value := strings.TrimSpace(v.get(name)); value != "" {
+	if value := v.value(name); value != "" {
 		return value
 	}
 	return fallback
@@ -45,7 +75,7 @@ func (v *variables) oneOf(name string, values ...string) string {
 
 // secret is a variable, or what the file holds that NAME_FILE names.
 func (v *variables) secret(name string) string {
-	value, file := strings.TrimSpace(v.get(name)), v.get(name+"_FILE")
+	value, file := v.value(name), v.value(name+"_FILE")
 	switch {
 	case value != "" && file != "":
 		v.fault(name, "set together with %s_FILE; set only one of them", name)
@@ -58,8 +88,9 @@ func (v *variables) secret(name string) string {
 		v.fault(name+"_FILE", "the file can't be read: %w", pathless(err))
 		return ""
 	}
-	value = strings.TrimSpace(string(content))
-	if value == "" {
+	known := len(v.faults)
+	value = v.bare(name+"_FILE", string(content))
+	if value == "" && len(v.faults) == known {
 		v.fault(name+"_FILE", "the file is empty; write the secret into it")
 	}
 	return value
@@ -144,7 +175,7 @@ func (v *variables) address(name, value string, schemes ...string) string {
 
 // list is a variable of several values, separated by commas or blanks.
 func (v *variables) list(name string) []string {
-	return strings.FieldsFunc(v.get(name), func(r rune) bool { return r == ',' || r == ' ' })
+	return strings.FieldsFunc(v.value(name), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func (v *variables) err() error { return errors.Join(v.faults...) }

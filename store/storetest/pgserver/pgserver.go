@@ -30,7 +30,8 @@ type Options struct {
 	Log io.Writer // PostgreSQL's log; nil drops it
 	TCP bool      // listen on a free loopback port, instead of a Unix socket; always so on Windows
 
-	Settings []string // name=value, over our own, which are fast and lose the last commits in a crash
+	Settings []string          // name=value, over our own, which are fast and lose the last commits in a crash
+	Files    map[string]string // of the data directory, by name, like pg_hba.conf and server.key
 
 	BinDir        string // with initdb and postgres; default: looked for, else downloaded
 	CacheDir      string // of downloads; default in the user's, or as root the system's cache
@@ -47,6 +48,7 @@ type Server struct {
 	account  account
 	log      io.Writer
 	settings []string
+	files    map[string]string
 	process  *process
 	stop     sync.Once
 }
@@ -73,7 +75,7 @@ func launch(ctx context.Context, o Options, bin string, who account) (*Server, e
 	}
 	s := &Server{
 		dir: dir, bin: bin, port: 5432, tcp: o.TCP || !hasSockets, password: rand.Text(),
-		account: who, log: cmp.Or[io.Writer](o.Log, io.Discard), settings: o.Settings,
+		account: who, log: cmp.Or[io.Writer](o.Log, io.Discard), settings: o.Settings, files: o.Files,
 	}
 	if err := s.run(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start PostgreSQL of %s: %w", bin, err), s.Stop())
@@ -164,7 +166,18 @@ func (s *Server) initdb(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, lastLines(out))
 	}
-	return os.Remove(passwordFile)
+	return errors.Join(os.Remove(passwordFile), s.writeFiles())
+}
+
+// writeFiles puts the caller's own into the data directory.
+func (s *Server) writeFiles() error {
+	for name, content := range s.files {
+		file := filepath.Join(s.data(), name)
+		if err := errors.Join(os.WriteFile(file, []byte(content), 0o600), s.account.own(file)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // freePort returns a loopback port that nobody listens on at the moment.
