@@ -17,8 +17,9 @@ import (
 
 // Store reads and writes accounts. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
-	sql  statements
+	pool     *pgxpool.Pool
+	sql      statements
+	profiles profiles
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
@@ -46,6 +47,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
+		profiles: profiles,
 		sql: statements{
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),
