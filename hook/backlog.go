@@ -118,7 +118,7 @@ func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 	if wait = min(time.Until(b.byDue[0].due), time.Second); wait > 0 {
 		return request{}, wait, true
 	}
-	if !p.Coder.Available() {
+	if !p.Coder.Available() || p.mayMakeNow() != nil {
 		return request{}, time.Second, true
 	}
 	e := heap.Pop(&b.byDue).(*entry)

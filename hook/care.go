@@ -88,7 +88,7 @@ func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, 
 	case keyUnknown:
 		p.adopt(ctx, r)
 	case keyAging:
-		p.renew(r)
+		p.renew(ctx, r)
 	default:
 		p.check(ctx, r)
 	}
@@ -99,9 +99,9 @@ func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, 
 
 // renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
 // When many keys age at the same time, those who wait for their first one come before them.
-func (p *Provisioner) renew(r request) {
+func (p *Provisioner) renew(ctx context.Context, r request) {
 	r.renew = true
-	if p.refuse(r) != nil {
+	if p.refuse(ctx, r) != nil {
 		return
 	}
 	select {

@@ -172,7 +172,7 @@ func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool,
 			p.freeSlot()
 		}
 	}()
-	if err := p.refuse(j.request); err != nil { // since the mint asked
+	if err := p.refuse(ctx, j.request); err != nil { // since the mint asked
 		return "", false, err
 	}
 	switch err := p.Ledger.Claim(ctx, j.lease, p.LeaseTTL); {

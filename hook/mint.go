@@ -120,6 +120,9 @@ func lifetimeOf(k coderclient.Key) time.Duration {
 
 // mint makes a token and reads back what Coder says of its life.
 func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (store.Key, error) {
+	if err := p.mayMakeNow(); err != nil { // since the job began
+		return store.Key{}, err
+	}
 	// Before there is a token: how long it must be kept is then known, whatever crashes.
 	if err := p.noteTokenLife(ctx, j.request); err != nil {
 		return store.Key{}, err

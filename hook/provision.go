@@ -59,6 +59,9 @@ type Provisioner struct {
 	Coder   Coder
 	Log     zerolog.Logger
 	Metrics *Metrics
+	// MayMake says why no key may be made, if none may. It may wait to know, as long as the context lasts;
+	// what it knows it says also after that.
+	MayMake func(context.Context) error
 
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
@@ -122,6 +125,7 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *
 	ending, end := context.WithCancel(base)
 	return &Provisioner{
 		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
+		MayMake:    func(context.Context) error { return nil },
 		jobs:       make(map[uuid.UUID]*job),
 		tended:     make(map[uuid.UUID]bool),
 		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
@@ -136,7 +140,7 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *
 // without the caller. resolution.answered must be called once the answer is out: the key is
 // written to the profile only then, as the sign-in's own transaction may hold that row locked.
 func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
-	if err := p.refuse(r); err != nil {
+	if err := p.refuse(ctx, r); err != nil {
 		return resolution{err: err, answered: func() { p.later(r, err) }}
 	}
 	j, ours, err := p.join(ctx, r)
@@ -168,14 +172,24 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 
 // refuse says at once what would fail anyway: no sign-in waits for a Coder that is known to be
 // down, and a conflict is not asked again at every mint.
-func (p *Provisioner) refuse(r request) error {
+func (p *Provisioner) refuse(ctx context.Context, r request) error {
 	if !p.Coder.Available() {
 		return fmt.Errorf("provision: %w", coderclient.ErrUnavailable)
+	}
+	if err := p.MayMake(ctx); err != nil {
+		return fmt.Errorf("provision: %w", err)
 	}
 	if conflicted(r.known) && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
 		return fmt.Errorf("provision: %w: %s", errConflict, r.known.LastError)
 	}
 	return nil
+}
+
+// mayMakeNow asks without waiting.
+func (p *Provisioner) mayMakeNow() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return p.MayMake(ctx)
 }
 
 // join returns the job that works for the user, and whether it is a new one.

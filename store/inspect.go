@@ -8,10 +8,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Inspector looks at a database for `coderhook doctor`. It reads the catalogues, which
-// every role may, changes nothing and judges nothing. It works through any pooler.
+// Inspector looks at a database. It reads the catalogues, which every role may, changes
+// nothing and judges nothing. It works through any pooler.
 type Inspector struct {
-	conn     *pgx.Conn
+	conn     *pgx.Conn // its own; nil where it asks through somebody else's
+	db       querier
 	profiles profiles
 	pooled   bool // the URL says that a pooler is in between
 }
@@ -32,8 +33,17 @@ func Inspect(ctx context.Context, cfg Config) (*Inspector, error) {
 	if i.conn, err = pgx.ConnectConfig(ctx, pool.ConnConfig); err != nil {
 		return nil, fmt.Errorf("connect to database: %w", err)
 	}
+	i.db = i.conn
 	return i, nil
 }
+
+// querier is a connection, a pool of them, or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Inspector asks through the Store's pool. It needs no Close, and cannot tell of the way to the database.
+func (s *Store) Inspector() *Inspector { return &Inspector{db: s.pool, profiles: s.profiles} }
 
 // Close ends the connection.
 func (i *Inspector) Close(ctx context.Context) error { return i.conn.Close(ctx) }
@@ -52,8 +62,8 @@ func withoutPreparing(mode pgx.QueryExecMode) bool {
 }
 
 // found is the only row of a query about the product's table: $1 schema, $2 table, $3 id, $4 key column.
-func found[T any](ctx context.Context, i *Inspector, what, sql string) (T, error) {
-	rows, err := i.query(ctx, sql)
+func found[T any](ctx context.Context, i *Inspector, what, sql string, more ...any) (T, error) {
+	rows, err := i.query(ctx, sql, more...)
 	if err != nil {
 		return *new(T), fmt.Errorf("inspect %s: %w", what, err)
 	}
@@ -65,8 +75,8 @@ func found[T any](ctx context.Context, i *Inspector, what, sql string) (T, error
 }
 
 // list is found for any number of rows.
-func list[T any](ctx context.Context, i *Inspector, what, sql string) ([]T, error) {
-	rows, err := i.query(ctx, sql)
+func list[T any](ctx context.Context, i *Inspector, what, sql string, more ...any) ([]T, error) {
+	rows, err := i.query(ctx, sql, more...)
 	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", what, err)
 	}
@@ -77,16 +87,16 @@ func list[T any](ctx context.Context, i *Inspector, what, sql string) ([]T, erro
 	return all, nil
 }
 
-// query names the four parameters once, so that a query may use any of them.
-func (i *Inspector) query(ctx context.Context, sql string) (pgx.Rows, error) {
-	const names = `with named as (select $1::text as in_schema, $2::text as in_table, $3::text as id_column, $4::text as key_column),
+// query names the four parameters once, so that a query may use any of them. More begin with $5.
+func (i *Inspector) query(ctx context.Context, sql string, more ...any) (pgx.Rows, error) {
+	const names = `with recursive named as (select $1::text as in_schema, $2::text as in_table, $3::text as id_column, $4::text as key_column),
   profiles as (select c.* from named join pg_catalog.pg_namespace n on n.nspname = in_schema
                  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = in_table),
   api_roles as (select oid, rolname::text as name, rolsuper or rolbypassrls as above_policies
                   from pg_catalog.pg_roles where rolname in ('anon', 'authenticated'))
 `
 	p := i.profiles
-	return i.conn.Query(ctx, names+sql, p.schema, p.table, p.id, p.key)
+	return i.db.Query(ctx, names+sql, append([]any{p.schema, p.table, p.id, p.key}, more...)...)
 }
 
 // Server is who answers, and whom it takes us for.

@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// ErrUnusable says that what is named as the product's table can't be that.
+var ErrUnusable = errors.New("the profiles table can't be used")
+
 // Ledger says what of the migrations is there, and what the URL's role may do with it.
 type Ledger struct {
 	Missing []string // what the migrations, to the newest, make and is not there
@@ -85,10 +88,11 @@ func (i *Inspector) Member(ctx context.Context) (uuid.UUID, error) {
 // Table is the shape of the product's table. Its names are as SQL writes them.
 type Table struct {
 	Exists          bool
+	Kind            string   // table, partitioned table, view, materialized view or foreign table; "" where there is none
+	KeyGenerated    bool     // Postgres computes the key's column, and nobody can write it
 	ID              string   // the name of its column
 	IDType, KeyType string   // "" where there is no such column
 	IDUnique        bool     //
-	Others          []string // all columns but the key's
 	Required        []string // columns that have neither a default nor may be null, but for id
 	RowSecurity     bool     //
 	Policies        bool     // that let the URL's role read, insert and update, or it is above them
@@ -111,12 +115,13 @@ const tableSQL = `,
                      lateral unnest(polroles) as r
                where case when r = 0 then true else pg_has_role(r, 'usage') end)
 select exists (select from profiles) as exists,
+       coalesce((select case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table' when 'p' then 'partitioned table' else 'table' end from profiles), '') as kind,
+       coalesce((select attgenerated <> '' from key), false) as key_generated,
        quote_ident((select id_column from named)) as id,
        coalesce((select format_type(atttypid, atttypmod) from id), '') as id_type,
        coalesce((select format_type(atttypid, atttypmod) from key), '') as key_type,
        exists (select from profiles p join pg_catalog.pg_index x on x.indrelid = p.oid join id on true
                 where x.indisunique and x.indpred is null and x.indnkeyatts = 1 and x.indkey[0] = id.attnum) as id_unique,
-       array(select quote_ident(attname) from columns, named where attname <> key_column order by attnum) as others,
        array(select quote_ident(attname) from columns, named where attnotnull and not atthasdef and attidentity = ''
                 and attname not in (id_column, key_column) order by attnum) as required,
        coalesce((select relrowsecurity from profiles), false) as row_security,
@@ -131,4 +136,19 @@ select exists (select from profiles) as exists,
 // Shape looks at the product's table.
 func (i *Inspector) Shape(ctx context.Context) (Table, error) {
 	return found[Table](ctx, i, "profiles table", tableSQL)
+}
+
+// Partitioned reports whether the rows are in partitions.
+func (t Table) Partitioned() bool { return t.Kind == "partitioned table" }
+
+// Refusal is why the product's table can't be one, whatever the migrations do, or nil. It tells what to do.
+func (i *Inspector) Refusal(t Table) error {
+	switch {
+	case t.Exists && t.Kind != "table" && !t.Partitioned():
+		return fmt.Errorf("%w: %s is a %s; name in PROFILES_TABLE the table of this database that holds the rows", ErrUnusable, i.Table(), t.Kind)
+	case t.KeyGenerated:
+		return fmt.Errorf("%w: Postgres computes the column %s of %s, so that no key can be written; name another in PROFILES_KEY_COLUMN, or run alter table %s alter column %s drop expression",
+			ErrUnusable, i.Key(), i.Table(), i.Table(), i.Key())
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -65,17 +66,21 @@ func TestInspectFollowsInheritedRights(t *testing.T) {
 		create policy staff on public.profiles for select to staff using (true);`))
 	i := inspect(t, store.Config{URL: url})
 
-	access, err := i.Access(t.Context())
+	tables, err := i.KeyTables(t.Context(), nil)
 	must(t, err)
-	if diff := cmp.Diff([]store.Access{{Role: "anon"}, {Role: "authenticated", Read: true}}, access); diff != "" {
+	oid := tables[0].OID
+	places := []store.Place{{OID: oid, ID: tables[0].ID, Keys: []int16{tables[0].Key}}}
+	access, err := i.Access(t.Context(), places)
+	must(t, err)
+	if diff := cmp.Diff([]store.Access{{OID: oid, Role: "anon"}, {OID: oid, Role: "authenticated", Read: true}}, access); diff != "" {
 		t.Error(diff)
 	}
-	grants, err := i.Grants(t.Context())
+	grants, err := i.Grants(t.Context(), places)
 	must(t, err)
-	if !hasGrant(grants, store.Grant{Privilege: "SELECT", Grantee: "staff", Roles: []string{"authenticated"}}) {
+	if !hasGrant(grants, store.Grant{OID: oid, Privilege: "SELECT", Grantee: "staff", Roles: []string{"authenticated"}}) {
 		t.Errorf("got %+v", grants)
 	}
-	policies, err := i.Policies(t.Context())
+	policies, err := i.Policies(t.Context(), places)
 	must(t, err)
 	for _, p := range policies {
 		if p.Name == "staff" && cmp.Diff([]string{"authenticated"}, p.Roles) != "" || strings.HasPrefix(p.Name, "coderhook_s") && len(p.Roles) > 0 {
@@ -119,8 +124,8 @@ func TestInspectNamesAsSQLDoes(t *testing.T) {
 	got, err := i.Shape(t.Context())
 	must(t, err)
 	want := store.Table{
-		Exists: true, ID: `"User Id"`, IDType: "uuid", KeyType: "text", IDUnique: true,
-		Others: []string{`"User Id"`, `"order"`}, Required: []string{`"order"`}, Policies: true, Rights: true,
+		Exists: true, Kind: "table", ID: `"User Id"`, IDType: "uuid", KeyType: "text", IDUnique: true,
+		Required: []string{`"order"`}, Policies: true, Rights: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -180,19 +185,69 @@ func TestInspectSeesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// A view shows the keys with its owner's rights, unless it is told to use its reader's.
+// Views over views are found, and what each names of what it reads.
 func TestInspectSeesViews(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	db.Script(t, `create view public.keys as select id, api_key from public.profiles;
-		create view public.careful with (security_invoker = true) as select api_key from public.profiles;
-		create view public.names as select id from public.profiles;
-		grant select on public.keys, public.careful, public.names to authenticated;
-		revoke all on public.keys, public.careful, public.names from anon`)
-	got, err := inspect(t, store.Config{URL: db.RoleURL("coderhook")}).Views(t.Context())
+		create view public.careful with (security_invoker = true) as select api_key from public.keys;
+		create materialized view public.names as select id from public.profiles;
+		create view public.others as select 1 as one`)
+	i := inspect(t, store.Config{URL: db.RoleURL("coderhook")})
+	tables, err := i.KeyTables(t.Context(), nil)
 	must(t, err)
-	if diff := cmp.Diff([]store.View{{Name: "public.keys", Roles: []string{"authenticated"}}}, got); diff != "" {
+	views, err := i.Views(t.Context(), []int64{tables[0].OID})
+	must(t, err)
+	var got []string
+	for _, v := range views {
+		got = append(got, fmt.Sprint(v.Name+" ", v.Invoker, v.Materialized, v.Columns, v.FromColumns, v.Key))
+	}
+	want := []string{"public.careful true false [api_key] [2] 1", "public.keys false false [id api_key] [1 2] 2", "public.names false true [id] [1] 0"}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What holds rows of the table, at any depth and on both sides of it.
+func TestInspectSeesTheTablesKin(t *testing.T) {
+	t.Parallel()
+	db := storetest.Bare(t)
+	db.Script(t, `create table public.everybody (id uuid, api_key text, region text, grade text) partition by list (region);
+		create table public.profiles partition of public.everybody for values in ('eu', 'us') partition by list (region);
+		create schema hidden;
+		create table hidden.eu partition of public.profiles for values in ('eu') partition by list (grade);
+		create table public.eu_a partition of hidden.eu default;
+		create table public.asia partition of public.everybody default;
+		create table public.log (line jsonb)`)
+	tables, err := inspect(t, store.Config{URL: db.URL}).KeyTables(t.Context(), []store.TableName{{Table: "log"}, {Schema: "public", Table: "eu_a"}, {Schema: "no", Table: "where"}})
+	must(t, err)
+	var got []string
+	for _, k := range tables {
+		got = append(got, k.Name+" "+string(k.Kind))
+	}
+	want := []string{"public.profiles profiles", "hidden.eu child", "public.eu_a child", "public.everybody parent", "public.log copy"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What can be no table of keys, before anything is changed.
+func TestMigrateRefusesWhatHoldsNoRows(t *testing.T) {
+	t.Parallel()
+	for script, want := range map[string]string{
+		`create table public.people (id uuid primary key, api_key text); create view public.profiles as select * from public.people`:              "public\".\"profiles\" is a view; name in PROFILES_TABLE the table",
+		`create table public.people (id uuid primary key, api_key text); create materialized view public.profiles as select * from public.people`: "is a materialized view; name",
+		`create table public.profiles (id uuid primary key, name text, api_key text generated always as (name || 'x') stored)`:                    "name another in PROFILES_KEY_COLUMN",
+	} {
+		db := storetest.Bare(t)
+		db.Script(t, script)
+		_, err := store.Migrate(t.Context(), store.Config{URL: db.URL})
+		if !errors.Is(err, store.ErrUnusable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		if storetest.Query[bool](t, db, `select to_regnamespace('coderhook') is not null`) {
+			t.Error("something was made")
+		}
 	}
 }
 

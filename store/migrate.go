@@ -30,8 +30,9 @@ type Migration struct {
 // Migrate brings the database up to date in one transaction, on a connection of
 // its own. Any number of replicas may do so at once, before or after
 // `supabase db push`. The role of the URL must own the profiles table and may
-// create roles; after the first time, the role coderhook will do.
-func Migrate(ctx context.Context, cfg Config) (Migration, error) {
+// create roles; after the first time, the role coderhook will do. Each step is
+// asked, in the same transaction, for statements to run then.
+func Migrate(ctx context.Context, cfg Config, then ...Step) (Migration, error) {
 	profiles, err := cfg.profiles()
 	if err != nil {
 		return Migration{}, err
@@ -50,13 +51,33 @@ func Migrate(ctx context.Context, cfg Config) (Migration, error) {
 
 	var done Migration
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		done, err = migrate(ctx, tx, profiles)
-		return err
+		if done, err = migrate(ctx, tx, profiles); err != nil {
+			return err
+		}
+		return takeSteps(ctx, tx, &Inspector{db: tx, profiles: profiles}, then)
 	})
 	if err != nil {
 		return Migration{}, fmt.Errorf("migrate: %w", withOwner(withHint(err)))
 	}
 	return done, nil
+}
+
+// Step looks at what was migrated, and says which SQL is to be run.
+type Step func(context.Context, *Inspector) ([]string, error)
+
+func takeSteps(ctx context.Context, tx pgx.Tx, i *Inspector, steps []Step) error {
+	for _, step := range steps {
+		sql, err := step(ctx, i)
+		if err != nil {
+			return err
+		}
+		for _, statement := range sql {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+	}
+	return nil
 }
 
 // withOwner adds who may do what was refused.
@@ -69,6 +90,9 @@ func withOwner(err error) error {
 
 func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
 	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, migrationLock); err != nil {
+		return Migration{}, err
+	}
+	if err := refuse(ctx, tx, p); err != nil {
 		return Migration{}, err
 	}
 	before, err := inspect(ctx, tx, p)
@@ -96,6 +120,16 @@ func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
 		NewProfiles:  !before.Profiles,
 		NewKeyColumn: !before.KeyColumn,
 	}, nil
+}
+
+// refuse ends before anything is changed for a table that can't be used.
+func refuse(ctx context.Context, tx pgx.Tx, p profiles) error {
+	i := &Inspector{db: tx, profiles: p}
+	shape, err := i.Shape(ctx)
+	if err != nil {
+		return err
+	}
+	return i.Refusal(shape)
 }
 
 const inspectSQL = `

@@ -20,8 +20,9 @@ import (
 
 // Store reads and writes accounts. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
-	sql  statements
+	pool     *pgxpool.Pool
+	sql      statements
+	profiles profiles
 
 	replica string // in the audit trail
 
@@ -66,7 +67,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg: cfg,
+		cfg:      cfg,
+		profiles: profiles,
 		sql: statements{
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),

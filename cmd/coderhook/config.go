@@ -44,6 +44,7 @@ type config struct {
 	cors       hook.CORS
 	deadline   time.Duration
 	reject     bool
+	readable   bool // keys may be made although everybody can read them
 	upkeep     upkeep
 }
 
@@ -69,6 +70,7 @@ func readConfig(get func(string) string) (config, error) {
 		cors:       readCORS(v),
 		deadline:   v.duration("HOOK_DEADLINE", 2500*time.Millisecond, 100*time.Millisecond),
 		reject:     v.oneOf("ON_ERROR", "omit", "reject") == "reject",
+		readable:   v.oneOf("ALLOW_READABLE_KEYS", "false", "true") == "true",
 		upkeep:     readUpkeep(v),
 	}
 	if c.deadline > maxDeadline {

@@ -82,6 +82,8 @@ func databaseFault(ctx context.Context, cfg store.Config) error {
 	switch {
 	case err != nil:
 		return err
+	case i.Refusal(shape) != nil:
+		return i.Refusal(shape)
 	case !ledger.Complete():
 		return fmt.Errorf("%w: there is no %s", store.ErrNotMigrated, strings.Join(ledger.Missing, ", no "))
 	case !shape.Exists || shape.KeyType == "":

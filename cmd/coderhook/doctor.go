@@ -50,7 +50,6 @@ type doctor struct {
 	skipped   []string     // what can't be checked, as a variable is unusable
 	server    store.Server // the database's, once it was asked
 	ledger    store.Ledger // likewise
-	shape     store.Table  // of the profiles, likewise
 	member    uuid.UUID    // some Coder user of the ledger, likewise
 	report
 }

@@ -6,160 +6,160 @@ import (
 	"slices"
 	"strings"
 
+	"coderhook/cmd/internal/exposure"
 	"coderhook/store"
 )
 
-// reach is how far a role of the Data API gets at the keys: rights and policies together.
-type reach struct {
-	read, insert, update exposure
-	move                 exposure // of the id: a row with a key that is given to another user
-}
+// nameColumns is what the front end has to do once a column is out of its reach.
+const nameColumns = "; select('*') is refused from then on, so name the columns in the front end"
 
 // checkAccess is about who can read or write the keys by the Data API, past the server.
 func (d *doctor) checkAccess(ctx context.Context, i *store.Inspector) error {
-	roles, err := i.Access(ctx)
-	if err != nil || len(roles) == 0 {
-		return err
-	}
-	policies, err := i.Policies(ctx)
+	found, err := exposure.Look(ctx, i)
 	if err != nil {
 		return err
 	}
-	grants, err := i.Grants(ctx)
-	if err != nil {
-		return err
+	for _, p := range found.Places {
+		if p.Kind != store.Profiles {
+			d.judgePlace(p)
+			continue
+		}
+		for _, r := range p.Reaches {
+			d.judgeRead(p, r)
+			d.judgeWrite(p, r)
+		}
 	}
-	cures := revocations{i: i, grants: grants, shape: d.shape}
-	for _, role := range roles {
-		r := reachOf(role, policies, d.shape.ID)
-		d.judgeRead(role.Role, r, cures)
-		d.judgeWrite(role.Role, r, cures)
+	if len(found.Places) > 0 && !slices.ContainsFunc(found.Places, isView) {
+		d.ok(viewsCheck, "none that reads with its owner's rights")
 	}
+	d.judgeTriggers(found)
 	return nil
 }
 
-func (d *doctor) judgeRead(role string, r reach, cures revocations) {
-	check := "keys, read by " + role
-	c := cures.of(role, "SELECT")
-	c.do += "; select('*') is refused from then on, so name the columns in the front end"
-	switch r.read {
-	case everyone:
-		d.fail(check, c, "everybody with the role %s can read the keys of all users", role)
-	case unclear:
-		d.warn(check, c, "a policy that is too involved to be judged here lets %s read rows with their keys", role)
-	case ownRow:
+const viewsCheck = "views of the keys"
+
+func isView(p exposure.Place) bool {
+	return p.Kind == exposure.View || p.Kind == exposure.MaterializedView
+}
+
+func (d *doctor) judgeRead(p exposure.Place, r exposure.Reach) {
+	check := "keys, read by " + r.Role
+	c := cureOf(p, r.Role, "SELECT")
+	c.do += nameColumns
+	switch r.Read {
+	case exposure.Everyone:
+		d.fail(check, c, "everybody with the role %s can read the keys of all users", r.Role)
+	case exposure.Unclear:
+		d.warn(check, c, "a policy that is too involved to be judged here lets %s read rows with their keys", r.Role)
+	case exposure.OwnRow:
 		d.warn(check, c, "a user can read the own key by the Data API, and so can third-party OAuth clients and sessions without a second factor, which get no key in their tokens")
 	default:
 		d.ok(check, "nobody's")
 	}
 }
 
-func (d *doctor) judgeWrite(role string, r reach, cures revocations) {
-	var can, privileges []string
-	for _, w := range []struct {
-		privilege, text string
-		by              exposure
-	}{
-		{"INSERT", "insert a profile with a key", r.insert},
-		{"UPDATE", "change a key", r.update},
-		{"UPDATE", "give a profile with its key to another user, by changing its id", r.move},
-	} {
-		if w.by != nobody {
-			can, privileges = append(can, w.text), append(privileges, w.privilege)
-		}
-	}
-	check := "keys, written by " + role
+func (d *doctor) judgeWrite(p exposure.Place, r exposure.Reach) {
+	can, privileges := writesOf(r)
+	check := "keys, written by " + r.Role
 	if len(can) == 0 {
 		d.ok(check, "nobody's")
 		return
 	}
 	whose := "their own"
-	if worst := max(r.insert, r.update, r.move); worst > ownRow {
+	if worst := max(r.Insert, r.Update, r.Move); worst > exposure.OwnRow {
 		whose = "other users'"
 	}
-	d.fail(check, cures.of(role, slices.Compact(privileges)...), "users with the role %s can plant a key in %s profile: %s", role, whose, strings.Join(can, "; "))
+	d.fail(check, cureOf(p, r.Role, privileges...), "users with the role %s can plant a key in %s profile: %s", r.Role, whose, strings.Join(can, "; "))
 }
 
-// revocations write the SQL that takes rights on the key away and leaves those on all other columns.
-type revocations struct {
-	i      *store.Inspector
-	grants []store.Grant
-	shape  store.Table
-}
-
-func (v revocations) of(role string, privileges ...string) cure {
-	var sql []string
-	for _, g := range v.grants {
-		if slices.Contains(g.Roles, role) && slices.Contains(privileges, g.Privilege) {
-			sql = append(sql, v.revoke(g)...)
+// writesOf says how a key gets into a profile that way, and by which privileges.
+func writesOf(r exposure.Reach) (can, privileges []string) {
+	for _, w := range []struct {
+		privilege, text string
+		by              exposure.Level
+	}{
+		{"INSERT", "insert a profile with a key", r.Insert},
+		{"UPDATE", "change a key", r.Update},
+		{"UPDATE", "give a profile with its key to another user, by changing its id", r.Move},
+	} {
+		if w.by != exposure.Nobody {
+			can, privileges = append(can, w.text), append(privileges, w.privilege)
 		}
 	}
+	return can, slices.Compact(privileges)
+}
+
+func cureOf(p exposure.Place, role string, privileges ...string) cure {
+	sql := p.Cure(role, privileges...)
 	if len(sql) == 0 { // the role is a superuser, owns the table, or has a role like pg_read_all_data
-		return cure{do: fmt.Sprintf("take from %s the membership or attribute that lets it at %s", role, v.i.Table())}
+		return cure{do: fmt.Sprintf("take from %s the membership or attribute that lets it at %s", role, p.Name)}
 	}
 	return runSQL(strings.Join(sql, "\n"))
 }
 
-// revoke takes the whole table's right, as one on a column can't be taken out of it, and gives
-// the other columns' back. The id is not among those to be updated: see reach.
-func (v revocations) revoke(g store.Grant) []string {
-	verb := strings.ToLower(g.Privilege)
-	if g.OfColumn {
-		columns := v.i.Key()
-		if g.Privilege == "UPDATE" {
-			columns += ", " + v.i.ID()
+// judgePlace makes one finding of a relation beside the product's table: who reads and who writes there.
+func (d *doctor) judgePlace(p exposure.Place) {
+	worst := fine
+	var does, sql []string
+	for _, r := range p.Reaches {
+		var privileges []string
+		if r.Read != exposure.Nobody {
+			does, privileges = append(does, r.Role+" can read "+whose(r.Read)), []string{"SELECT"}
+			worst = worse(worst, r.Read == exposure.Everyone)
 		}
-		return []string{fmt.Sprintf("revoke %s (%s) on %s from %s;", verb, columns, v.i.Table(), g.Grantee)}
+		if can, by := writesOf(r); len(can) > 0 {
+			does, privileges = append(does, r.Role+" can "+strings.Join(can, ", ")), append(privileges, by...)
+			worst = failure
+		}
+		for _, line := range p.Cure(r.Role, privileges...) {
+			if !slices.Contains(sql, line) { // what public has, both roles have
+				sql = append(sql, line)
+			}
+		}
 	}
-	sql := []string{fmt.Sprintf("revoke %s on %s from %s;", verb, v.i.Table(), g.Grantee)}
-	columns := slices.DeleteFunc(slices.Clone(v.shape.Others), func(c string) bool { return g.Privilege == "UPDATE" && c == v.shape.ID })
-	if len(columns) > 0 {
-		sql = append(sql, fmt.Sprintf("grant %s (%s) on %s to %s;", verb, strings.Join(columns, ", "), v.i.Table(), g.Grantee))
+	c := runSQL(strings.Join(sql, "\n"))
+	c.do += nameColumns + leaveOut(p)
+	switch worst {
+	case fine:
+		d.ok(checkOf(p), "%s can't be read or written by anon or authenticated", p.Name)
+	case warning:
+		d.warn(checkOf(p), c, "%s: %s", p.Describe(), strings.Join(does, "; "))
+	default:
+		d.fail(checkOf(p), c, "%s: %s", p.Describe(), strings.Join(does, "; "))
 	}
-	return sql
 }
 
-func reachOf(a store.Access, policies []store.Policy, id string) reach {
-	var r reach
-	reads := func(p store.Policy) exposure { return exposureOf(p.Reads, id) }
-	writes := func(p store.Policy) exposure { return exposureOf(p.Writes, id) }
-	both := func(p store.Policy) exposure { return min(reads(p), writes(p)) }
-	if a.Read {
-		r.read = combined(a, policies, "r", reads)
+func worse(known level, everyone bool) level {
+	if everyone || known == failure {
+		return failure
 	}
-	if a.Insert {
-		r.insert = combined(a, policies, "a", writes)
-	}
-	if a.Update {
-		r.update = combined(a, policies, "w", both)
-	}
-	if a.Move && combined(a, policies, "w", both) != nobody {
-		r.move = max(combined(a, policies, "w", reads), combined(a, policies, "w", writes))
-	}
-	if r.move == ownRow { // own before and after: it stays where it is
-		r.move = nobody
-	}
-	return r
+	return warning
 }
 
-// combined is what Postgres makes of several policies: any permissive one allows, every restrictive one must.
-func combined(a store.Access, policies []store.Policy, command string, of func(store.Policy) exposure) exposure {
-	if a.AbovePolicies {
-		return everyone
+func whose(l exposure.Level) string {
+	switch l {
+	case exposure.Everyone:
+		return "the keys of all users"
+	case exposure.OwnRow:
+		return "the own key"
 	}
-	allowed, limit := nobody, everyone
-	for _, p := range policies {
-		if !slices.Contains(p.Roles, a.Role) || p.Command != "*" && p.Command != command {
-			continue
-		}
-		if p.Restrictive {
-			limit = min(limit, of(p))
-		} else {
-			allowed = max(allowed, of(p))
-		}
+	return "rows that may hold keys, by rules that are too involved to be judged here"
+}
+
+func checkOf(p exposure.Place) string {
+	switch p.Kind {
+	case store.Child, store.Parent:
+		return "partitions and parents"
+	case store.Copy:
+		return "copies of the keys"
 	}
-	if got := min(allowed, limit); got != ownRow || a.Role != "anon" {
-		return got
+	return viewsCheck
+}
+
+// leaveOut is the better cure of a copy.
+func leaveOut(p exposure.Place) string {
+	if p.Kind != store.Copy {
+		return ""
 	}
-	return nobody // who is not signed in has no row
+	return "; better, leave the key out where the row is copied, as in to_jsonb(new) - 'api_key', and delete the copies that are there"
 }

@@ -8,26 +8,6 @@ import (
 	"coderhook/store"
 )
 
-// checkViews is about views that show the keys with the rights of whoever owns them.
-func (d *doctor) checkViews(ctx context.Context, i *store.Inspector) error {
-	views, err := i.Views(ctx)
-	if err != nil {
-		return err
-	}
-	for _, v := range views {
-		roles := strings.Join(v.Roles, ", ")
-		c := runSQL(fmt.Sprintf("alter view %s set (security_invoker = true);", v.Name))
-		if v.Materialized {
-			c = runSQL(fmt.Sprintf("revoke select on %s from %s, public;", v.Name, roles))
-		}
-		d.fail("views of the keys", c, "%s reads the keys with its owner's rights, past all policies, for %s", v.Name, roles)
-	}
-	if len(views) == 0 {
-		d.ok("views of the keys", "none that anon or authenticated can read")
-	}
-	return nil
-}
-
 // checkRealtime is about the two ways in which Supabase Realtime spreads keys.
 func (d *doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
 	realtime, err := i.Realtime(ctx)

@@ -20,7 +20,6 @@ func (d *doctor) checkTable(ctx context.Context, i *store.Inspector) error {
 	if err != nil {
 		return err
 	}
-	d.shape = shape
 	known := d.count(failure) + d.count(warning)
 	if d.checkColumns(i, shape) {
 		d.checkRights(i, shape)
@@ -36,6 +35,11 @@ func (d *doctor) checkTable(ctx context.Context, i *store.Inspector) error {
 // checkColumns reports whether it makes sense to look further.
 func (d *doctor) checkColumns(i *store.Inspector, t store.Table) bool {
 	const check = "profiles table"
+	if err := i.Refusal(t); err != nil {
+		what, do, _ := strings.Cut(err.Error(), "; ")
+		d.fail(check, cure{do: do}, "%s (skipped because of this: who can reach the keys)", what)
+		return false
+	}
 	switch {
 	case !t.Exists:
 		d.fail(check, cure{do: "name the right table in PROFILES_TABLE, or " + migrateCure.do}, "there is no %s (skipped because of this: who can reach the keys)", i.Table())
@@ -72,6 +76,8 @@ func holdsKey(typeName string) bool {
 func (d *doctor) checkRights(i *store.Inspector, t store.Table) {
 	const check = "profiles table"
 	switch {
+	case !t.IDUnique && t.Partitioned():
+		d.fail(check, cure{do: fmt.Sprintf("partition %s by %s, as in: partition by hash (%s); only then it can be unique", i.Table(), i.ID(), i.ID())}, "column %s is not unique: a user could have several keys", i.ID())
 	case !t.IDUnique:
 		d.fail(check, runSQL(fmt.Sprintf("create unique index on %s (%s);", i.Table(), i.ID())), "column %s is not unique: a user could have several keys", i.ID())
 	case d.ledger.Table && !d.ledger.Usable && !d.ledger.Member: // a role that is not meant to be used, as was said
@@ -98,6 +104,9 @@ func (d *doctor) checkRequired(i *store.Inspector, t store.Table, made bool) {
 
 func (d *doctor) checkForeignKey(i *store.Inspector, t store.Table) {
 	add := fmt.Sprintf("add foreign key (%s) references auth.users (id) on delete cascade not valid;", i.ID())
+	if t.Partitioned() { // Postgres takes none there that is not valid
+		add = strings.Replace(add, " not valid", "", 1)
+	}
 	switch {
 	case !d.server.IsSupabase || t.ForeignKey != "" && t.Cascades:
 	case t.ForeignKey == "":

@@ -98,3 +98,9 @@ func describeOwnerToken(m *hook.Metrics, keeper *hook.OwnerKeeper) {
 	m.Gauge("coderhook_owner_token_usable", "0 when Coder does not take the owner's token, or it is about to end without being renewed.", nil,
 		func() float64 { return oneIf(keeper.Check(context.Background()) == nil) })
 }
+
+// describeKeys lets an alert see keys that everybody can read.
+func describeKeys(m *hook.Metrics, keys *keyWatch) {
+	m.Gauge("coderhook_keys_readable", "1 while everybody can read the keys of all users by the Data API; 0 also before that was judged.", nil,
+		func() float64 { return oneIf(keys.readable()) })
+}

@@ -7,22 +7,28 @@ import (
 	"coderhook/store"
 )
 
-type migrateCmd struct{}
+type migrateCmd struct {
+	LockKeys          bool `name:"lock-keys" help:"Also take the rights on the keys from the Data API's roles, and leave them those on all other columns."`
+	AllowReadableKeys bool `name:"allow-readable-keys" help:"Exit with status 0 even if everybody can read the keys."`
+}
 
 // Run applies the migrations. It needs only the database's variables, as it runs with
 // other rights than the server and often from another place.
-func (migrateCmd) Run(env *environment) error {
+func (cmd migrateCmd) Run(env *environment) error {
 	v := &variables{get: env.getenv}
 	database := readDatabase(v)
 	if err := v.err(); err != nil {
 		return configError(err)
 	}
-	done, err := store.Migrate(env.ctx, database)
+	keys := keyGuard{lock: cmd.LockKeys}
+	done, err := store.Migrate(env.ctx, database, keys.shut, keys.judge)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "The database is up to date: %s.\n", describe(done, database))
-	return err
+	if _, err = fmt.Fprintf(env.stdout, "The database is up to date: %s.\n", describe(done, database)); err != nil {
+		return err
+	}
+	return keys.report(env.stdout, cmd.AllowReadableKeys)
 }
 
 // describe tells what is new, and what was not given or taken by somebody else before.

@@ -50,6 +50,7 @@ func metricNames(t *testing.T) map[string]bool {
 	metrics := hook.NewMetrics()
 	describeDependencies(metrics, storetest.New(t).Store(t), coder)
 	describeOwnerToken(metrics, newOwnerless())
+	describeKeys(metrics, &keyWatch{})
 	metrics.CoderCall("create_user", 201, time.Millisecond)
 	return gathered(t, metrics)
 }

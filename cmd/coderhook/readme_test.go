@@ -64,6 +64,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		soak:                           ".ci/run, shorter",
 		"bash .ci/fuzz":                ".ci/run",
 		migrate:                        "TestMigrateCommand",
+		migrate + " --lock-keys":       "TestSupabaseQuickstart",
 		lint:                           ".ci/run",
 		doctor:                         "TestDoctorFindsNothingWhereAllIsWell",
 		"go run ./cmd/coderhook reconcile --dry-run":                                                               "TestReconcileCommand",

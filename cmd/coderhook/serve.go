@@ -58,6 +58,8 @@ func (serveCmd) Run(env *environment) error {
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
 	keeper := newOwnerKeeper(c, owner, coder, database, log)
 	provisioner.Metrics = metrics
+	keys := newKeyWatch(database.Inspector(), c, log)
+	provisioner.MayMake = keys.mayMake
 	server := &hook.Server{
 		Verifier:      c.verifier,
 		Policy:        c.policy,
@@ -71,11 +73,13 @@ func (serveCmd) Run(env *environment) error {
 			"database":    {Required: true, Run: start.before(hook.Shared(database.Writable, time.Now))},
 			"coder":       {Run: watch.check},
 			"owner_token": {Run: keeper.Check},
+			"keys":        {Run: keys.check},
 		},
 		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
 	}
 	describeDependencies(metrics, database, coder)
 	describeOwnerToken(metrics, keeper)
+	describeKeys(metrics, keys)
 	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry, log)
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func (serveCmd) Run(env *environment) error {
 	go watch.run(env.ctx)
 	follower := &urlFollower{database: database, log: log}
 	pruner := auditPruner{database, c.upkeep.auditKept, log}
-	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run, follower.run, pruner.run)() // ends before the database closes
+	defer inBackground(env.ctx, keeper.Run, keys.run, newReconciler(c, provisioner, database).Run, follower.run, pruner.run)() // ends before the database closes
 	s := &service{c, server, start, provisioner, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }

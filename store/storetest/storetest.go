@@ -124,6 +124,18 @@ func (tx *Tx) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// TryQuery returns the single column of a query in it as text, or why there is none.
+func (tx *Tx) TryQuery(t testing.TB, sql string) ([]string, error) {
+	t.Helper()
+	rows, err := tx.conn.Query(t.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
+		return string(row.RawValues()[0]), nil
+	})
+}
+
 // TxQuery returns the single column of a query in it.
 func TxQuery[T any](t testing.TB, tx *Tx, sql string) []T {
 	t.Helper()

@@ -1,4 +1,4 @@
-package main
+package exposure
 
 import (
 	"testing"
@@ -7,29 +7,31 @@ import (
 	"coderhook/store/storetest"
 )
 
+func TestMain(m *testing.M) { storetest.Main(m) }
+
 // What is said of a rule is compared with what it does: two users, each with a profile, and who sees whose.
 func TestPoliciesAreJudgedAsTheyWork(t *testing.T) {
 	t.Parallel()
-	const unjudged = exposure(-1) // may be called unclear; only too mild an answer is wrong
-	for rule, want := range map[string]exposure{
-		`true`:                              everyone,
-		`false`:                             nobody,
-		`auth.uid() = id`:                   ownRow,
-		`id = auth.uid()`:                   ownRow,
-		`(select auth.uid()) = id`:          ownRow,
-		`id = (select auth.uid() as me)`:    ownRow,
-		`auth.uid()::text = id::text`:       ownRow,
-		`(auth.jwt() ->> 'sub')::uuid = id`: ownRow,
-		`auth.uid() = id and shown`:         ownRow,
-		`auth.uid() = id or shown`:          everyone,
-		`auth.uid() = id or false`:          ownRow,
-		`shown`:                             everyone,
-		`name <> 'y AND false AND z'`:       everyone,
-		`shown and name <> ' AND false) ('`: everyone,
-		`shown or (auth.uid() = id and name = ') OR ('' OR ')`:            everyone,
-		`auth.role() = 'authenticated'`:                                   everyone,
-		`(select auth.role()) = 'authenticated'`:                          everyone,
-		`id is not null`:                                                  everyone,
+	const unjudged = Level(-1) // may be called unclear; only too mild an answer is wrong
+	for rule, want := range map[string]Level{
+		`true`:                              Everyone,
+		`false`:                             Nobody,
+		`auth.uid() = id`:                   OwnRow,
+		`id = auth.uid()`:                   OwnRow,
+		`(select auth.uid()) = id`:          OwnRow,
+		`id = (select auth.uid() as me)`:    OwnRow,
+		`auth.uid()::text = id::text`:       OwnRow,
+		`(auth.jwt() ->> 'sub')::uuid = id`: OwnRow,
+		`auth.uid() = id and shown`:         OwnRow,
+		`auth.uid() = id or shown`:          Everyone,
+		`auth.uid() = id or false`:          OwnRow,
+		`shown`:                             Everyone,
+		`name <> 'y AND false AND z'`:       Everyone,
+		`shown and name <> ' AND false) ('`: Everyone,
+		`shown or (auth.uid() = id and name = ') OR ('' OR ')`:            Everyone,
+		`auth.role() = 'authenticated'`:                                   Everyone,
+		`(select auth.role()) = 'authenticated'`:                          Everyone,
+		`id is not null`:                                                  Everyone,
 		`"odd AND name(" is null`:                                         unjudged,
 		`not (auth.uid() = id)`:                                           unjudged,
 		`auth.uid() <> id`:                                                unjudged,
@@ -61,29 +63,33 @@ func TestPoliciesAreJudgedAsTheyWork(t *testing.T) {
 			if want != unjudged && (got != want || does != want) {
 				t.Errorf("judged %d and does %d, want %d", got, does, want)
 			}
-			if got != unclear && got < does {
+			if got != Unclear && got < does {
 				t.Errorf("judged %d, and does %d", got, does)
 			}
 		})
 	}
 }
 
-func judged(t *testing.T, db *storetest.DB) exposure {
+func judged(t *testing.T, db *storetest.DB) Level {
 	t.Helper()
 	i, err := store.Inspect(t.Context(), store.Config{URL: db.URL, ProfilesTable: "public.people"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = i.Close(t.Context()) })
-	policies, err := i.Policies(t.Context())
+	tables, err := i.KeyTables(t.Context(), nil)
+	if err != nil || len(tables) != 1 {
+		t.Fatal(tables, err)
+	}
+	policies, err := i.Policies(t.Context(), []store.Place{{OID: tables[0].OID}})
 	if err != nil || len(policies) != 1 {
 		t.Fatal(policies, err)
 	}
-	return exposureOf(policies[0].Reads, "id")
+	return Of(policies[0].Reads, "id")
 }
 
 // behaves asks as the first of the two users.
-func behaves(t *testing.T, db *storetest.DB) exposure {
+func behaves(t *testing.T, db *storetest.DB) Level {
 	t.Helper()
 	tx := db.Begin(t)
 	tx.Exec(t, `set local role authenticated`)
@@ -91,9 +97,9 @@ func behaves(t *testing.T, db *storetest.DB) exposure {
 	seen := storetest.TxQuery[string](t, tx, `select left(id::text, 1) from public.people order by 1`)
 	switch {
 	case len(seen) == 0:
-		return nobody
+		return Nobody
 	case len(seen) == 1 && seen[0] == "1":
-		return ownRow
+		return OwnRow
 	}
-	return everyone
+	return Everyone
 }

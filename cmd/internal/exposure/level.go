@@ -1,38 +1,41 @@
-package main
+// Package exposure judges who can read or write the keys past the server: by rights and policies of the
+// product's table, and of all that its rows go to or are shown by.
+package exposure
 
 import (
 	"regexp"
 	"strings"
 )
 
-// exposure says whose rows a policy's rule lets a user at.
-type exposure int
+// Level says whose rows somebody gets at.
+type Level int
 
+// From least to worst.
 const (
-	nobody   exposure = iota
-	ownRow            // the user's own
-	unclear           // a rule that is not understood here
-	everyone          // other users' rows, whoever asks
+	Nobody   Level = iota
+	OwnRow         // the user's own
+	Unclear        // a rule that is not understood here
+	Everyone       // other users' rows, whoever asks
 )
 
-// exposureOf judges a rule as Postgres prints it. It may say unclear, but never less than the rule allows.
-func exposureOf(rule, idColumn string) exposure {
+// Of judges a rule as Postgres prints it. It may say unclear, but never less than the rule allows.
+func Of(rule, idColumn string) Level {
 	rule = bare(rule)
 	if parts := splitTop(rule, " OR "); len(parts) > 1 {
-		worst := nobody
+		worst := Nobody
 		for _, part := range parts {
-			worst = max(worst, exposureOf(part, idColumn))
+			worst = max(worst, Of(part, idColumn))
 		}
 		return worst
 	}
 	if parts := splitTop(rule, " AND "); len(parts) > 1 {
-		least := everyone
+		least := Everyone
 		for _, part := range parts {
-			least = min(least, exposureOf(part, idColumn))
+			least = min(least, Of(part, idColumn))
 		}
 		return least
 	}
-	return leafExposure(rule, idColumn)
+	return leaf(rule, idColumn)
 }
 
 var (
@@ -42,23 +45,23 @@ var (
 	asking = regexp.MustCompile(`\w"?\(|\bSELECT\b|\b(CURRENT|SESSION)_(USER|ROLE)\b|\bUSER\b`)
 )
 
-func leafExposure(rule, idColumn string) exposure {
+func leaf(rule, idColumn string) Level {
 	switch rule {
 	case "", "false":
-		return nobody
+		return Nobody
 	}
 	plain := uidQuery.ReplaceAllString(rule, "$1")
 	// The role's name says nothing of the user: everybody who is signed in has the same.
 	if !asking.MatchString(strings.ReplaceAll(plain, "auth.role()", "")) {
-		return everyone
+		return Everyone
 	}
 	plain = strings.NewReplacer("(", "", ")", "", " ", "").Replace(casts.ReplaceAllString(plain, ""))
 	for _, me := range []string{"auth.uid", "uid", "auth.jwt->>'sub'"} {
 		if plain == me+"="+idColumn || plain == idColumn+"="+me {
-			return ownRow
+			return OwnRow
 		}
 	}
-	return unclear
+	return Unclear
 }
 
 // bare takes away the parentheses around the whole of a rule.
