@@ -7,22 +7,37 @@ import (
 	"coderhook/store"
 )
 
-type migrateCmd struct{}
+type migrateCmd struct {
+	NoTrigger bool `name:"no-trigger" help:"Without the triggers on auth.users that tell at once who leaves; drops them where they are. The server then looks every 30 seconds."`
+}
 
 // Run applies the migrations. It needs only the database's variables, as it runs with
 // other rights than the server and often from another place.
-func (migrateCmd) Run(env *environment) error {
+func (cmd migrateCmd) Run(env *environment) error {
 	v := &variables{get: env.getenv}
 	database := readDatabase(v)
 	if err := v.err(); err != nil {
 		return configError(err)
 	}
+	database.NoTrigger = cmd.NoTrigger
 	done, err := store.Migrate(env.ctx, database)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "The database is up to date: %s.\n", describe(done, database))
+	_, err = fmt.Fprintf(env.stdout, "The database is up to date: %s.\n%s", describe(done, database), describeTriggers(done, database))
 	return err
+}
+
+// describeTriggers tells when who leaves is noticed late.
+func describeTriggers(done store.Migration, database store.Config) string {
+	const late = "who is deleted or banned is noticed within 30 seconds.\n"
+	switch {
+	case done.Watched:
+		return ""
+	case database.NoTrigger:
+		return "There are no triggers on auth.users: " + late
+	}
+	return "There are no triggers on auth.users, as there is no such table or the role of the database URL may not make them: " + late
 }
 
 // describe tells what is new, and what was not given or taken by somebody else before.
