@@ -30,6 +30,7 @@ var routes = []route{
 	{"GET", "buildinfo", v2x0, public, (*exchange).buildInfo},
 	{"GET", "users/first", v2x0, public, (*exchange).firstUser},
 	{"POST", "users/login", v2x0, public, (*exchange).logIn},
+	{"POST", "users/logout", v2x0, keyed, (*exchange).logOut},
 	{"GET", "users", v2x0, keyed, (*exchange).searchUsers},
 	{"POST", "users", v2x0, keyed, (*exchange).createUser},
 	{"GET", "users/{user}", v2x0, keyed, (*exchange).getUser},
@@ -51,6 +52,8 @@ var routes = []route{
 	{"GET", "organizations", v2x31, keyed, (*exchange).listOrganizations},
 	{"POST", "organizations", v2x0, keyed, (*exchange).createOrganization},
 	{"GET", "organizations/{name}", v2x0, keyed, (*exchange).getOrganization},
+	{"GET", "workspaces", v2x0, keyed, (*exchange).listWorkspaces},
+	{"POST", "workspaces/{workspace}/builds", v2x0, keyed, (*exchange).createBuild},
 	{"GET", "applications/host", v2x0, keyed, (*exchange).applicationHost},
 	{"GET", "applications/auth-redirect", v2x0, redirected, (*exchange).authRedirect},
 }
