@@ -14,6 +14,7 @@ type Entry struct {
 	Account
 	CreatedAt    time.Time
 	RetiredUntil time.Time // when the first of the replaced keys may be deleted; zero when there is none
+	Stopping     bool      // workspaces of the off-boarded user are to be stopped, see [Store.Offboard]
 }
 
 const entriesSQL = `
@@ -23,6 +24,7 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
        a.linked, a.suspended_by_us,
        (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
+       exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
        a.created_at
   from coderhook.accounts as a
 `
@@ -33,6 +35,7 @@ type entryRow struct {
 	UserID uuid.UUID
 	accountRow
 	CreatedAt, RetiredUntil pgtype.Timestamptz
+	Stopping                bool
 }
 
 // Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
@@ -58,7 +61,7 @@ func (s *Store) Entries(ctx context.Context, users []uuid.UUID) ([]Entry, error)
 func entriesOf(rows []entryRow) []Entry {
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time}
+		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping}
 	}
 	return entries
 }

@@ -82,7 +82,8 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	go watch.run(env.ctx)
-	defer inBackground(env.ctx, keeper.Run, newReconciler(c, provisioner, database).Run)() // ends before the database closes
+	reconciler := newReconciler(c, provisioner, database)
+	defer inBackground(env.ctx, keeper.Run, reconciler.Run, reconciler.Watch, reconciler.Scan)() // ends before the database closes
 	s := &service{c, server, provisioner, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }
