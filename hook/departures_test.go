@@ -318,7 +318,9 @@ func TestMintsForWhoLeft(t *testing.T) {
 // who was seen to leave.
 func TestDeletedWhileAKeyIsMade(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, patient())
+	s := patient()
+	s.options.PersistPatience = time.Hour
+	w := newWorld(t, s)
 	w.addAda(t)
 	w.watching(t, w.replica, (*Reconciler).Watch)
 	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", AfterActing: true, Delay: 300 * time.Millisecond, Times: 1})
