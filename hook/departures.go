@@ -22,7 +22,7 @@ type Departures interface {
 	PostponeDeparture(ctx context.Context, id int64, wait time.Duration, cause error) error
 	ForgetDepartures(ctx context.Context) error
 	Watched(ctx context.Context) (bool, error)
-	Changes(ctx context.Context, after uuid.UUID, limit int) (store.Changes, error)
+	Changes(ctx context.Context, limit int) (store.Changes, error)
 }
 
 const (

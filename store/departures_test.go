@@ -14,6 +14,7 @@ import (
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 )
 
@@ -64,6 +65,58 @@ func TestDeparturesAreWrittenDown(t *testing.T) {
 	}
 }
 
+func wantChanges(t *testing.T, s *store.Store, want store.Changes) {
+	t.Helper()
+	got, err := s.Changes(t.Context(), 10)
+	must(t, err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What the ledger does not know yet, or not any more, is found without a departure, and nothing else.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := db.Store(t)
+	const account = `insert into coderhook.accounts (user_id, status, suspended_by_us) values ($1, $2, $3)`
+	add := func(status store.Status, suspended bool, change string) uuid.UUID {
+		user := db.AddUser(t, uuid.NewString()+"@example.com")
+		db.Exec(t, account, user, status, suspended)
+		db.Exec(t, change+` where id = $1`, user)
+		return user
+	}
+	const nothing, banned = `update auth.users set updated_at = now()`, `update auth.users set banned_until = 'infinity'`
+	const passed, removed = `update auth.users set banned_until = now() - interval '1 day'`, `update auth.users set deleted_at = now()`
+	for _, change := range []string{nothing, passed} {
+		add(store.Active, false, change)
+	}
+	add(store.Offboarded, true, banned)
+	db.Exec(t, account, uuid.New(), store.Offboarded, true)
+	others := map[uuid.UUID]bool{
+		add(store.Active, false, banned): true, add(store.Pending, false, removed): true, add(store.Conflict, true, banned): true,
+		add(store.Offboarded, false, nothing): true, add(store.Offboarded, true, passed): true, add(store.Suspended, true, nothing): true,
+	}
+	gone := uuid.New()
+	db.Exec(t, account, gone, store.Active, false)
+	db.AddUser(t, "unknown-to-the-ledger@example.com")
+	got, err := s.Changes(t.Context(), 10)
+	must(t, err)
+	for _, user := range got.Others {
+		if !others[user] {
+			t.Errorf("%s is not at odds", user)
+		}
+		delete(others, user)
+	}
+	if len(others) > 0 || got.Accounts != 7 || got.Missing != 1 || !slices.Equal(got.Gone, []uuid.UUID{gone}) {
+		t.Errorf("not found: %v; got %+v", others, got)
+	}
+	db.Exec(t, `insert into coderhook.accounts (user_id) select gen_random_uuid() from generate_series(1, 4)`)
+	if got, err = s.Changes(t.Context(), 3); err != nil || got.Missing != 5 || len(got.Gone) != 3 || len(got.Others) != 3 {
+		t.Errorf("three of each: %+v, %v", got, err)
+	}
+}
+
 // Old versions of Supabase Auth have no such columns.
 func TestDeparturesWithoutTheColumns(t *testing.T) {
 	t.Parallel()
@@ -76,11 +129,9 @@ func TestDeparturesWithoutTheColumns(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	db.Exec(t, `insert into coderhook.accounts (user_id) values ($1), ($2)`, user, other)
-	got, err := db.Store(t).Changes(t.Context(), uuid.Nil, 10)
-	must(t, err)
-	if len(got.Missing) != 1 || got.Missing[0] != user || len(got.Others) != 0 || got.Accounts != 2 {
-		t.Errorf("got %+v", got)
-	}
+	wantChanges(t, db.Store(t), store.Changes{Accounts: 2, Missing: 1, Gone: []uuid.UUID{user}, Others: []uuid.UUID{}})
+	db.Exec(t, `update coderhook.accounts set status = 'offboarded'`)
+	wantChanges(t, db.Store(t), store.Changes{Gone: []uuid.UUID{}, Others: []uuid.UUID{other}})
 }
 
 // Supabase Auth's own migrations may alter any column: nothing of ours depends on one.
@@ -172,7 +223,7 @@ func TestDeparturesAreNobodyElses(t *testing.T) {
 			`update coderhook.departures set done_at = now()`,
 			`delete from coderhook.departures`,
 			`select coderhook.user_changed()`,
-			`select * from coderhook.auth_users_left(array[gen_random_uuid()])`,
+			`select * from coderhook.users_at_odds(1)`,
 			`create temp table mine (id uuid); create trigger mine after delete on mine referencing old table as old_users for each statement execute function coderhook.user_changed()`,
 			`lock table coderhook.departures in access exclusive mode`,
 		} {
@@ -343,11 +394,7 @@ func TestDeparturesThroughPgBouncer(t *testing.T) {
 	}
 	must(t, s.PostponeDeparture(t.Context(), taken[0].ID, time.Minute, errors.New("later")))
 	must(t, s.FinishDepartures(t.Context(), taken[0].ID))
-	changes, err := s.Changes(t.Context(), uuid.Nil, 10)
-	must(t, err)
-	if len(changes.Missing) != 1 || changes.Next != user {
-		t.Errorf("got %+v", changes)
-	}
+	wantChanges(t, s, store.Changes{Accounts: 1, Missing: 1, Gone: []uuid.UUID{user}, Others: []uuid.UUID{}})
 	entries, err := s.Entries(t.Context(), []uuid.UUID{user, uuid.New()})
 	must(t, err)
 	if len(entries) != 1 || entries[0].UserID != user {

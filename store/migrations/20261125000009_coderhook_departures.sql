@@ -93,27 +93,41 @@ begin
   end if;
   perform pg_catalog.set_config('lock_timeout', patience, true);
 
-  -- Of known users, those who may not sign in: cheap enough to ask for all of them now and then.
-  if pg_catalog.to_regprocedure('coderhook.auth_users_left(uuid[])') is null then
-    create function coderhook.auth_users_left(ids uuid[])
-      returns table (id uuid, present boolean)
+  -- The users for whom auth.users and the ledger disagree. Each part reads through both tables at most, so that it
+  -- is cheap enough to ask for all of them now and then.
+  if pg_catalog.to_regprocedure('coderhook.users_at_odds(integer)') is null then
+    create function coderhook.users_at_odds(most integer)
+      returns table (accounts bigint, missing bigint, missing_ids uuid[], other_ids uuid[])
       language plpgsql stable security definer
       set search_path = '' set row_security = off
     as $body$
     begin
-      return query
-        select asked.id, u.id is not null
-          from pg_catalog.unnest(ids) as asked (id) left join auth.users u on u.id = asked.id
-         where u.id is null or u.deleted_at is not null or u.banned_until > pg_catalog.clock_timestamp();
-    exception when undefined_column then -- an old one lacks them
-      return query
-        select s.id, s.present from coderhook.auth_users_state(ids) s
-         where not s.present or s.deleted_at is not null or s.banned_until > pg_catalog.clock_timestamp();
+      select count(*) into accounts from coderhook.accounts a where a.status <> 'offboarded';
+      with gone as materialized (
+        select a.user_id from coderhook.accounts a
+         where a.status <> 'offboarded' and not exists (select from auth.users u where u.id = a.user_id))
+      select count(*), array(select user_id from gone limit most) into missing, missing_ids from gone;
+      begin
+        select array(
+          select a.user_id from auth.users u join coderhook.accounts a on a.user_id = u.id
+           where (u.deleted_at is not null or u.banned_until > pg_catalog.now()) and a.status <> 'offboarded'
+          union all
+          select a.user_id from coderhook.accounts a join auth.users u on u.id = a.user_id
+           where (a.status = 'offboarded' or a.suspended_by_us)
+             and u.deleted_at is null and (u.banned_until is null or u.banned_until <= pg_catalog.now())
+          limit most) into other_ids;
+      exception when undefined_column then -- an old Supabase Auth bans nobody
+        select array(
+          select a.user_id from coderhook.accounts a join auth.users u on u.id = a.user_id
+           where a.status = 'offboarded' or a.suspended_by_us
+          limit most) into other_ids;
+      end;
+      return next;
     end
     $body$;
-    revoke all on function coderhook.auth_users_left(uuid[]) from public;
+    revoke all on function coderhook.users_at_odds(integer) from public;
     for api_role in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-      execute pg_catalog.format('revoke all on function coderhook.auth_users_left(uuid[]) from %I', api_role);
+      execute pg_catalog.format('revoke all on function coderhook.users_at_odds(integer) from %I', api_role);
     end loop;
   end if;
 
@@ -124,4 +138,4 @@ end
 $$;
 
 grant select, insert, update, delete on coderhook.departures to coderhook;
-grant execute on function coderhook.auth_users_left(uuid[]) to coderhook;
+grant execute on function coderhook.users_at_odds(integer) to coderhook;
