@@ -20,8 +20,16 @@ const (
 	longestDelay  = 5 * time.Minute
 )
 
-// errGone: the user left while there was no key for them.
-var errGone = errors.New("the user is gone or banned, or the token has expired")
+// errGone: no key is wanted any more. It is not tried again.
+var errGone = errors.New("no key is made")
+
+// errLeft: who is gone or banned gets none, also when the event is an old one or was under way.
+var errLeft = fmt.Errorf("%w: the user is gone or banned in Supabase", errGone)
+
+var (
+	errOldToken   = fmt.Errorf("%w: the token that asked for it has expired", errGone)
+	errRolledBack = fmt.Errorf("%w: there is no such user, the sign-up was rolled back", errGone)
+)
 
 // backlog is who was answered without a key for a reason that passes: Coder is down, limits us,
 // or took too long. They are tried again in the background, so that the next mint finds a key
@@ -158,21 +166,34 @@ func (p *Provisioner) awaitTurn(r request) error {
 	return p.pace.wait(p.ending)
 }
 
-// stillWanted looks, just before anything is made, whether a user who has waited is still to have
-// a key: nobody may get an account in Coder who was banned meanwhile. A sign-up that is not committed can't be seen yet.
+// stillWanted looks, just before anything is made, whether the user is to have a key: nobody may get
+// an account in Coder who is banned or deleted. A sign-up that is not committed can't be seen yet.
 func (p *Provisioner) stillWanted(ctx context.Context, r request) error {
 	now := p.Now()
-	if r.until.Before(now) {
-		return errGone
+	waited := r.tries > 0
+	if waited && r.until.Before(now) {
+		return errOldToken
 	}
-	found, err := p.Ledger.AuthUsers(ctx, []uuid.UUID{r.user})
-	if err != nil {
+	user, err := p.authUser(ctx, r.user)
+	switch {
+	case err != nil:
 		return fmt.Errorf("provision: %w", err)
-	}
-	for _, user := range found {
-		if user.Exists && !living(user, now) || !user.Exists && now.Sub(r.since) > p.PersistPatience {
-			return errGone
-		}
+	case user.Left(now), !user.Exists && r.known.Status == store.Offboarded:
+		return errLeft
+	case waited && !user.Exists && now.Sub(r.since) > p.PersistPatience:
+		return errRolledBack
 	}
 	return nil
+}
+
+// authUser is what Supabase Auth says of one user.
+func (p *Provisioner) authUser(ctx context.Context, id uuid.UUID) (store.AuthUser, error) {
+	found, err := p.Ledger.AuthUsers(ctx, []uuid.UUID{id})
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("read auth users: asked for 1, told of %d", len(found))
+	}
+	if err != nil {
+		return store.AuthUser{}, err
+	}
+	return found[0], nil
 }

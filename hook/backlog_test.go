@@ -193,8 +193,10 @@ func TestBacklogForgetsWhoLeft(t *testing.T) {
 		after time.Duration
 	}{
 		"banned":  {`update auth.users set banned_until = now() + interval '1 hour' where id = $1`, 0},
-		"deleted": {`delete from auth.users where id = $1`, time.Minute}, // until then it may be a sign-up that is not committed
-		"expired": {`select $1::uuid`, 2 * time.Hour},
+		"deleted": {`delete from auth.users where id = $1`, 0},
+		// Until then it may be a sign-up that is not committed.
+		"rolled back": {`with seen as (delete from auth.users where id = $1) select set_config('coderhook.departure_missed', 'yes', true)`, time.Minute},
+		"expired":     {`select $1::uuid`, 2 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

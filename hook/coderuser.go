@@ -95,7 +95,7 @@ func (p *Provisioner) reactivate(ctx context.Context, j *job, user coderclient.U
 
 // living: neither gone nor banned.
 func living(u store.AuthUser, now time.Time) bool {
-	return u.Exists && u.DeletedAt.IsZero() && !u.BannedUntil.After(now)
+	return u.Living(now)
 }
 
 // replaceCoderUser forgets an account that is gone in Coder and makes a new one.

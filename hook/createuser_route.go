@@ -41,9 +41,8 @@ func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event
 	if err != nil {
 		return s.unavailable(c, err)
 	}
-	if before.Status == store.Offboarded || s.hasLeft(ctx, who.user) {
-		// The token may be older than that. A new sign-in, which Supabase Auth allows or not, decides.
-		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
+	if err := s.refuseLeaver(ctx, c, before); err != nil {
+		return err
 	}
 	found := s.resolve(ctx, &event{user: who.user, claims: who.claims}, &record{line: line, metrics: s.Provisioner.Metrics})
 	defer found.answered()
@@ -65,15 +64,18 @@ func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event
 	return c.JSON(code, made)
 }
 
-// hasLeft asks whether the user is gone or banned: an access token outlives that. At a mint
-// there is no need to ask, and a new user could not be seen yet.
-func (s *Server) hasLeft(ctx context.Context, user uuid.UUID) bool {
-	found, err := s.Provisioner.Ledger.AuthUsers(ctx, []uuid.UUID{user})
+// refuseLeaver asks whether the user is gone or banned: an access token outlives that. Whoever has one was
+// committed, so that who is not there is gone. Where it can't be known, nothing opens.
+func (s *Server) refuseLeaver(ctx context.Context, c echo.Context, known store.Account) error {
+	user, err := s.Provisioner.authUser(ctx, known.UserID)
 	if err != nil {
-		s.Log.Warn().Err(err).Stringer("user_id", user).Msg("not known whether the user has left")
-		return false
+		return s.unavailable(c, err)
 	}
-	return len(found) == 1 && !living(found[0], s.Now())
+	if known.Status == store.Offboarded || !living(user, s.Now()) {
+		// The token may be older than that. A new sign-in, which Supabase Auth allows or not, decides.
+		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
+	}
+	return nil
 }
 
 // coderUserOf names the Coder account of a key. The ledger knows it, but for the key of an
@@ -97,6 +99,8 @@ func (s *Server) coderUserOf(ctx context.Context, account store.Account, found r
 // notCreated says what the caller can do about it.
 func (s *Server) notCreated(c echo.Context, who caller, err error) error {
 	switch {
+	case errors.Is(err, errLeft):
+		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
 	case errors.Is(err, errStopping):
 		return comeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
 	case statusOf(err) == statusPending:

@@ -31,7 +31,7 @@ const (
 
 func statusOf(err error) status {
 	switch {
-	case errors.Is(err, errConflict):
+	case errors.Is(err, errConflict), errors.Is(err, errLeft):
 		return statusConflict
 	case errors.Is(err, errPending), errors.Is(err, errStopping):
 		return statusPending

@@ -41,6 +41,8 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 	}
 	why := "there is none"
 	switch {
+	case a.Status == store.Offboarded:
+		why = "the user was off-boarded; a key is only made if they are here again in Supabase"
 	case a.Status == store.Suspended:
 		why = "the user was suspended in Coder; a key is only given if that has ended"
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":

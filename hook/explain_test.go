@@ -41,6 +41,7 @@ func TestExplain(t *testing.T) {
 			[]string{"suspended in Coder"},
 			"carries",
 		},
+		"off-boarded": {func(a *store.Account) { a.Status = store.Offboarded }, []string{"if they are here again in Supabase"}, "carries"},
 		"conflict": {
 			func(a *store.Account) { a.APIKey, a.Status, a.LastError = "", store.Conflict, "taken" },
 			[]string{"answers conflict without asking Coder, for another 1m0s: taken"},

@@ -11,7 +11,7 @@ import (
 type keyState int
 
 const (
-	keyMissing keyState = iota // none, dead, or of a user who is suspended
+	keyMissing keyState = iota // none, dead, or of a user who is suspended or off-boarded
 	keyShort                   // alive now, but it would die before the token
 	keyAging                   // outlives the token, but it is time for another
 	keyUnknown                 // the ledger has not seen it: an older deployment wrote it
@@ -26,7 +26,7 @@ func (o *Options) judge(a store.Account, tokenExpires, now time.Time) keyState {
 	id := coderclient.KeyID(a.APIKey)
 	ledgers := a.KeyID == id
 	switch {
-	case id == "", ledgers && a.KeyRefused, a.Status == store.Suspended:
+	case id == "", ledgers && a.KeyRefused, a.Status == store.Suspended, a.Status == store.Offboarded:
 		return keyMissing
 	case !ledgers, a.KeyExpiresAt.IsZero():
 		return keyUnknown

@@ -118,3 +118,43 @@ func TestRenewalsLeaveRoomForNewcomers(t *testing.T) {
 		t.Errorf("got %s", got.body)
 	}
 }
+
+// Nor does anything open for them: neither with the profile's key, nor with the one that the token carries.
+func TestNoAppOpensForWhoHasLeft(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"deleted":      `delete from auth.users where id = $1`,
+		"soft-deleted": `update auth.users set deleted_at = now() where id = $1`,
+		"banned":       `update auth.users set banned_until = now() + interval '1 day' where id = $1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFront(t, patient())
+			user, key := f.withKey(t)
+			f.db.Exec(t, sql, user)
+			for what, token := range map[string]string{"the profile's key": f.token(t, user, ""), "the token's key": f.token(t, user, key)} {
+				f.enter(t, token, appURI).wantRefusal(t, what, http.StatusConflict, "Your access has ended")
+			}
+			if n := f.asked("/applications/auth-redirect"); n > 0 {
+				t.Errorf("Coder was asked %d times", n)
+			}
+		})
+	}
+}
+
+// Where it can't be known, nothing is made and nothing opens.
+func TestWhereItIsNotKnownWhetherSomebodyHasLeft(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, patient())
+	user, key := f.withKey(t)
+	f.db.Exec(t, `revoke execute on function coderhook.auth_users_state from coderhook`)
+	f.enter(t, f.token(t, user, key), appURI).wantRefusal(t, "redirect", http.StatusServiceUnavailable, "try again")
+	f.create(t, f.token(t, user, key)).wantRefusal(t, "create", http.StatusServiceUnavailable, "try again")
+	if got := f.mint(t, user, "ada@example.com").key(t); got != key {
+		t.Errorf("a key that is there: got %q", got)
+	}
+	stranger := f.db.AddUser(t, "eve@example.com")
+	if got := f.mint(t, stranger, "eve@example.com"); got.key(t) != "" || got.keyStatus(t) != "unavailable" || len(f.coder.Users()) != 1 {
+		t.Errorf("a new one: %s; Coder has %v", got.body, f.coder.Users())
+	}
+}

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -98,7 +99,7 @@ func (m *Metrics) start() {
 	zero(m.stored, writeStored, writeRolledBack, writeLeaseLost, writeRefused, writeGivenUp, writeUserGone)
 	zero(m.keysMade, madeFirst, madeRenewal, madeReplacement)
 	zero(m.checks, checkOK, checkRefused, checkSuspended, checkFailed)
-	zero(m.reconciles, "ok", "failed")
+	zero(m.reconciles, "ok", "failed", "withheld")
 	m.changed(Summary{})
 	m.stageTime.WithLabelValues("lookup")
 	m.stageTime.WithLabelValues("provision")
@@ -145,7 +146,10 @@ func (m *Metrics) stage(name string, since time.Time) {
 // reconciled counts a run, however far it came.
 func (m *Metrics) reconciled(sum Summary, err error) {
 	result := "ok"
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrManyGone):
+		result = "withheld"
+	case err != nil:
 		result = "failed"
 	}
 	m.reconciles.WithLabelValues(result).Inc()
@@ -155,7 +159,7 @@ func (m *Metrics) reconciled(sum Summary, err error) {
 func (m *Metrics) changed(sum Summary) {
 	for what, n := range map[string]int{
 		"off-boarded": sum.Offboarded, "user suspended": sum.Suspended, "user deleted": sum.Deleted,
-		"user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens,
+		"workspace stopped": sum.Stopped, "user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens,
 	} {
 		m.changes.WithLabelValues(what).Add(float64(n))
 	}

@@ -57,10 +57,8 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	defer p.Metrics.inFlight.Dec()
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	if j.tries > 0 {
-		if err := p.stillWanted(ctx, j.request); err != nil {
-			return made{}, err
-		}
+	if err := p.stillWanted(ctx, j.request); err != nil {
+		return made{}, err
 	}
 	before := j.known.CoderUserID
 	user, err := p.coderUser(ctx, j)

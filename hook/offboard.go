@@ -2,10 +2,12 @@ package hook
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"coderhook/coderclient"
@@ -20,9 +22,20 @@ func (w *walk) offboard(ctx context.Context, lease store.Lease, a store.Account)
 	if err := w.endAccess(ctx, lease, a); err != nil {
 		return err
 	}
-	return w.act(&w.sum.Offboarded, a.UserID, "off-boarded", func() error {
+	err := w.act(&w.sum.Offboarded, a.UserID, "off-boarded", func() error {
 		return w.Register.Offboard(ctx, lease, w.Now())
 	})
+	if err != nil || a.Linked {
+		return err
+	}
+	// Not a part of it: that a workspace can't be stopped now must not let the ledger call the key a good one.
+	if err := w.stopWorkspaces(ctx, lease, a); err != nil && !errors.Is(err, errUnderWay) {
+		if !errors.Is(err, coderclient.ErrRateLimited) {
+			w.sum.Failed++
+		}
+		w.tell(a.UserID, "workspaces are not stopped yet, which is tried again: "+err.Error())
+	}
+	return nil
 }
 
 // endAccess deletes or suspends the Coder user, and deletes our tokens.
@@ -39,9 +52,10 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 	}
 	switch {
 	case a.Linked:
-		w.tell(a.UserID, "Coder user "+user.Username+" was not made by us: it loses only our tokens")
+		w.tell(a.UserID, "Coder user "+user.Username+" was not made by us: it loses only our tokens, and its sessions in workspace apps")
+		return errors.Join(w.endSessions(ctx, a, user), w.endTokens(ctx, a))
 	case isOwner(user):
-		if err := w.endTokens(ctx, a); err != nil {
+		if err := errors.Join(w.endSessions(ctx, a, user), w.endTokens(ctx, a)); err != nil {
 			return err
 		}
 		return fmt.Errorf("Coder user %s has only lost our tokens: Coder suspends no owners. Take the role from it", user.Username)
@@ -51,6 +65,23 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 		}
 	}
 	return w.endTokens(ctx, a)
+}
+
+// endSessions ends the sessions in workspace apps of a Coder user who is not suspended: they outlive the key that
+// opened them by up to a day. That takes a key of the same user, which is gone when they are.
+func (w *walk) endSessions(ctx context.Context, a store.Account, user coderclient.User) error {
+	if user.Status != "active" { // nobody else can have any
+		return nil
+	}
+	return w.act(new(int), a.UserID, "sessions of Coder user "+user.Username+" in workspace apps ended", func() error {
+		key, err := w.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
+			Name: tokenPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: time.Minute, Scope: "all",
+		})
+		if err != nil {
+			return err
+		}
+		return w.Coder.LogOut(ctx, key)
+	})
 }
 
 func isOwner(user coderclient.User) bool {

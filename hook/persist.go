@@ -51,7 +51,7 @@ func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, wai
 	case err == nil:
 		log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
 		return writeStored
-	case errors.Is(err, store.ErrNoUser) && waited > p.PersistPatience:
+	case errors.Is(err, store.ErrNoUser) && (waited > p.PersistPatience || p.departed(ctx, j.user)):
 		return p.undo(ctx, j, m, err)
 	case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
 		log.Warn().Msg("another replica took over: our Coder token is retired")
@@ -65,6 +65,13 @@ func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, wai
 	}
 	log.Debug().Err(err).Msg("key not stored yet")
 	return ""
+}
+
+// departed reports whether the user is not one who is yet to be committed: the deletion was seen. To wait
+// would keep the lease from whoever is to off-board them.
+func (p *Provisioner) departed(ctx context.Context, user uuid.UUID) bool {
+	found, err := p.authUser(ctx, user)
+	return err == nil && !found.Exists && found.Departed
 }
 
 // recordKept needs no write to the profile.

@@ -44,6 +44,9 @@ type Coder interface {
 	Me(ctx context.Context, key string) (coderclient.User, error)
 	Activate(ctx context.Context, user uuid.UUID) (coderclient.User, error)
 	Suspend(ctx context.Context, user uuid.UUID) (coderclient.User, error)
+	LogOut(ctx context.Context, key string) error
+	Workspaces(ctx context.Context, owner coderclient.User) ([]coderclient.Workspace, error)
+	StopWorkspace(ctx context.Context, workspace uuid.UUID) error
 	DeleteUser(ctx context.Context, user uuid.UUID) error
 	CreateToken(ctx context.Context, user uuid.UUID, token coderclient.NewToken) (string, error)
 	Tokens(ctx context.Context, user uuid.UUID) ([]coderclient.Key, error)
@@ -159,7 +162,7 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 		}
 		if j.err != nil { // the job may have been for an older token, so that its end need not be ours
 			why := j.err
-			if errors.Is(why, errGone) {
+			if errors.Is(why, errGone) && !ours {
 				why = errPending
 			}
 			found.answered = func() { j.release(); p.later(r, why) }

@@ -17,10 +17,13 @@ type Register interface {
 	ClaimTask(ctx context.Context, task store.Task, ttl time.Duration) (finished time.Time, err error)
 	ReleaseTask(ctx context.Context, task store.Task, finished time.Time) error
 	Page(ctx context.Context, after uuid.UUID, limit int) ([]store.Entry, error)
+	Entries(ctx context.Context, users []uuid.UUID) ([]store.Entry, error)
 	IntendSuspension(ctx context.Context, lease store.Lease) error
 	Offboard(ctx context.Context, lease store.Lease, now time.Time) error
+	Stopped(ctx context.Context, user uuid.UUID) error
 	Remove(ctx context.Context, lease store.Lease) error
 	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
+	Departures
 }
 
 const (
@@ -59,7 +62,7 @@ func (r *Reconciler) Run(ctx context.Context) {
 		switch {
 		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), ctx.Err() != nil:
 		case errors.Is(err, ErrManyGone):
-			r.Log.Error().Err(err).Msg("not reconciled: nobody is off-boarded until an operator has looked")
+			r.Log.Error().Err(err).Stringer("summary", sum).Msg("reconciled, but for users who are missing: they keep their access until an operator has looked")
 		case err != nil:
 			r.Log.Error().Err(err).Stringer("summary", sum).Msg("reconciling ended early: the next run goes on")
 		default:
@@ -104,7 +107,7 @@ func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum
 	}
 	held, stop := r.holdTask(ctx, task)
 	defer stop()
-	if sum, err = r.pass(held, false); err == nil {
+	if sum, err = r.pass(held, false); err == nil || errors.Is(err, ErrManyGone) {
 		finished = r.Now()
 	}
 	r.account(ctx, sum, err, finished)
@@ -138,17 +141,18 @@ func (r *Reconciler) holdTask(ctx context.Context, task store.Task) (_ context.C
 }
 
 // pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is
-// done is not done again, and what is half done looks as if it were not. A dry run that is
-// refused tells all the same what it would do with force.
+// done is not done again, and what is half done looks as if it were not. Where too many users are missing,
+// these are left as they are, and all else is done; a dry run tells what it would do with force.
 func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 	w := &walk{Reconciler: r, dry: dry}
 	var refused error
 	if !r.Force {
 		refused = w.guard(ctx)
 	}
-	if refused != nil && !(dry && errors.Is(refused, ErrManyGone)) {
+	if refused != nil && !errors.Is(refused, ErrManyGone) {
 		return w.sum, refused
 	}
+	w.withhold = refused != nil && !dry
 	err := w.pages(ctx, func(e store.Entry, user store.AuthUser) error { return w.patiently(ctx, e, user) })
 	if err == nil {
 		err = refused
@@ -160,6 +164,7 @@ func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 type walk struct {
 	*Reconciler
 	dry         bool
+	withhold    bool // those who are missing, as they are too many
 	sum         Summary
 	unavailable int       // how many accounts in a row Coder had no sensible answer for
 	created     time.Time // when the ledger first heard of the account at hand
@@ -200,6 +205,8 @@ func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.Auth
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, errUnderWay):
+		err = nil
 	case err != nil:
 		w.sum.Failed++
 		w.Log.Error().Err(err).Stringer("user_id", entry.UserID).Msg("account not reconciled")

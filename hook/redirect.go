@@ -79,6 +79,9 @@ func (s *Server) keyOf(ctx context.Context, c echo.Context, who caller) (string,
 	if err != nil {
 		return "", s.unavailable(c, err)
 	}
+	if err := s.refuseLeaver(ctx, c, account); err != nil {
+		return "", err
+	}
 	if who.key != "" {
 		if account.KeyRefused && account.KeyID == coderclient.KeyID(who.key) {
 			return "", unauthorized(c, "Coder does not accept the key: refresh the session")

@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"coderhook/coderclient"
 	"coderhook/store"
 
 	"github.com/google/uuid"
 )
+
+// toldWithheld is how many who are missing are named: with the wrong database, all are.
+const toldWithheld = 100
 
 // entry decides what is to be done about one account.
 func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
@@ -24,13 +28,53 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		return w.alone(ctx, e, true, w.welcome)
 	case living(user, w.Now()):
 		return w.sweep(ctx, e)
-	case e.Status == store.Offboarded, !user.Exists && w.Now().Sub(e.UpdatedAt) < signUpPatience:
+	case e.Status == store.Offboarded && e.Stopping:
+		return w.alone(ctx, e, false, w.stopWorkspaces)
+	case e.Status == store.Offboarded:
 		return nil
-	case !user.Exists && neverHadKey(e):
+	}
+	if spared, err := w.spare(ctx, e, user); err != nil || spared {
+		return err
+	}
+	if !user.Exists && neverHadKey(e) {
 		return w.alone(ctx, e, false, w.removeOrphan)
 	}
 	return w.alone(ctx, e, false, w.offboard)
 }
+
+// spare reports whether a user is left alone who is missing without having been seen to leave: their sign-up
+// may not be committed yet, or too many are missing at once.
+func (w *walk) spare(ctx context.Context, e store.Entry, user store.AuthUser) (bool, error) {
+	if user.Exists || user.Departed {
+		return false, nil
+	}
+	waits, err := w.uncommitted(ctx, e)
+	switch {
+	case err != nil:
+		return false, err
+	case waits:
+		w.sum.Waiting++
+		w.tell(e.UserID, "is not in Supabase, but the sign-up may not be committed yet: waits until "+
+			e.UpdatedAt.Add(signUpPatience).UTC().Format(time.RFC3339))
+	case w.withhold:
+		if w.sum.Withheld++; w.sum.Withheld <= toldWithheld {
+			w.tell(e.UserID, "is not in Supabase, as too many others: left as it is")
+		}
+	}
+	return waits || w.withhold, nil
+}
+
+// uncommitted: a sign-up may be under way. That a key was once stored in the profile, which has gone with
+// the user since, shows that it is not.
+func (w *walk) uncommitted(ctx context.Context, e store.Entry) (bool, error) {
+	if !w.young(e) || neverHadKey(e) {
+		return w.young(e), nil
+	}
+	known, err := w.Ledger.Lookup(ctx, e.UserID)
+	return known.HasProfile, err // a table without a foreign key: it takes the profile of anybody
+}
+
+func (w *walk) young(e store.Entry) bool { return w.Now().Sub(e.UpdatedAt) < signUpPatience }
 
 // awaited: off-boarded, until the user is here again. A mint that was under way when it happened
 // may have said otherwise, but it is still we who suspended.
@@ -184,9 +228,13 @@ type Summary struct {
 	Tokens     int // deleted in Coder
 	Busy       int // left to the next run, as somebody was at work on them
 	Failed     int // see the log
+	Stopped    int // workspaces
+	Waiting    int // not in Supabase, but perhaps not committed yet
+	Withheld   int // not in Supabase, as too many others
 }
 
 func (s Summary) String() string {
-	return fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed",
-		s.Accounts, s.Offboarded, s.Suspended, s.Deleted, s.Activated, s.Orphans, s.Tokens, s.Busy, s.Failed)
+	return fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed; %d workspaces stopped, %d waiting for their sign-up, %d withheld",
+		s.Accounts, s.Offboarded, s.Suspended, s.Deleted, s.Activated, s.Orphans, s.Tokens, s.Busy, s.Failed,
+		s.Stopped, s.Waiting, s.Withheld)
 }

@@ -44,12 +44,17 @@ type Event struct {
 // and a key, one that leaves a row in the audit trail for each: both happen, or neither. It takes
 // three more parameters, see noteArgs, and gives as many rows as it changed.
 func noted(sql string, n int) string {
-	return fmt.Sprintf(`with changed as (%s
+	return `with changed as (` + sql + `
  returning user_id, coder_user_id, key_id),
-noted as (
+` + noting(n) + `
+select from changed`
+}
+
+// noting is the part that leaves a row for each of changed, in a statement that has n parameters without it.
+func noting(n int) string {
+	return fmt.Sprintf(`noted as (
  insert into coderhook.audit (actor, action, user_id, coder_user_id, key_id, detail)
- select $%d::text, $%d::text, user_id, coder_user_id, key_id, $%d::text from changed)
-select from changed`, sql, n+1, n+2, n+3)
+ select $%d::text, $%d::text, user_id, coder_user_id, key_id, $%d::text from changed)`, n+1, n+2, n+3)
 }
 
 // note is what an audit row says beside what was changed.

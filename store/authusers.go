@@ -18,16 +18,29 @@ type AuthUser struct {
 	Exists      bool
 	BannedUntil time.Time // zero when never banned; it may have passed
 	DeletedAt   time.Time // of a soft delete; zero when there was none
+	Departed    bool      // the deletion was seen: not a user whose sign-up is not committed yet
+}
+
+// Living reports whether the user may sign in: neither gone nor banned.
+func (u AuthUser) Living(now time.Time) bool {
+	return u.Exists && u.DeletedAt.IsZero() && !u.BannedUntil.After(now)
+}
+
+// Left reports whether the user is known to be gone or banned. Who does not exist may be one
+// whose sign-up is not committed yet.
+func (u AuthUser) Left(now time.Time) bool {
+	return u.Exists && !u.Living(now) || !u.Exists && u.Departed
 }
 
 // Text instead of uuid[]: without a prepared statement pgx cannot know the type.
 const authUsersSQL = `
-select id, present, banned_until, deleted_at
-  from coderhook.auth_users_state($1::text[]::uuid[])`
+select s.id, s.present, s.banned_until, s.deleted_at,
+       not s.present and exists (select from coderhook.departures d where d.user_id = s.id and d.what = 'deleted') as departed
+  from coderhook.auth_users_state($1::text[]::uuid[]) s`
 
 type authUserRow struct {
 	ID                     uuid.UUID
-	Present                bool
+	Present, Departed      bool
 	BannedUntil, DeletedAt pgtype.Timestamptz
 }
 
@@ -56,6 +69,7 @@ func scanAuthUser(row pgx.CollectableRow) (AuthUser, error) {
 		Exists:      r.Present,
 		BannedUntil: instant(r.BannedUntil),
 		DeletedAt:   instant(r.DeletedAt),
+		Departed:    r.Departed,
 	}, err
 }
 

@@ -11,8 +11,9 @@ import (
 )
 
 // What is learnt of a key after it was handed out is written without a lease: each statement
-// says which key it is about, and changes nothing while somebody is at work on the account.
-const unattended = ` and (lease_until is null or lease_until <= clock_timestamp())`
+// says which key it is about, and changes nothing while somebody is at work on the account, or when its
+// user's access has ended meanwhile.
+const unattended = ` and (lease_until is null or lease_until <= clock_timestamp()) and status <> 'offboarded'`
 
 // ErrSuperseded says that the account has another key by now, or that somebody is at work on it.
 var ErrSuperseded = errors.New("superseded")
@@ -101,7 +102,7 @@ on conflict (user_id) do update
        key_refused_at = null, status = 'active', last_error = null, updated_at = clock_timestamp()
  where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + unattendedRow
 
-const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_timestamp())`
+const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_timestamp()) and a.status <> 'offboarded'`
 
 // Adopt makes the profile's key one that the ledger knows. It returns [ErrTaken] when the
 // Coder user is another account's, and [ErrSuperseded].

@@ -26,6 +26,8 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
+	NoTrigger bool // [Migrate] leaves out, or drops, the triggers on auth.users
+
 	Replica  string // names this process in the audit trail; default coderhook
 	Trace    bool   // makes OpenTelemetry spans of the statements
 	MaxConns int32  // default 10; pool_max_conns in the URL comes first

@@ -25,6 +25,7 @@ type Migration struct {
 	NewRole, NewLedger, NewProfiles, NewKeyColumn bool
 	Added                                         []string // other tables, columns and functions, and policies
 	Given, Taken                                  int      // rights on all of them
+	Watched                                       bool     // triggers on auth.users tell who leaves
 }
 
 // Migrate brings the database up to date in one transaction, on a connection of
@@ -51,6 +52,9 @@ func Migrate(ctx context.Context, cfg Config, then ...Step) (Migration, error) {
 
 	var done Migration
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, triggerSQL, triggerSetting(cfg)); err != nil {
+			return err
+		}
 		if done, err = migrate(ctx, tx, profiles); err != nil {
 			return err
 		}
@@ -78,6 +82,16 @@ func takeSteps(ctx context.Context, tx pgx.Tx, i *Inspector, steps []Step) error
 		}
 	}
 	return nil
+}
+
+// triggerSQL is for this transaction only.
+const triggerSQL = `select set_config('coderhook.departures_trigger', $1, true)`
+
+func triggerSetting(cfg Config) string {
+	if cfg.NoTrigger {
+		return "off"
+	}
+	return "on"
 }
 
 // withOwner adds who may do what was refused.
@@ -119,6 +133,7 @@ func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
 		NewLedger:    !before.Ledger,
 		NewProfiles:  !before.Profiles,
 		NewKeyColumn: !before.KeyColumn,
+		Watched:      after.Watched,
 	}, nil
 }
 
@@ -133,7 +148,8 @@ func refuse(ctx context.Context, tx pgx.Tx, p profiles) error {
 }
 
 const inspectSQL = `
-with ours as (select oid from pg_catalog.pg_namespace where nspname = 'coderhook'),
+with watched as (` + watchedSQL + `),
+  ours as (select oid from pg_catalog.pg_namespace where nspname = 'coderhook'),
   profiles as (select c.oid, c.relacl from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = $2)
 select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as role,
@@ -143,6 +159,7 @@ select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as r
        exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
                  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = $2 and a.attname = $3 and not a.attisdropped) as key_column,
+       (select watched from watched) as watched,
        array(select 'the policy ' || y.polname || ' on ' || $1 || '.' || $2 from pg_catalog.pg_policy y join profiles p on y.polrelid = p.oid
              union all
              select 'the function coderhook.' || proname from pg_catalog.pg_proc, ours where pronamespace = ours.oid
@@ -164,8 +181,8 @@ select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as r
              ) as acls, aclexplode(acl) as r where r.grantee <> r.grantor)::text[] as rights`
 
 type inspection struct {
-	Role, Ledger, Profiles, KeyColumn bool
-	Objects, Rights                   []string
+	Role, Ledger, Profiles, KeyColumn, Watched bool
+	Objects, Rights                            []string
 }
 
 // inspect says what is there already.

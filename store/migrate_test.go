@@ -99,12 +99,12 @@ func TestMigrateReportsWhatItDid(t *testing.T) {
 		}
 	}
 	got.Added, got.Given = nil, 0
-	if diff := cmp.Diff(store.Migration{Files: names, NewLedger: true, NewProfiles: true, NewKeyColumn: true}, got); diff != "" {
+	if diff := cmp.Diff(store.Migration{Files: names, Watched: true, NewLedger: true, NewProfiles: true, NewKeyColumn: true}, got); diff != "" {
 		t.Error(diff)
 	}
 	got, err = store.Migrate(t.Context(), cfg)
 	must(t, err)
-	if diff := cmp.Diff(store.Migration{Files: names}, got); diff != "" {
+	if diff := cmp.Diff(store.Migration{Files: names, Watched: true}, got); diff != "" {
 		t.Error(diff)
 	}
 }

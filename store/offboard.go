@@ -19,15 +19,24 @@ func (s *Store) IntendSuspension(ctx context.Context, l Lease) error {
 	return s.fenced(ctx, "intend suspension", intendSuspensionSQL, l)
 }
 
-const offboardSQL = `
-update coderhook.accounts
-   set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = clock_timestamp()
- where user_id = $1 and lease_owner = $2`
+// The workspaces are the caller's to stop. Should it fail or be killed, somebody is to come back to them.
+var offboardSQL = `
+with changed as (
+  update coderhook.accounts
+     set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = clock_timestamp()
+   where user_id = $1 and lease_owner = $2
+  returning user_id, coder_user_id, key_id, linked),
+  workspaces as (
+  insert into coderhook.departures (user_id, what, next_try)
+  select user_id, 'stop', clock_timestamp() + interval '2 seconds' from changed where coder_user_id is not null and not linked),
+` + noting(3) + `
+select from changed`
 
 // Offboard says that the user's access in Coder has ended. The key stays known as a dead one:
-// a banned user still has it in the profile.
+// a banned user still has it in the profile. Where the Coder user is one that we made and is still there, its
+// workspaces are to be stopped: until [Store.Stopped], that is a departure.
 func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
-	return s.fencedNoted(ctx, "off-board", note{action: OffBoarded}, offboardSQL, l, now)
+	return s.fenced(ctx, "off-board", offboardSQL, l, s.noteArgs(note{action: OffBoarded}, now)...)
 }
 
 const reactivateSQL = `

@@ -14,25 +14,28 @@ type Entry struct {
 	Account
 	CreatedAt    time.Time
 	RetiredUntil time.Time // when the first of the replaced keys may be deleted; zero when there is none
+	Stopping     bool      // workspaces of the off-boarded user are to be stopped, see [Store.Offboard]
 }
 
-const pageSQL = `
+const entriesSQL = `
 select a.user_id, false as has_profile, null as api_key, true as known,
        a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
        a.lease_until > clock_timestamp() as leased, a.last_error, a.updated_at,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
        a.linked, a.suspended_by_us,
        (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
+       exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
        a.created_at
   from coderhook.accounts as a
- where a.user_id > $1
- order by a.user_id
- limit $2`
+`
+
+const pageSQL = entriesSQL + ` where a.user_id > $1 order by a.user_id limit $2`
 
 type entryRow struct {
 	UserID uuid.UUID
 	accountRow
 	CreatedAt, RetiredUntil pgtype.Timestamptz
+	Stopping                bool
 }
 
 // Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
@@ -41,11 +44,26 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	if err != nil {
 		return nil, fmt.Errorf("read page of ledger: %w", err)
 	}
+	return entriesOf(rows), nil
+}
+
+const someEntriesSQL = entriesSQL + ` where a.user_id = any($1::text[]::uuid[]) order by a.user_id`
+
+// Entries returns the entries of those users whom the ledger knows.
+func (s *Store) Entries(ctx context.Context, users []uuid.UUID) ([]Entry, error) {
+	rows, err := all[entryRow](ctx, s, someEntriesSQL, uuid.UUIDs(users).Strings())
+	if err != nil {
+		return nil, fmt.Errorf("read entries of ledger: %w", err)
+	}
+	return entriesOf(rows), nil
+}
+
+func entriesOf(rows []entryRow) []Entry {
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time}
+		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping}
 	}
-	return entries, nil
+	return entries
 }
 
 const livesSQL = `

@@ -26,7 +26,7 @@ func describeDependencies(m *hook.Metrics, database *store.Store, coder *codercl
 		defer cancel()
 		return oneIf(database.Ping(ctx) == nil)
 	})
-	m.Registry.MustRegister(ledgerCollector{database})
+	m.Registry.MustRegister(ledgerCollector{database}, departuresCollector{database})
 }
 
 func describePool(m *hook.Metrics, database *store.Store) {
@@ -84,6 +84,32 @@ func (l ledgerCollector) Collect(metrics chan<- prometheus.Metric) {
 	for state, n := range census.Keys {
 		metrics <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
+}
+
+// departuresCollector tells whether who left is dealt with.
+type departuresCollector struct{ database *store.Store }
+
+var (
+	departuresDesc = prometheus.NewDesc("coderhook_departures_pending", "Users who left or came back, and workspaces to be stopped, that are not dealt with.", nil, nil)
+	oldestDesc     = prometheus.NewDesc("coderhook_departures_oldest_seconds", "How long the oldest of them has waited; 0 where there is none.", nil, nil)
+)
+
+// Describe is for the registry.
+func (departuresCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- departuresDesc
+	descs <- oldestDesc
+}
+
+// Collect leaves out what the database can't tell.
+func (d departuresCollector) Collect(metrics chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	pending, oldest, err := d.database.PendingDepartures(ctx)
+	if err != nil {
+		return
+	}
+	metrics <- prometheus.MustNewConstMetric(departuresDesc, prometheus.GaugeValue, float64(pending))
+	metrics <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest.Seconds())
 }
 
 // describeOwnerToken lets an alert see the end coming.

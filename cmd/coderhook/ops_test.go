@@ -89,7 +89,7 @@ func TestMetricsWithoutADatabase(t *testing.T) {
 	describeDependencies(metrics, database, coder)
 	names := gathered(t, metrics)
 	for name, want := range map[string]bool{
-		"coderhook_accounts": false, "coderhook_keys": false,
+		"coderhook_accounts": false, "coderhook_keys": false, "coderhook_departures_pending": false,
 		"coderhook_database_available": true, "coderhook_coder_available": true, "go_goroutines": true,
 	} {
 		if names[name] != want {
@@ -119,7 +119,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	}
 	for _, want := range []string{
 		"# TYPE coderhook_database_waits_total counter", `coderhook_keys{state="none"} 0`, `coderhook_accounts{status="active"} 0`,
-		`coderhook_writes_total{result="given up"} 0`, "coderhook_database_available 1", "coderhook_owner_token_usable 1",
+		`coderhook_writes_total{result="given up"} 0`, "coderhook_departures_pending 0", "coderhook_departures_oldest_seconds 0", "coderhook_database_available 1", "coderhook_owner_token_usable 1",
 		"go_goroutines ", "process_cpu_seconds_total ",
 	} {
 		if !strings.Contains(string(text), want) {

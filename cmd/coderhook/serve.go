@@ -87,7 +87,8 @@ func (serveCmd) Run(env *environment) error {
 	go watch.run(env.ctx)
 	follower := &urlFollower{database: database, log: log}
 	pruner := auditPruner{database, c.upkeep.auditKept, log}
-	defer inBackground(env.ctx, keeper.Run, keys.run, newReconciler(c, provisioner, database).Run, follower.run, pruner.run)() // ends before the database closes
+	reconciler := newReconciler(c, provisioner, database)
+	defer inBackground(env.ctx, keeper.Run, keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run)() // ends before the database closes
 	s := &service{c, server, start, provisioner, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }

@@ -264,6 +264,27 @@ func TestMigrateCommand(t *testing.T) {
 	}
 }
 
+func TestMigrateWithoutTriggers(t *testing.T) {
+	t.Parallel()
+	db := storetest.Bare(t)
+	for _, step := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"migrate", "--no-trigger"}, "There are no triggers on auth.users: who is deleted or banned is noticed within 30 seconds."},
+		{[]string{"migrate"}, "nothing was missing.\n"},
+		{[]string{"migrate", "--no-trigger"}, "There are no triggers on auth.users: "},
+	} {
+		var out strings.Builder
+		err := run(t.Context(), step.args, func(name string) string {
+			return map[string]string{"DATABASE_URL": db.URL}[name]
+		}, &out, &out)
+		if err != nil || !strings.HasPrefix(out.String(), "The database is up to date: ") || !strings.Contains(out.String(), step.want) {
+			t.Errorf("%v: got %q, %v", step.args, out.String(), err)
+		}
+	}
+}
+
 func TestVersionAndHelp(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

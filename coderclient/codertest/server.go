@@ -6,7 +6,7 @@
 // (Fail), every request is recorded (Requests), and what it does not know it answers as Coder does and keeps apart
 // (Unexpected).
 //
-// Not imitated: workspaces, licences, custom roles, browser sessions, the background purge of expired keys, and the
+// Not imitated: templates and what workspaces are made of, licences, custom roles, browser sessions, the background purge of expired keys, and the
 // concurrency of a real database: requests are handled one after the other, so that the races which end in a 500 have
 // to be injected.
 package codertest
@@ -50,6 +50,7 @@ type Server struct {
 	accounts   []*account
 	keys       []*apiKey
 	orgs       []*organization
+	workspaces []*workspace
 	limits     map[string]*bucket
 	faults     []*armed
 	requests   []*Request
@@ -130,7 +131,7 @@ func (s *Server) count(_ net.Conn, state http.ConnState) {
 func (s *Server) install() {
 	s.installation++
 	s.deployment = uuid.New()
-	s.accounts, s.keys, s.limits = nil, nil, map[string]*bucket{}
+	s.accounts, s.keys, s.workspaces, s.limits = nil, nil, nil, map[string]*bucket{}
 	s.orgs = []*organization{s.newDefaultOrganization()}
 	if s.version >= v2x31 {
 		s.accounts = append(s.accounts, s.newPrebuildsUser())

@@ -74,6 +74,8 @@ func (e *exchange) deleteUser() reply {
 		return forbidden()
 	case a == e.caller:
 		return refusal(http.StatusForbidden, "You cannot delete yourself!", "")
+	case e.ownsWorkspaces(a):
+		return refusal(http.StatusExpectationFailed, "You cannot delete a user that has workspaces. Delete their workspaces and try again!", "")
 	}
 	e.remove(a)
 	return jsonReply(http.StatusOK, object{"message": "User has been deleted!"})

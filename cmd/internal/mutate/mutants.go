@@ -70,12 +70,52 @@ var mutants = []mutant{
 		old: "answered: func() { p.later(r, err) }", new: "answered: func() {}",
 	},
 	{
-		rule: "who left while waiting gets no account", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$",
-		old: "user.Exists && !living(user, now) || ", new: "",
+		rule: "who left gets no account and no key", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$|^TestMintsForWhoLeft$",
+		old: "case user.Left(now), !user", new: "case !user",
+	},
+	{
+		rule: "who left long ago gets none either", file: "hook/backlog.go", tests: "^TestMintsForWhoLeft$",
+		old: ", !user.Exists && r.known.Status == store.Offboarded:", new: ":",
+	},
+	{
+		rule: "a key that was planted for who left is not handed out", file: "hook/key.go", tests: "^TestMintsForWhoLeft$",
+		old: ", a.Status == store.Offboarded:", new: ":",
+	},
+	{
+		rule: "no app opens for who left", file: "hook/redirect.go", tests: "^TestNoAppOpensForWhoHasLeft$",
+		old: "s.refuseLeaver(ctx, c, account); err != nil {", new: "s.refuseLeaver(ctx, c, account); false && err != nil {",
+	},
+	{
+		rule: "too many who are missing are left alone", file: "hook/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$|^TestReconcilingRefuses",
+		old: "return waits || w.withhold, nil", new: "return waits, nil",
+	},
+	{
+		rule: "who was seen to leave is not withheld", file: "hook/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$",
+		old: "if user.Exists || user.Departed {", new: "if user.Exists {",
+	},
+	{
+		rule: "who was seen to leave is not waited for", file: "hook/persist.go", tests: "^TestDeletedWhileAKeyIsMade$",
+		old: "(waited > p.PersistPatience || p.departed(ctx, j.user))", new: "(waited > p.PersistPatience)",
+	},
+	{
+		rule: "a departure that fails is tried again", file: "hook/departures.go", tests: "^TestAPoisonedDepartureHoldsUpNobody$",
+		old: "if wait > 0 || err != nil {", new: "if wait > 0 && err == nil {",
+	},
+	{
+		rule: "a forged departure does nothing", file: "hook/departures.go", tests: "^TestForgedDeparturesDoNothing$",
+		old: "if living(user, r.Now()) && !awaited(e.Account) {", new: "if false {",
+	},
+	{
+		rule: "workspaces that are not down yet are looked at again", file: "hook/workspaces.go", tests: "^TestWorkspaceThatIsJustStarting$",
+		old: "case up:", new: "case up && false:",
+	},
+	{
+		rule: "sessions in apps end", file: "hook/offboard.go", tests: "^TestAppSessionsOfLinkedAccountsEnd$",
+		old: "return w.Coder.LogOut(ctx, key)", new: "_ = key\n\t\treturn nil",
 	},
 	{
 		rule: "a sign-up that was rolled back gets no account", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$",
-		old: " || !user.Exists && now.Sub(r.since) > p.PersistPatience {", new: " {",
+		old: "case waited && !user.Exists && now.Sub(r.since) > p.PersistPatience:", new: "case false:",
 	},
 	{
 		rule: "storing holds up nobody", file: "hook/job.go", tests: "^TestBacklogGoesOn",
