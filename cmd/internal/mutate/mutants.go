@@ -30,8 +30,8 @@ var mutants = []mutant{
 		old: "len(key) < minSecretBytes || ", new: "",
 	},
 	{
-		rule: "a body is capped", file: "hook/token.go", tests: "^TestRefus|Large|Body",
-		old: "http.MaxBytesReader(c.Response(), r.Body, MaxBody)", new: "r.Body",
+		rule: "a body is capped", file: "hook/intake.go", tests: "^TestBodyIsCapped$",
+		old: "http.MaxBytesReader(w, r.Body, MaxBody)", new: "r.Body",
 	},
 	{
 		rule: "no key for third-party clients", file: "hook/policy.go", tests: "^TestSkipped|^TestPolicy",
