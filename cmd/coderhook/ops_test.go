@@ -50,6 +50,7 @@ func metricNames(t *testing.T) map[string]bool {
 	metrics := hook.NewMetrics()
 	describeDependencies(metrics, storetest.New(t).Store(t), coder)
 	describeOwnerToken(metrics, newOwnerless())
+	(&frontDoor{guests: newGuests(1)}).describe(metrics, "hook")
 	metrics.CoderCall("create_user", 201, time.Millisecond)
 	return gathered(t, metrics)
 }
@@ -119,6 +120,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	for _, want := range []string{
 		"# TYPE coderhook_database_waits_total counter", `coderhook_keys{state="none"} 0`, `coderhook_accounts{status="active"} 0`,
 		`coderhook_writes_total{result="given up"} 0`, "coderhook_database_available 1", "coderhook_owner_token_usable 1",
+		`coderhook_connections{listener="hook"} 0`, `coderhook_connections_limit{listener="hook"} 1024`,
 		"go_goroutines ", "process_cpu_seconds_total ",
 	} {
 		if !strings.Contains(string(text), want) {

@@ -56,11 +56,14 @@ func (w *world) suffer(ctx context.Context, a attack.Attack, lasts time.Duration
 	if err != nil {
 		return nil, err
 	}
-	defer server.Kill() //nolint:errcheck // its work is done
+	defer server.Kill()                                           //nolint:errcheck // its work is done
 	if err := w.mint(ctx, newClient(), server.Addr); err != nil { // the user's key is made
 		return nil, err
 	}
 	target := attack.Target{Addr: server.Addr, TLS: trusting()}
+	if apart {
+		target.Addr = server.FrontEnd
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := make(chan struct{})

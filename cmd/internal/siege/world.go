@@ -86,6 +86,7 @@ func (w *world) serve(extra ...string) (*process.Server, error) {
 		"DATABASE_URL=" + w.hookURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + w.secret,
 		"CODER_URL=" + w.coder.URL, "CODER_OWNER_TOKEN=" + w.coder.OwnerToken,
 		"TLS_CERT_FILE=" + w.path("cert.pem"), "TLS_KEY_FILE=" + w.path("key.pem"),
+		"GOGC=" + os.Getenv("GOGC"), "GOMEMLIMIT=" + os.Getenv("GOMEMLIMIT"),
 	}, extra...))
 }
 

@@ -30,6 +30,10 @@ const HookPath = "/hooks/custom-access-token"
 // crowd is more connections than a server takes.
 const crowd = 1100
 
+// reopen is how long who was thrown out takes to come back. Attackers on the server's own machine take its time as well:
+// with no rest at all, they would be what is measured.
+const reopen = time.Second
+
 // All are the attacks that are known to have worked somewhere.
 var All = []Attack{
 	{"idle connections after one request", each(crowd, idle)},
@@ -38,7 +42,7 @@ var All = []Attack{
 	{"headers that never end", each(crowd, slowHeader)},
 	{"handshakes that never begin", silent},
 	{"bodies that never begin", each(crowd, noBody)},
-	{"answers that are never read", each(200, unread)},
+	{"answers that are never read", each(20, unread)},
 }
 
 // each keeps n connections busy: where one is closed, another is opened.
@@ -65,14 +69,14 @@ func crowdOf(ctx context.Context, n int, ready func(), open func() (net.Conn, er
 				conn, err := open()
 				tried()
 				if err != nil {
-					pause(ctx, 50*time.Millisecond)
+					pause(ctx, reopen)
 					continue
 				}
 				stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 				suffer(ctx, conn)
 				stop()
 				_ = conn.Close()
-				pause(ctx, 50*time.Millisecond)
+				pause(ctx, reopen)
 			}
 		})
 	}
@@ -105,29 +109,23 @@ const postHead = "POST " + HookPath + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1
 
 const fakeSignature = "Content-Type: application/json\r\nWebhook-Id: x\r\nWebhook-Timestamp: 1\r\nWebhook-Signature: v1,x\r\n"
 
-// slowBody sends nearly all that a server may take, and then a byte now and then.
+// slowBody sends 80 KiB in a second, up to 1 MiB, and does not tell how much it will be.
 func slowBody(ctx context.Context, conn net.Conn) {
-	if _, err := io.WriteString(conn, strings.Replace(postHead, "Content-Length: 1048576", "Transfer-Encoding: chunked", 1)); err != nil {
+	head := strings.Replace(postHead, "Content-Length: 1048576", "Transfer-Encoding: chunked", 1)
+	if _, err := io.WriteString(conn, head); err != nil {
 		return
 	}
-	chunk := "1000\r\n" + strings.Repeat("x", 4096) + "\r\n"
-	for range 50 { // 200 KiB
-		if _, err := io.WriteString(conn, chunk); err != nil {
+	part := "2000\r\n" + strings.Repeat("x", 8<<10) + "\r\n"
+	for range 127 {
+		if _, err := io.WriteString(conn, part); err != nil || pause(ctx, 100*time.Millisecond) {
 			return
 		}
 	}
-	for n := range 800_000 {
-		if _, err := io.WriteString(conn, "1\r\nx\r\n"); err != nil {
-			return
-		}
-		if n%1024 == 0 && pause(ctx, 50*time.Millisecond) {
-			return
-		}
-	}
+	hold(ctx, conn)
 }
 
 func noBody(ctx context.Context, conn net.Conn) {
-	if _, err := io.WriteString(conn, postHead); err == nil {
+	if _, err := io.WriteString(conn, strings.Replace(postHead, "1048576", "1000", 1)); err == nil {
 		hold(ctx, conn)
 	}
 }
@@ -145,12 +143,16 @@ func slowHeader(ctx context.Context, conn net.Conn) {
 
 // unread asks again and again, and never looks at an answer.
 func unread(ctx context.Context, conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	under := conn
+	if secured, ok := conn.(*tls.Conn); ok {
+		under = secured.NetConn()
+	}
+	if tcp, ok := under.(*net.TCPConn); ok {
 		_ = tcp.SetReadBuffer(4096)
 	}
 	many := strings.Repeat("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 100)
-	for ctx.Err() == nil {
-		if _, err := io.WriteString(conn, many); err != nil {
+	for {
+		if _, err := io.WriteString(conn, many); err != nil || pause(ctx, 100*time.Millisecond) {
 			return
 		}
 	}
