@@ -67,9 +67,17 @@ func TestVerifyReadsAllSignatures(t *testing.T) {
 	good := header.Get("Webhook-Signature")
 	other := sign(t, secretB, "id", now, body).Get("Webhook-Signature")
 	for _, lines := range [][]string{
-		{other, good}, {good, other}, {other, "v1a,x", good}, {"", good},
-		{other + "," + good}, {good + "," + other}, {other + ", " + good}, {other + " " + good}, {other + "\t" + good},
-		{other + ",v1a,x," + good}, {other + "," + other, other + "," + good},
+		{other, good},
+		{good, other},
+		{other, "v1a,x", good},
+		{"", good},
+		{other + "," + good},
+		{good + "," + other},
+		{other + ", " + good},
+		{other + " " + good},
+		{other + "\t" + good},
+		{other + ",v1a,x," + good},
+		{other + "," + other, other + "," + good},
 	} {
 		header["Webhook-Signature"] = lines
 		if err := v.Verify(body, header); err != nil {

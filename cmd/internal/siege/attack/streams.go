@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // streams sends 240 bodies of 1 MiB on one connection, and keeps back the last byte of each. Where the server
@@ -19,7 +17,11 @@ func streams(ctx context.Context, at Target, ready func()) {
 		<-ctx.Done()
 		return
 	}
-	transport := &http2.Transport{TLSClientConfig: at.TLS.Clone(), StrictMaxConcurrentStreams: true}
+	transport := &http.Transport{
+		TLSClientConfig: at.TLS.Clone(), Protocols: new(http.Protocols), MaxConnsPerHost: 1,
+		HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true},
+	}
+	transport.Protocols.SetHTTP2(true)
 	defer transport.CloseIdleConnections()
 	var first, all sync.WaitGroup
 	for range 240 {
@@ -40,7 +42,7 @@ func streams(ctx context.Context, at Target, ready func()) {
 	all.Wait()
 }
 
-func oneStream(ctx context.Context, transport *http2.Transport, addr string, sent func()) {
+func oneStream(ctx context.Context, transport *http.Transport, addr string, sent func()) {
 	read, write := io.Pipe()
 	go func() {
 		_, _ = io.WriteString(write, strings.Repeat("x", 1<<20-1))
