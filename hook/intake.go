@@ -17,7 +17,7 @@ import (
 const MaxBody = maxAnswer + 8<<10
 
 // maxUnverified is how many bytes all bodies whose signature is not verified yet may hold together.
-const maxUnverified = 4 << 20
+const maxUnverified = 8 << 20
 
 // usualBody has room for most events, in bytes. What a sender says of the length is not believed before the signature.
 const usualBody = 2 << 10

@@ -65,7 +65,7 @@ func TestUnverifiedBodiesShareABudget(t *testing.T) {
 			}
 		}()
 	}
-	// Each wants to hold 208 KiB, all together five times the budget.
+	// Each wants to hold 208 KiB, all together more than twice the budget.
 	for range crowd - maxUnverified/MaxBody {
 		select {
 		case response := <-given:
