@@ -11,7 +11,7 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		rule: "a request is signed", file: "hook/token.go", tests: "^TestRefus|^TestVerif|^TestRequests",
-		old: "Verifier.Verify(body.Bytes(), r.Header); err != nil", new: "Verifier.Verify(body.Bytes(), r.Header); false && err != nil",
+		old: "Verifier.Verify(body, c.Request().Header); err != nil", new: "Verifier.Verify(body, c.Request().Header); false && err != nil",
 	},
 	{
 		rule: "an old request is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
