@@ -84,6 +84,7 @@ func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
 			line.Stringer("user_id", who.user)
 		}
 		if err == nil {
+			defer proven(c.Request().Context())()
 			err = serve(c, who, line)
 		}
 		if err != nil {

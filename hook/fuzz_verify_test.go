@@ -21,7 +21,7 @@ func FuzzVerify(f *testing.F) {
 		f.Add(h.Get("webhook-id"), h.Get("webhook-timestamp"), h.Get("webhook-signature")+" ", "", []byte(r.Request.Body), uint8(1))
 	}
 	now := time.Unix(1_795_417_649, 0)
-	for _, around := range [][2]string{{"", ""}, {"v1,A, ", ", v1,A=="}, {"v1a,x ", ""}, {"v1,, ", ",junk"}, {"v1,", ""}, {"", "="}, {" ,", ""}, {"v1 ", " v1"}} {
+	for _, around := range [][2]string{{"", ""}, {"v1,A, ", ", v1,A=="}, {"v1a,x ", ""}, {"v1,, ", ",junk"}, {"v1,", ""}, {"", "="}, {" ,", ""}, {"v1 ", " v1"}, {"v1,A,", ",v1,B"}} {
 		for i := range uint8(5) {
 			f.Add("id", strconv.FormatInt(now.Unix(), 10), around[0], around[1], []byte(`{}`), i)
 		}
@@ -78,11 +78,11 @@ func believable(secrets []string, id, timestamp, signatures, body string, now ti
 	return may, must
 }
 
-// holds: the entries are separated by blanks, one comma at the end of an entry is part of that, and
-// what follows another comma is no part of the signature.
+// holds: versions, signatures and pairs of them are separated by commas, blanks and tabs alike.
 func holds(signatures, signature string) bool {
-	for entry := range strings.SplitSeq(signatures, " ") {
-		if entry == signature || strings.HasPrefix(entry, signature+",") {
+	parts := strings.FieldsFunc(signatures, func(r rune) bool { return strings.ContainsRune(", \t", r) })
+	for i := range parts {
+		if i > 0 && parts[i-1]+","+parts[i] == signature {
 			return true
 		}
 	}

@@ -21,9 +21,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// MaxBody is how many bytes of a request are read at most.
-const MaxBody = 1 << 20
-
 // Server answers Supabase Auth, the product's front end and the load balancer.
 // All fields but Checks and FrontEnd are required.
 type Server struct {
@@ -38,6 +35,7 @@ type Server struct {
 	Checks        map[string]Check // dependencies shown by /readyz, by name
 	FrontEnd      FrontEnd
 
+	intake     intake
 	draining   atomic.Bool
 	deliveries deliveries
 	issuers    issuerWatch
@@ -50,19 +48,41 @@ type Check struct {
 	Run      func(context.Context) error
 }
 
-// Handler returns the routes.
+// Handler returns all routes, for one port.
 func (s *Server) Handler() http.Handler {
+	e := s.newRoutes()
+	s.addHook(e)
+	s.addFrontEnd(e)
+	return e
+}
+
+// HookHandler returns the routes without the front end's, for a port that only Supabase Auth has to reach.
+func (s *Server) HookHandler() http.Handler {
+	e := s.newRoutes()
+	s.addHook(e)
+	return e
+}
+
+// FrontEndHandler returns the front end's routes, for a port that browsers reach.
+func (s *Server) FrontEndHandler() http.Handler {
+	e := s.newRoutes()
+	s.addFrontEnd(e)
+	return e
+}
+
+// newRoutes has what every port answers.
+func (s *Server) newRoutes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For can be written by anybody
 	e.HTTPErrorHandler = s.handleError
 	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.logPanic}), s.closeWhenDraining)
-	e.POST("/hooks/custom-access-token", s.customAccessToken)
-	s.addFrontEnd(e)
 	e.GET("/healthz", healthz)
 	e.GET("/readyz", s.ready)
 	return e
 }
+
+func (s *Server) addHook(e *echo.Echo) { e.POST("/hooks/custom-access-token", s.customAccessToken) }
 
 // Drain makes the server unready and asks every client to close its connection. Closing a
 // kept-alive connection while a request is on its way would make Supabase Auth wait two seconds

@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -33,6 +32,7 @@ func (s *Server) customAccessToken(c echo.Context) error {
 		record.line.AnErr("error", err)
 		return err
 	}
+	defer proven(ctx)()
 	record.line.Stringer("user_id", ev.user).Str("method", ev.Method).Str("call_id", ev.callID()).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
 	s.lastIssuer(c, ev)
@@ -58,27 +58,20 @@ func (s *Server) skipped(c echo.Context, ev *event, reason string, record *recor
 	return answer(c, echoed(ev.Claims))
 }
 
-// usualBody has room for most events, in bytes. What a sender says of the length is not believed before the signature.
-const usualBody = 2 << 10
-
 // receive reads and verifies the request, and only then decodes it.
 func (s *Server) receive(c echo.Context) (*event, error) {
-	r := c.Request()
-	body := bytes.NewBuffer(make([]byte, 0, usualBody))
-	_, err := body.ReadFrom(http.MaxBytesReader(c.Response(), r.Body, MaxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, echo.NewHTTPError(http.StatusRequestEntityTooLarge, "the body is larger than 1 MiB")
-	}
+	body, known, err := s.intake.read(c.Response(), c.Request())
+	defer known()
 	if err != nil {
-		return nil, echo.NewHTTPError(http.StatusBadRequest, "the body could not be read")
+		return nil, err
 	}
-	if err := s.Verifier.Verify(body.Bytes(), r.Header); err != nil {
+	if err := s.Verifier.Verify(body, c.Request().Header); err != nil {
 		return nil, echo.NewHTTPError(http.StatusUnauthorized, "signature not accepted: "+err.Error())
 	}
-	if !s.deliveries.take(r.Header.Get("Webhook-Id"), s.Now()) {
+	if !s.deliveries.take(c.Request().Header.Get("Webhook-Id"), s.Now()) {
 		return nil, echo.NewHTTPError(http.StatusUnauthorized, "delivered before: each attempt has an id of its own")
 	}
-	ev, err := parseEvent(body.Bytes())
+	ev, err := parseEvent(body)
 	if err != nil {
 		return nil, echo.NewHTTPError(http.StatusBadRequest, err.Error())
 	}

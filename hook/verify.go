@@ -92,10 +92,32 @@ func (v *Verifier) Verify(body []byte, header http.Header) error {
 
 func (v *Verifier) signed(body []byte, header http.Header) error {
 	err := standardwebhooks.ErrNoMatchingSignature
+	header = withSignatures(header)
 	for _, webhook := range v.webhooks {
 		if err = webhook.VerifyIgnoringTimestamp(body, header); err == nil {
 			return nil
 		}
 	}
 	return err
+}
+
+// withSignatures returns the headers that count, with all signatures in one value, between spaces, as the library reads
+// them. Supabase Auth writes ", " between them; a proxy may put each on a line of its own, or join lines with a comma alone.
+func withSignatures(header http.Header) http.Header {
+	one := make(http.Header, 3)
+	for _, name := range []string{standardwebhooks.HeaderWebhookID, standardwebhooks.HeaderWebhookTimestamp, standardwebhooks.HeaderWebhookSignature} {
+		one.Set(name, header.Get(name))
+	}
+	var signatures []string
+	parts := strings.FieldsFunc(strings.Join(header.Values(standardwebhooks.HeaderWebhookSignature), ","),
+		func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	for i := 1; i < len(parts); i++ { // a comma also stands between a version and its signature
+		if parts[i-1] == "v1" {
+			signatures = append(signatures, "v1,"+parts[i])
+		}
+	}
+	if len(signatures) > 0 {
+		one.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
+	}
+	return one
 }

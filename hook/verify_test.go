@@ -54,6 +54,45 @@ func TestVerifyAcceptsEitherSecret(t *testing.T) {
 	}
 }
 
+// A proxy puts several signatures on lines of their own, or joins them with no more than a comma.
+func TestVerifyReadsAllSignatures(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	body := []byte(`{"a":1}`)
+	v, err := NewVerifier(secretA, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := sign(t, secretA, "id", now, body)
+	good := header.Get("Webhook-Signature")
+	other := sign(t, secretB, "id", now, body).Get("Webhook-Signature")
+	for _, lines := range [][]string{
+		{other, good},
+		{good, other},
+		{other, "v1a,x", good},
+		{"", good},
+		{other + "," + good},
+		{good + "," + other},
+		{other + ", " + good},
+		{other + " " + good},
+		{other + "\t" + good},
+		{other + ",v1a,x," + good},
+		{other + "," + other, other + "," + good},
+	} {
+		header["Webhook-Signature"] = lines
+		if err := v.Verify(body, header); err != nil {
+			t.Errorf("%q: %v", lines, err)
+		}
+	}
+	_, bare, _ := strings.Cut(good, ",")
+	for _, lines := range [][]string{{other, other}, {bare}, {"v1a," + bare}, {"v1", "v2," + bare}, {other + "," + bare}} {
+		header["Webhook-Signature"] = lines
+		if err := v.Verify(body, header); !errors.Is(err, standardwebhooks.ErrNoMatchingSignature) {
+			t.Errorf("%q: %v", lines, err)
+		}
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_795_417_649, 0)

@@ -28,6 +28,7 @@ const makeSecret = `echo "v1,whsec_$(openssl rand -base64 32)"`
 // config is what the variables say. README lists them.
 type config struct {
 	listen     string
+	frontEnd   string // "" where browsers come in at listen, too
 	admin      string
 	certFile   string
 	keyFile    string
@@ -55,6 +56,7 @@ func readConfig(get func(string) string) (config, error) {
 	v := &variables{get: get}
 	c := config{
 		listen:     v.port("LISTEN_ADDR", ":8787"),
+		frontEnd:   readFrontEndAddr(v),
 		admin:      readAdmin(v),
 		certFile:   v.text("TLS_CERT_FILE", ""),
 		keyFile:    v.text("TLS_KEY_FILE", ""),
@@ -78,6 +80,14 @@ func readConfig(get func(string) string) (config, error) {
 	}
 	c.certEnds = readCertificate(v, c.certFile, c.keyFile)
 	return c, v.err()
+}
+
+// readFrontEndAddr is an address, or nothing.
+func readFrontEndAddr(v *variables) string {
+	if v.text("FRONTEND_ADDR", "") == "" {
+		return ""
+	}
+	return v.port("FRONTEND_ADDR", ":8789")
 }
 
 // readAdmin is an address, or "off".

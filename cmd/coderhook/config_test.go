@@ -79,6 +79,7 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"port":              {"LISTEN_ADDR", "8787", `LISTEN_ADDR: "8787" is not an address to listen at; write it like :8787`},
 		"port's name":       {"LISTEN_ADDR", ":http", "LISTEN_ADDR: "},
 		"port too high":     {"ADMIN_ADDR", "127.0.0.1:65536", "ADMIN_ADDR: "},
+		"no port, browsers": {"FRONTEND_ADDR", "on", `FRONTEND_ADDR: "on" is not an address to listen at; write it like :8789`},
 		"no port":           {"ADMIN_ADDR", "on", `ADMIN_ADDR: "on" is not an address to listen at; write it like 127.0.0.1:8788`},
 		"half a TLS pair":   {"TLS_KEY_FILE", empty, "TLS_CERT_FILE: goes together with TLS_KEY_FILE; set both or none"},
 		"token's cure":      {"CODER_OWNER_TOKEN", "hunter2", "(10 characters, a hyphen, 22 more); make one as an owner with: coder tokens create --lifetime 168h"},

@@ -145,12 +145,28 @@ func (c *certificate) lookNow() {
 
 func servedName(t *testing.T, door *frontDoor) string {
 	t.Helper()
-	conn, err := tls.Dial("tcp", door.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	return dialTLS(t, door).ConnectionState().PeerCertificates[0].DNSNames[0]
+}
+
+func dialTLS(t *testing.T, door *frontDoor, protocols ...string) *tls.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", door.Addr().String(), &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	return conn.ConnectionState().PeerCertificates[0].DNSNames[0]
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func testCertificate(t *testing.T) *certificate {
+	t.Helper()
+	dir := t.TempDir()
+	writePair(t, dir, "coderhook.example.com")
+	cert, err := openCertificate(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 func writePair(t *testing.T, dir, name string) {
@@ -214,12 +230,19 @@ func TestAdminRoutes(t *testing.T) {
 
 // Not parallel: it is the whole process's.
 func TestGarbageIsCollectedAsTheOperatorSays(t *testing.T) {
-	before := debug.SetGCPercent(100)
-	t.Cleanup(func() { debug.SetGCPercent(before) })
+	before, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetGCPercent(before); debug.SetMemoryLimit(limit) })
 	for gogc, want := range map[string]int{"": heapGrowth, "100": 100, "off": 100} { // Go itself has read the last two
 		spendMemory(func(string) string { return gogc })
 		if got := debug.SetGCPercent(100); got != want {
 			t.Errorf("GOGC=%q: %d", gogc, got)
+		}
+	}
+	for given, want := range map[string]int64{"": calmMemory, "1GiB": 1 << 30} {
+		debug.SetMemoryLimit(1 << 30)
+		spendMemory(func(string) string { return given })
+		if got := debug.SetMemoryLimit(-1); got != want {
+			t.Errorf("GOMEMLIMIT=%q: %d", given, got)
 		}
 	}
 }

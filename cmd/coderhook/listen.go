@@ -8,20 +8,18 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
+	"coderhook/hook"
 )
-
-// lastAccept is how long we still accept connections that are already on their way.
-const lastAccept = 20 * time.Millisecond
 
 // Limits of one server. Supabase Auth sends small headers and keeps few connections; the largest
 // headers are a front end's, with an access token in them.
 const (
 	maxConnections = 1024
 	maxHeaderBytes = 48 << 10
+	maxStreams     = 16       // of one HTTP/2 connection
+	maxStreamBytes = 64 << 10 // that it may send before they are read
 )
 
 // frontDoor serves HTTP and leaves without breaking a request. http.Server.Shutdown alone drops
@@ -30,16 +28,15 @@ const (
 type frontDoor struct {
 	server   *http.Server
 	listener *net.TCPListener
-	limited  net.Listener // the same, for so many connections at a time
+	guests   *guests
 	served   chan error
-
-	mu   sync.Mutex
-	busy map[net.Conn]bool // accepted, and not idle since
 }
 
 // openFrontDoor listens on addr; serve answers.
 func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*frontDoor, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // it has no queue to look at, and nothing to filter
+	listener, err := config.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +44,7 @@ func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*fro
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s is no TCP address", addr), listener.Close())
 	}
-	d := &frontDoor{listener: tcp, served: make(chan error, 1), busy: make(map[net.Conn]bool)}
+	d := &frontDoor{listener: tcp, served: make(chan error, 1), guests: newGuests(maxConnections)}
 	d.server = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -55,36 +52,40 @@ func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*fro
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         d.connState,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxStreamBytes, MaxReceiveBufferPerConnection: 2 * maxStreamBytes,
+		},
+		ConnState: d.guests.connState,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return hook.WithProof(ctx, guestOf(conn).prove)
+		},
 	}
-	d.limited = netutil.LimitListener(d, maxConnections)
 	return d, nil
 }
 
 // serve answers until close is called, with TLS if there is a certificate.
 func (d *frontDoor) serve(cert *certificate) {
 	if cert == nil {
-		d.served <- d.server.Serve(d.limited)
+		d.served <- d.server.Serve(d)
 		return
 	}
 	d.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
-	d.served <- d.server.ServeTLS(d.limited, "", "")
+	d.served <- d.server.ServeTLS(d, "", "")
 }
 
 // close ends it within ctx.
 func (d *frontDoor) close(ctx context.Context) error {
-	if err := d.listener.SetDeadline(time.Now().Add(lastAccept)); err != nil {
+	if err := d.listener.SetDeadline(time.Now().Add(endQueue(d.listener))); err != nil {
 		return err
 	}
 	select {
 	case <-d.served:
-	case <-time.After(2 * lastAccept): // at the limit of connections nobody accepts
-		_ = d.limited.Close()
-		<-d.served
+	case <-ctx.Done():
+		return errors.Join(errors.New("gave up on waiting connections"), d.server.Close())
 	}
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
-	for d.isBusy() {
+	for d.guests.isBusy() {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -94,30 +95,23 @@ func (d *frontDoor) close(ctx context.Context) error {
 	return d.server.Shutdown(ctx)
 }
 
-func (d *frontDoor) connState(conn net.Conn, state http.ConnState) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch state {
-	case http.StateNew, http.StateActive:
-		d.busy[conn] = true
-	default:
-		delete(d.busy, conn)
-	}
-}
-
-func (d *frontDoor) isBusy() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.busy) > 0
-}
-
-// Accept is the listener's, until its deadline: then the port is closed at once.
+// Accept is the listener's, until its deadline: then, once nobody is left in the kernel's queue, the port is closed.
+// On a busy machine the deadline passes before we come to look at the queue.
 func (d *frontDoor) Accept() (net.Conn, error) {
 	conn, err := d.listener.Accept()
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, errors.Join(net.ErrClosed, d.listener.Close())
+	for errors.Is(err, os.ErrDeadlineExceeded) {
+		if queued(d.listener) == 0 {
+			return nil, errors.Join(net.ErrClosed, d.listener.Close())
+		}
+		if err = d.listener.SetDeadline(time.Now().Add(time.Second)); err == nil {
+			conn, err = d.listener.Accept()
+		}
+		_ = d.listener.SetDeadline(time.Unix(1, 0))
 	}
-	return conn, err
+	if err != nil {
+		return nil, err
+	}
+	return d.guests.join(conn), nil
 }
 
 // Close closes the port.

@@ -51,6 +51,7 @@ func metricNames(t *testing.T) map[string]bool {
 	describeDependencies(metrics, storetest.New(t).Store(t), coder)
 	describeOwnerToken(metrics, newOwnerless())
 	describeKeys(metrics, &keyWatch{})
+	(&frontDoor{guests: newGuests(1)}).describe(metrics, "hook")
 	metrics.CoderCall("create_user", 201, time.Millisecond)
 	return gathered(t, metrics)
 }
@@ -120,6 +121,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	for _, want := range []string{
 		"# TYPE coderhook_database_waits_total counter", `coderhook_keys{state="none"} 0`, `coderhook_accounts{status="active"} 0`,
 		`coderhook_writes_total{result="given up"} 0`, "coderhook_departures_pending 0", "coderhook_departures_oldest_seconds 0", "coderhook_database_available 1", "coderhook_owner_token_usable 1",
+		`coderhook_connections{listener="hook"} 0`, `coderhook_connections_limit{listener="hook"} 1024`,
 		"go_goroutines ", "process_cpu_seconds_total ",
 	} {
 		if !strings.Contains(string(text), want) {

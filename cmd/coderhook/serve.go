@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	stdlog "log"
 	"os"
 	"runtime/debug"
 	"time"
@@ -97,10 +95,17 @@ func (serveCmd) Run(env *environment) error {
 // small, so that Go's own 100 collects every few hundred mints: some ten MiB more save most of that work.
 const heapGrowth = 400
 
-// spendMemory leaves it to the operator where Go's own variable is set.
+// calmMemory is from how many bytes on garbage is collected more often than that: only strangers make us need so much,
+// and then it must not be five times what they hold.
+const calmMemory = 80 << 20
+
+// spendMemory leaves it to the operator where Go's own variables are set.
 func spendMemory(getenv func(string) string) {
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
+	}
+	if getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(calmMemory)
 	}
 }
 
@@ -124,32 +129,30 @@ func (s *service) listen(ctx context.Context) error {
 			return err
 		}
 	}
-	door, err := openFrontDoor(ctx, c.listen, s.tracing.handler(s.server.Handler()))
+	doors, err := s.openDoors(ctx)
 	if err != nil {
-		return fmt.Errorf("LISTEN_ADDR: %w", err)
+		return err
 	}
-	door.server.ErrorLog = stdlog.New(serverErrors{s.log}, "", 0)
-	go door.serve(cert)
-	s.log.Info().Stringer("addr", door.Addr()).Str("version", version).Msg("listening")
-	fault := make(chan error, 1)
+	s.serve(doors, cert)
+	serving, end := context.WithCancelCause(ctx)
 	defer inBackground(ctx, func(ctx context.Context) {
 		if err := s.start.Run(ctx); err != nil {
-			fault <- configError(err)
+			end(configError(err))
 		}
 	})()
+	if err := doors.wait(serving); err != nil {
+		return err
+	}
 	var broken error
-	select {
-	case err := <-door.served:
-		return fmt.Errorf("serve: %w", err)
-	case broken = <-fault:
-	case <-ctx.Done():
+	if ctx.Err() == nil {
+		broken = context.Cause(serving)
 	}
 	s.log.Info().Msg("draining")
 	s.server.Drain()
 	time.Sleep(c.drainDelay) // the load balancer and kept-alive connections learn that we leave
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(door.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
+	err = errors.Join(doors.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
 	s.log.Info().Err(err).Msg("stopped")
 	return errors.Join(broken, err)
 }

@@ -11,7 +11,7 @@ type mutant struct {
 var mutants = []mutant{
 	{
 		rule: "a request is signed", file: "hook/token.go", tests: "^TestRefus|^TestVerif|^TestRequests",
-		old: "Verifier.Verify(body.Bytes(), r.Header); err != nil", new: "Verifier.Verify(body.Bytes(), r.Header); false && err != nil",
+		old: "Verifier.Verify(body, c.Request().Header); err != nil", new: "Verifier.Verify(body, c.Request().Header); false && err != nil",
 	},
 	{
 		rule: "an old request is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
@@ -30,8 +30,8 @@ var mutants = []mutant{
 		old: "len(key) < minSecretBytes || ", new: "",
 	},
 	{
-		rule: "a body is capped", file: "hook/token.go", tests: "^TestRefus|Large|Body",
-		old: "http.MaxBytesReader(c.Response(), r.Body, MaxBody)", new: "r.Body",
+		rule: "a body is capped", file: "hook/intake.go", tests: "^TestBodyIsCapped$",
+		old: "http.MaxBytesReader(w, r.Body, MaxBody)", new: "r.Body",
 	},
 	{
 		rule: "no key for third-party clients", file: "hook/policy.go", tests: "^TestSkipped|^TestPolicy",

@@ -21,10 +21,11 @@ const startPatience = 10 * time.Second
 
 // Server is a running `coderhook serve`.
 type Server struct {
-	Addr  string // where it listens
-	Admin string // where its metrics and profiles are, "" if they are off
-	PID   int
-	Ended chan struct{} // closed when it has ended and its log is read
+	Addr     string // where it listens
+	FrontEnd string // where browsers come in, "" if that is Addr
+	Admin    string // where its metrics and profiles are, "" if they are off
+	PID      int
+	Ended    chan struct{} // closed when it has ended and its log is read
 
 	cmd *exec.Cmd
 	err error        // how it ended
@@ -70,6 +71,8 @@ func (s *Server) read(log io.Reader, listening chan<- string) {
 		switch line.Message {
 		case "metrics and profiles": // it comes first
 			s.Admin = line.Addr
+		case "listening for browsers": // likewise
+			s.FrontEnd = line.Addr
 		case "listening":
 			listening <- line.Addr
 		}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"coderhook/store/storetest"
+)
+
+// With the configuration that we ship a sign-in goes on when a replica is killed under it, and when one leaves.
+func TestNginxRepeatsASignIn(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	first := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
+	second := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
+	third := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
+	client := startNginx(t, first, second, third)
+	behind := &served{url: "https://coderhook.example.com/hooks/custom-access-token"}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var mints atomic.Int64
+	var load sync.WaitGroup
+	for range 8 {
+		user := db.AddUser(t, "")
+		load.Go(func() {
+			for ctx.Err() == nil {
+				if _, _, err := behind.mint(ctx, client, user, user.String()[:8]+"@example.com"); err != nil && ctx.Err() == nil {
+					t.Errorf("a sign-in failed: %v", err)
+				}
+				mints.Add(1)
+			}
+		})
+	}
+	some := func() {
+		from := mints.Load()
+		eventually(t, "some mints", func() bool { return mints.Load() > from+100 })
+	}
+	some()
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	some()
+	second.stop(t)
+	some()
+	cancel()
+	load.Wait()
+
+	for path, want := range map[string]int{"/create-coder-user": http.StatusNotImplemented, "/healthz": http.StatusNotFound, "/readyz": http.StatusNotFound} {
+		response, err := client.Post("https://coderhook.example.com"+path, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: %d", path, response.StatusCode)
+		}
+	}
+}
+
+// startNginx puts nginx before the servers, and returns what reaches it.
+func startNginx(t *testing.T, servers ...*served) *http.Client {
+	t.Helper()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		program, err = exec.LookPath("/usr/sbin/nginx")
+	}
+	if err != nil && os.Getenv("CI") != "true" {
+		t.Skip("nginx is not installed")
+	}
+	dir, err := os.MkdirTemp("", "nginx") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	writePair(t, dir, "coderhook.example.com")
+	writeNginxConf(t, dir, servers)
+	nginx := exec.Command(program, "-p", dir, "-c", "nginx.conf", "-e", "error.log")
+	nginx.WaitDelay = time.Minute
+	if err := nginx.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = nginx.Process.Signal(syscall.SIGTERM)
+		_ = nginx.Wait()
+		if log, _ := os.ReadFile(filepath.Join(dir, "error.log")); t.Failed() {
+			t.Logf("nginx: %s", log)
+		}
+	})
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "socket"))
+	}
+	eventually(t, "nginx listens", func() bool {
+		conn, err := dial(t.Context(), "", "")
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return &http.Client{Transport: &http.Transport{DialContext: dial, TLSClientConfig: anyCertificate()}}
+}
+
+// writeNginxConf changes of the configuration only where the servers are, and nginx itself.
+func writeNginxConf(t *testing.T, dir string, servers []*served) {
+	t.Helper()
+	var hooks, frontEnds strings.Builder
+	for _, s := range servers {
+		hooks.WriteString("server " + s.Addr + ";\n")
+		frontEnds.WriteString("server " + s.FrontEnd + ";\n")
+	}
+	const twice = "    server 10.0.0.11:%;\n    server 10.0.0.12:%;\n"
+	conf := contentOf(t, "../../testdata/ops/nginx.conf")
+	for old, replaced := range map[string]string{
+		strings.ReplaceAll(twice, "%", "8787"): hooks.String(), strings.ReplaceAll(twice, "%", "8789"): frontEnds.String(),
+		"listen 443 ssl;":        "listen unix:" + dir + "/socket ssl;",
+		"/etc/ssl/coderhook.pem": dir + "/cert.pem", "/etc/ssl/coderhook.key": dir + "/key.pem",
+	} {
+		if strings.Count(conf, old) != 1 {
+			t.Fatalf("the configuration has not one %q", old)
+		}
+		conf = strings.Replace(conf, old, replaced, 1)
+	}
+	var own strings.Builder
+	if os.Getuid() == 0 {
+		own.WriteString("user root;\n") // it may read the folder
+	}
+	own.WriteString("daemon off;\npid pid;\nerror_log error.log;\nworker_processes 1;\nevents {}\nhttp {\naccess_log off;\n")
+	for i, temp := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		own.WriteString(temp + "_temp_path temp" + strconv.Itoa(i) + ";\n")
+	}
+	own.WriteString(conf + "}\n")
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(own.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"coderhook/cmd/internal/process"
+	"coderhook/cmd/internal/source"
+	"coderhook/coderclient/codertest"
+	"coderhook/store"
+	"coderhook/store/storetest/pgserver"
+
+	"github.com/google/uuid"
+)
+
+// world is a server, and what it needs.
+type world struct {
+	dir     string
+	binary  string
+	hookURL string // of the database
+	coder   *codertest.Server
+	secret  string // the hook's
+	user    uuid.UUID
+	closers []func() error
+}
+
+// newWorld starts a database and Coder. The caller closes the world, also after an error.
+func newWorld(ctx context.Context) (*world, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // it never fails
+	w := &world{secret: "v1,whsec_" + base64.StdEncoding.EncodeToString(key), user: uuid.New()}
+	root, err := source.Root(ctx)
+	if err != nil {
+		return w, err
+	}
+	if w.dir, err = os.MkdirTemp("", "coderhook-siege"); err != nil {
+		return w, err
+	}
+	w.onClose(func() error { return os.RemoveAll(w.dir) })
+	w.binary = filepath.Join(w.dir, "coderhook")
+	if err := errors.Join(source.Build(ctx, root, "./cmd/coderhook", w.binary), w.writeCertificate()); err != nil {
+		return w, err
+	}
+	w.coder = codertest.Start(codertest.ProfileNew)
+	w.onClose(func() error { w.coder.Close(); return nil })
+	return w, w.startDatabase(ctx)
+}
+
+func (w *world) startDatabase(ctx context.Context) error {
+	postgres, err := pgserver.Start(ctx, pgserver.Options{})
+	if err != nil {
+		return err
+	}
+	w.onClose(postgres.Stop)
+	adminURL := postgres.URL("postgres")
+	if err := pgserver.PrepareSupabase(ctx, adminURL); err != nil {
+		return err
+	}
+	if _, err := store.Migrate(ctx, store.Config{URL: adminURL}); err != nil {
+		return err
+	}
+	if _, err := pgserver.AddUser(ctx, adminURL, w.user, w.email()); err != nil {
+		return err
+	}
+	w.hookURL, err = pgserver.LetIn(ctx, adminURL, "coderhook")
+	return err
+}
+
+func (w *world) email() string { return "ada@example.com" }
+
+// serve starts a server of its own for an attack, so that none suffers from the one before.
+func (w *world) serve(extra ...string) (*process.Server, error) {
+	return process.Start(w.binary, append([]string{
+		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DRAIN_DELAY=0s", "LOG_LEVEL=info",
+		"DATABASE_URL=" + w.hookURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + w.secret,
+		"CODER_URL=" + w.coder.URL, "CODER_OWNER_TOKEN=" + w.coder.OwnerToken,
+		"TLS_CERT_FILE=" + w.path("cert.pem"), "TLS_KEY_FILE=" + w.path("key.pem"),
+		"GOGC=" + os.Getenv("GOGC"), "GOMEMLIMIT=" + os.Getenv("GOMEMLIMIT"),
+	}, extra...))
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) writeCertificate() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(24 * time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(w.path("cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
+		os.WriteFile(w.path("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+}
+
+func (w *world) onClose(do func() error) { w.closers = append(w.closers, do) }
+
+// close ends what was started, the last first.
+func (w *world) close() (err error) {
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, w.closers[i]())
+	}
+	return err
+}
