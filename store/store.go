@@ -31,7 +31,7 @@ type Store struct {
 
 // statements are the queries that name the product's table.
 type statements struct {
-	lookup, updateProfile, insertProfile string
+	lookup, updateProfile, insertProfile, readProfile string
 }
 
 // Open checks cfg and returns a Store. It does not wait for the database, which
@@ -50,6 +50,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
+			readProfile:   profiles.in(readProfileSQL),
 		},
 		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
 	}
