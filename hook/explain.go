@@ -45,6 +45,8 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 		why = "the user was suspended in Coder; a key is only given if that has ended"
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
 		why = "what the profile holds has not the form of a key"
+	case a.KeyID != coderclient.KeyID(a.APIKey) && hasOwnKey(a) && a.APIKey != "":
+		why = "the key " + coderclient.KeyID(a.APIKey) + " that the profile holds is not the user's own, " + a.KeyID + ": somebody else wrote it"
 	case a.KeyRefused:
 		why = "Coder did not take the one that the profile holds"
 	case a.APIKey != "":

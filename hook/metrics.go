@@ -25,6 +25,7 @@ type Metrics struct {
 	stored     *prometheus.CounterVec
 	keysMade   *prometheus.CounterVec
 	checks     *prometheus.CounterVec
+	planted    prometheus.Counter
 	coderCalls *prometheus.CounterVec
 	coderTime  *prometheus.HistogramVec
 
@@ -63,6 +64,7 @@ func NewMetrics() *Metrics {
 		stored:     counters("coderhook_writes_total", "Keys by what became of storing them.", "result"),
 		keysMade:   counters("coderhook_keys_made_total", "Coder tokens made for users: their first, the renewal of one that is alive, the replacement of one that is not.", "reason"),
 		checks:     counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result"),
+		planted:    make.NewCounter(prometheus.CounterOpts{Name: "coderhook_planted_keys_total", Help: "Mints that found a key in the profile which is not the one that was stored for the user: it is not handed out."}),
 		coderCalls: counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
 		coderTime:  times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
 
@@ -82,6 +84,7 @@ func (m *Metrics) start() {
 		string(statusPending):     {reasonNoKey},
 		string(statusUnavailable): {reasonNoKey},
 		string(statusConflict):    {reasonNoKey},
+		outcomeTooLarge:           {reasonNoRoom},
 		"skipped":                 {skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole},
 		"failed":                  {"panic"},
 		"refused": {

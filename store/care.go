@@ -98,7 +98,10 @@ on conflict (user_id) do update
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
        key_refused_at = null, status = 'active', last_error = null, updated_at = clock_timestamp()
- where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + unattendedRow
+ where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + noOwnKeyRow + unattendedRow
+
+// noOwnKeyRow keeps what was learnt of a key from before from overwriting one that was stored meanwhile.
+const noOwnKeyRow = ` and (a.key_id is null or a.key_id = excluded.key_id or a.key_refused_at is not null and a.coder_user_id is null)`
 
 const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_timestamp())`
 
@@ -108,7 +111,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
 	err := s.again(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			err := overwrite(ctx, tx, a.UserID, a.Key.ID, a.Key.madeAt(),
+			err := changeOne(ctx, tx, ErrSuperseded,
 				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
 			if err == nil { // it may be one that was replaced before
 				_, err = tx.Exec(ctx, forgetRetiredSQL, a.Key.ID)
@@ -125,40 +128,15 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	return nil
 }
 
-const retireOverwrittenSQL = `
-insert into coderhook.retired_keys (key_id, user_id, coder_user_id, delete_after)
-select key_id, user_id, coder_user_id, $3::timestamptz + make_interval(secs => coalesce(token_seconds, 604800) + 600)
-  from coderhook.accounts
- where user_id = $1 and key_id <> $2 and key_refused_at is null and coder_user_id is not null
-   for update
-    on conflict (key_id) do nothing`
-
-// overwrite runs a statement that makes another key the account's, and retires the one that was:
-// access tokens can carry it. Too late, it does neither.
-func overwrite(ctx context.Context, tx pgx.Tx, userID uuid.UUID, keyID string, now time.Time, sql string, args ...any) error {
-	if _, err := tx.Exec(ctx, retireOverwrittenSQL, userID, keyID, now); err != nil {
-		return err
-	}
-	return changeOne(ctx, tx, ErrSuperseded, sql, args...)
-}
-
 const refuseUnknownSQL = `
 insert into coderhook.accounts as a (user_id, key_id, key_refused_at, last_error) values ($1, $2, $3, $4)
 on conflict (user_id) do update
    set key_id = excluded.key_id, key_expires_at = null, key_lifetime_seconds = null,
        key_refused_at = excluded.key_refused_at, last_error = excluded.last_error, updated_at = clock_timestamp()
- where true` + unattendedRow
+ where true` + noOwnKeyRow + unattendedRow
 
 // RefuseUnknownKey says that the key in the profile, which the ledger has not seen before, is
 // not to be handed out again.
 func (s *Store) RefuseUnknownKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
-	err := s.again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			return overwrite(ctx, tx, userID, keyID, now, refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("refuse unknown key: %w", explain(err))
-	}
-	return nil
+	return s.changing(ctx, "refuse unknown key", refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
 }
