@@ -12,7 +12,7 @@ import (
 
 // What is learnt of a key after it was handed out is written without a lease: each statement
 // says which key it is about, and changes nothing while somebody is at work on the account.
-const unattended = ` and (lease_until is null or lease_until <= clock_timestamp())`
+const unattended = ` and (lease_until is null or lease_until <= pg_catalog.clock_timestamp())`
 
 // ErrSuperseded says that the account has another key by now, or that somebody is at work on it.
 var ErrSuperseded = errors.New("superseded")
@@ -41,7 +41,7 @@ func (s *Store) BeginCheck(ctx context.Context, userID uuid.UUID, keyID string, 
 
 const refuseKeySQL = `
 update coderhook.accounts
-   set key_refused_at = $3, status = 'pending', last_error = $4, updated_at = clock_timestamp()
+   set key_refused_at = $3, status = 'pending', last_error = $4, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and key_id = $2` + unattended
 
 // RefuseKey says that Coder no longer takes the account's key. It stays known, so that it is
@@ -51,7 +51,7 @@ func (s *Store) RefuseKey(ctx context.Context, userID uuid.UUID, keyID string, n
 }
 
 const suspendSQL = `
-update coderhook.accounts set status = 'suspended', last_error = $3, updated_at = clock_timestamp()
+update coderhook.accounts set status = 'suspended', last_error = $3, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and key_id = $2` + unattended
 
 // MarkSuspended says that the key's user is suspended in Coder.
@@ -97,13 +97,13 @@ on conflict (user_id) do update
    set coder_user_id = excluded.coder_user_id, coder_username = excluded.coder_username, key_id = excluded.key_id,
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
-       key_refused_at = null, status = 'active', last_error = null, updated_at = clock_timestamp()
+       key_refused_at = null, status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp()
  where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + noOwnKeyRow + unattendedRow
 
 // noOwnKeyRow keeps what was learnt of a key from before from overwriting one that was stored meanwhile.
 const noOwnKeyRow = ` and (a.key_id is null or a.key_id = excluded.key_id or a.key_refused_at is not null and a.coder_user_id is null)`
 
-const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_timestamp())`
+const unattendedRow = ` and (a.lease_until is null or a.lease_until <= pg_catalog.clock_timestamp())`
 
 // Adopt makes the profile's key one that the ledger knows. It returns [ErrTaken] when the
 // Coder user is another account's, and [ErrSuperseded].
@@ -132,7 +132,7 @@ const refuseUnknownSQL = `
 insert into coderhook.accounts as a (user_id, key_id, key_refused_at, last_error) values ($1, $2, $3, $4)
 on conflict (user_id) do update
    set key_id = excluded.key_id, key_expires_at = null, key_lifetime_seconds = null,
-       key_refused_at = excluded.key_refused_at, last_error = excluded.last_error, updated_at = clock_timestamp()
+       key_refused_at = excluded.key_refused_at, last_error = excluded.last_error, updated_at = pg_catalog.clock_timestamp()
  where true` + noOwnKeyRow + unattendedRow
 
 // RefuseUnknownKey says that the key in the profile, which the ledger has not seen before, is

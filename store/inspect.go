@@ -52,12 +52,11 @@ func withoutPreparing(mode pgx.QueryExecMode) bool {
 }
 
 // found is the only row of a query about the product's table: $1 schema, $2 table, $3 id, $4 key column.
-func found[T any](ctx context.Context, i *Inspector, what, sql string) (T, error) {
-	rows, err := i.query(ctx, sql)
-	if err != nil {
-		return *new(T), fmt.Errorf("inspect %s: %w", what, err)
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+func found[T any](ctx context.Context, i *Inspector, what, sql string) (row T, err error) {
+	err = i.query(ctx, sql, func(rows pgx.Rows) (err error) {
+		row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+		return err
+	})
 	if err != nil {
 		return row, fmt.Errorf("inspect %s: %w", what, err)
 	}
@@ -65,20 +64,23 @@ func found[T any](ctx context.Context, i *Inspector, what, sql string) (T, error
 }
 
 // list is found for any number of rows.
-func list[T any](ctx context.Context, i *Inspector, what, sql string) ([]T, error) {
-	rows, err := i.query(ctx, sql)
-	if err != nil {
-		return nil, fmt.Errorf("inspect %s: %w", what, err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+func list[T any](ctx context.Context, i *Inspector, what, sql string) (all []T, err error) {
+	err = i.query(ctx, sql, func(rows pgx.Rows) (err error) {
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", what, err)
 	}
 	return all, nil
 }
 
+// safePathSQL makes names mean what they do in pg_catalog, for this transaction only: whoever may create
+// in public can put functions and operators there that fit our arguments better.
+const safePathSQL = `select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)`
+
 // query names the four parameters once, so that a query may use any of them.
-func (i *Inspector) query(ctx context.Context, sql string) (pgx.Rows, error) {
+func (i *Inspector) query(ctx context.Context, sql string, collect func(pgx.Rows) error) error {
 	const names = `with named as (select $1::text as in_schema, $2::text as in_table, $3::text as id_column, $4::text as key_column),
   profiles as (select c.* from named join pg_catalog.pg_namespace n on n.nspname = in_schema
                  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = in_table),
@@ -86,7 +88,16 @@ func (i *Inspector) query(ctx context.Context, sql string) (pgx.Rows, error) {
                   from pg_catalog.pg_roles where rolname in ('anon', 'authenticated'))
 `
 	p := i.profiles
-	return i.conn.Query(ctx, names+sql, p.schema, p.table, p.id, p.key)
+	return pgx.BeginTxFunc(ctx, i.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, safePathSQL); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, names+sql, p.schema, p.table, p.id, p.key)
+		if err != nil {
+			return err
+		}
+		return collect(rows)
+	})
 }
 
 // Server is who answers, and whom it takes us for.

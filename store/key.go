@@ -34,9 +34,9 @@ func (k Key) GoString() string { return k.String() }
 // The other two end a transaction whose client has fallen silent: its lock would
 // keep the user from signing in for as long as TCP takes to notice.
 const lockTimeoutSQL = `
-select set_config('lock_timeout', '500ms', true),
-       set_config('statement_timeout', '5s', true),
-       set_config('idle_in_transaction_session_timeout', '5s', true)`
+select pg_catalog.set_config('lock_timeout', '500ms', true),
+       pg_catalog.set_config('statement_timeout', '5s', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 // storeTimeout bounds one try to store a key.
 const storeTimeout = 10 * time.Second

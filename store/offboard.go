@@ -21,7 +21,7 @@ func (s *Store) IntendSuspension(ctx context.Context, l Lease) error {
 
 const offboardSQL = `
 update coderhook.accounts
-   set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = clock_timestamp()
+   set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Offboard says that the user's access in Coder has ended. The key stays known as a dead one:
@@ -32,7 +32,7 @@ func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
 
 const reactivateSQL = `
 update coderhook.accounts
-   set status = 'pending', suspended_by_us = false, last_error = null, updated_at = clock_timestamp()
+   set status = 'pending', suspended_by_us = false, last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Reactivate says that an off-boarded user is back. The next mint makes a key.
@@ -59,15 +59,15 @@ type Link struct {
 
 const unlinkSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, updated_at = clock_timestamp()
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and coder_user_id = $2
-   and (lease_until is null or lease_until <= clock_timestamp())`
+   and (lease_until is null or lease_until <= pg_catalog.clock_timestamp())`
 
 const linkSQL = `
 update coderhook.accounts
    set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7,
        key_refused_at = case when key_id is not null then coalesce(key_refused_at, $6::timestamptz) end,
-       status = 'pending', last_error = null, updated_at = clock_timestamp()
+       status = 'pending', last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 const auditSQL = `

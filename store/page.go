@@ -19,10 +19,10 @@ type Entry struct {
 const pageSQL = `
 select a.user_id, false as has_profile, null as api_key, true as known,
        a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
-       a.lease_until > clock_timestamp() as leased, a.last_error, a.updated_at,
+       a.lease_until > pg_catalog.clock_timestamp() as leased, a.last_error, a.updated_at,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
        a.linked, a.suspended_by_us,
-       (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
+       (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        a.created_at
   from coderhook.accounts as a
  where a.user_id > $1
@@ -49,7 +49,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 }
 
 const livesSQL = `
-select coalesce(max(token_seconds), 0) as token_life,
+select coalesce(pg_catalog.max(token_seconds), 0) as token_life,
        coalesce((select key_lifetime_seconds from coderhook.accounts
                   where key_lifetime_seconds is not null order by updated_at desc limit 1), 0) as key_life
   from coderhook.accounts`
