@@ -114,6 +114,11 @@ func (s *Server) SetRoles(username string, roles ...string) {
 	s.change(username, func(a *account) { a.roles = roles })
 }
 
+// SetOrganizationRoles replaces the user's roles in the default organization.
+func (s *Server) SetOrganizationRoles(username string, roles ...string) {
+	s.change(username, func(a *account) { a.orgRoles = map[uuid.UUID][]string{s.orgs[0].id: roles} })
+}
+
 // DeleteUser deletes softly; the user's keys are gone.
 func (s *Server) DeleteUser(username string) { s.change(username, s.remove) }
 

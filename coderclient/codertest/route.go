@@ -36,6 +36,7 @@ var routes = []route{
 	{"DELETE", "users/{user}", v2x0, keyed, (*exchange).deleteUser},
 	{"PUT", "users/{user}/status/suspend", v2x0, keyed, (*exchange).suspendUser},
 	{"PUT", "users/{user}/status/activate", v2x0, keyed, (*exchange).activateUser},
+	{"GET", "users/{user}/roles", v2x0, keyed, (*exchange).getRoles},
 	{"PUT", "users/{user}/roles", v2x0, keyed, (*exchange).putRoles},
 	{"PUT", "users/{user}/password", v2x0, keyed, (*exchange).putPassword},
 	{"PUT", "users/{user}/profile", v2x0, keyed, (*exchange).putProfile},
