@@ -54,7 +54,7 @@ func (p *Provisioner) coderUser(ctx context.Context, j *job) (coderUser, error) 
 	if user.Suspended() {
 		return p.suspendedCoderUser(ctx, j, user)
 	}
-	return coderUser{User: user}, nil
+	return coderUser{User: user}, p.refuseRoles(ctx, j, user)
 }
 
 // suspendedCoderUser is an account that is suspended, or that was when it was deleted: by its id
@@ -65,6 +65,9 @@ func (p *Provisioner) suspendedCoderUser(ctx context.Context, j *job, user coder
 		return p.replaceCoderUser(ctx, j)
 	}
 	if err == nil && j.known.SuspendedByUs {
+		if err := p.refuseRoles(ctx, j, user); err != nil { // whom an operator promoted, an operator may activate
+			return coderUser{}, err
+		}
 		user, err = p.reactivate(ctx, j, user)
 	}
 	if err != nil {
@@ -173,8 +176,11 @@ func (p *Provisioner) takeTurn(j *job) error {
 // ours tells an account that we made for this user before a crash from anybody else's.
 // The e-mail alone proves nothing: the name is made of this user's uuid, too.
 func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, email string) (bool, error) {
-	if strings.ToLower(user.Email) != email || len(user.Roles) > 0 {
+	if strings.ToLower(user.Email) != email {
 		return false, nil
+	}
+	if roles, err := p.rolesOf(ctx, user); err != nil || len(roles) > 0 {
+		return false, err
 	}
 	owner, err := p.Ledger.OwnerOf(ctx, user.ID)
 	if errors.Is(err, store.ErrNotFound) {

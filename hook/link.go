@@ -59,8 +59,12 @@ func (r *Reconciler) PlanLink(ctx context.Context, user uuid.UUID, coderName str
 	if err != nil {
 		return LinkPlan{}, err
 	}
-	if len(account.Roles) > 0 {
-		return LinkPlan{}, refuse("Coder user %s has site roles: a key of theirs is too much for a workspace", account.Username)
+	roles, err := r.rolesOf(ctx, account)
+	if err != nil {
+		return LinkPlan{}, err
+	}
+	if len(roles) > 0 {
+		return LinkPlan{}, refuse("Coder user %s has roles (%s): a key of theirs is too much for a workspace", account.Username, strings.Join(roles, ", "))
 	}
 	plan := LinkPlan{User: user, Coder: account, Made: slices.Contains(usernames(user), strings.ToLower(account.Username))}
 	if err := r.planTakeover(ctx, &plan); err != nil {

@@ -27,6 +27,7 @@ type Ledger interface {
 	ForgetUser(ctx context.Context, lease store.Lease) error
 	Reactivate(ctx context.Context, lease store.Lease) error
 	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
+	EndKey(ctx context.Context, lease store.Lease, now time.Time) error
 	RecordKey(ctx context.Context, lease store.Lease, key store.Key) error
 	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
 	Orphan(ctx context.Context, lease store.Lease) error
@@ -42,6 +43,8 @@ type Coder interface {
 	CreateUser(ctx context.Context, user coderclient.NewUser) (coderclient.User, error)
 	User(ctx context.Context, idOrName string) (coderclient.User, error)
 	Me(ctx context.Context, key string) (coderclient.User, error)
+	Roles(ctx context.Context, user uuid.UUID) (coderclient.Roles, error)
+	MyRoles(ctx context.Context, key string) (coderclient.Roles, error)
 	Activate(ctx context.Context, user uuid.UUID) (coderclient.User, error)
 	Suspend(ctx context.Context, user uuid.UUID) (coderclient.User, error)
 	DeleteUser(ctx context.Context, user uuid.UUID) error

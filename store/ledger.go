@@ -101,6 +101,19 @@ func timeOrNull(t time.Time) *time.Time {
 	return &t
 }
 
+const endKeySQL = `
+update coderhook.accounts set key_refused_at = coalesce(key_refused_at, $3)
+ where user_id = $1 and lease_owner = $2 and key_id is not null`
+
+// EndKey says that the account's key must not be handed out again. An account without one is as it was.
+func (s *Store) EndKey(ctx context.Context, l Lease, now time.Time) error {
+	_, err := s.exec(ctx, endKeySQL, l.UserID, l.Owner, now)
+	if err != nil {
+		return fmt.Errorf("end key: %w", err)
+	}
+	return nil
+}
+
 const orphanSQL = `
 update coderhook.accounts
    set status = 'orphaned', key_id = null, key_expires_at = null, updated_at = pg_catalog.clock_timestamp()
