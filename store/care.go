@@ -97,8 +97,9 @@ on conflict (user_id) do update
    set coder_user_id = excluded.coder_user_id, coder_username = excluded.coder_username, key_id = excluded.key_id,
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
-       key_refused_at = null, status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp()
- where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + noOwnKeyRow + unattendedRow
+       key_refused_at = null, status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp(), seal = null
+ where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + noOwnKeyRow + unattendedRow + `
+returning a.coder_user_id, a.linked, a.suspended_by_us`
 
 // noOwnKeyRow keeps what was learnt of a key from before from overwriting one that was stored meanwhile.
 const noOwnKeyRow = ` and (a.key_id is null or a.key_id = excluded.key_id or a.key_refused_at is not null and a.coder_user_id is null)`
@@ -111,7 +112,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
 	err := s.again(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			err := changeOne(ctx, tx, ErrSuperseded,
+			err := s.decide(ctx, tx, ErrSuperseded, a.UserID,
 				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
 			if err == nil { // it may be one that was replaced before
 				_, err = tx.Exec(ctx, forgetRetiredSQL, a.Key.ID)

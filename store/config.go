@@ -22,6 +22,8 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
+	LedgerSecrets []string // seal the ledger's rows, the newest first; none: they are not sealed
+
 	Trace    bool  // makes OpenTelemetry spans of the statements
 	MaxConns int32 // default 10; pool_max_conns in the URL comes first
 }

@@ -19,7 +19,7 @@ const missingSQL = `
   (select array_agg(wanted.what order by wanted.n) from unnest(array[
      'role coderhook', 'table coderhook.accounts', 'function coderhook.auth_users_state',
      'column coderhook.accounts.key_lifetime_seconds', 'column coderhook.accounts.key_checked_at', 'column coderhook.accounts.key_refused_at',
-     'column coderhook.accounts.token_seconds', 'column coderhook.accounts.linked', 'column coderhook.accounts.suspended_by_us',
+     'column coderhook.accounts.token_seconds', 'column coderhook.accounts.linked', 'column coderhook.accounts.suspended_by_us', 'column coderhook.accounts.seal',
      'table coderhook.retired_keys', 'table coderhook.tasks', 'table coderhook.audit', 'function coderhook.auth_user_ids'
    ]) with ordinality as wanted (what, n)
    where wanted.what not in (

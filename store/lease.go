@@ -69,6 +69,14 @@ func (s *Store) Release(ctx context.Context, l Lease) error {
 	return err
 }
 
+// fencedDeciding is fenced for statements that change what is sealed.
+func (s *Store) fencedDeciding(ctx context.Context, what, sql string, l Lease, args ...any) error {
+	if err := s.deciding(ctx, ErrLeaseLost, l.UserID, sql, append([]any{l.UserID, l.Owner}, args...)...); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
 // fenced runs a statement whose $1 and $2 are the lease's user and owner, and
 // which changes no row unless the lease is that owner's.
 func (s *Store) fenced(ctx context.Context, what, sql string, l Lease, args ...any) error {

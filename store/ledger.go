@@ -20,15 +20,17 @@ update coderhook.accounts
        status         = case when coder_user_id = $3 and key_id is not null then 'active' else 'pending' end,
        linked          = linked and coalesce(coder_user_id = $3, false),
        suspended_by_us = suspended_by_us and coalesce(coder_user_id = $3, false),
+       seal           = null,
        last_error     = null,
        updated_at     = pg_catalog.clock_timestamp()
- where user_id = $1 and lease_owner = $2`
+ where user_id = $1 and lease_owner = $2
+returning coder_user_id, linked, suspended_by_us`
 
 // RecordUser writes down which Coder user is the account's, and ends a conflict.
 // It returns [ErrTaken] when that Coder user is another account's, and
 // [ErrLeaseLost].
 func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, username string) error {
-	err := s.fenced(ctx, "record coder user", recordUserSQL, l, coderUserID, username)
+	err := s.fencedDeciding(ctx, "record coder user", recordUserSQL, l, coderUserID, username)
 	if sqlState(err) == uniqueViolation {
 		return fmt.Errorf("record coder user: %w", ErrTaken)
 	}
@@ -37,16 +39,17 @@ func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, 
 
 const forgetUserSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false,
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, seal = null,
        key_expires_at = case when key_id is not null then least(key_expires_at, pg_catalog.clock_timestamp()) end,
        status = 'pending', updated_at = pg_catalog.clock_timestamp()
- where user_id = $1 and lease_owner = $2`
+ where user_id = $1 and lease_owner = $2
+returning coder_user_id, linked, suspended_by_us`
 
 // ForgetUser clears the Coder user, who was deleted there. The user's key died at
 // the same time; its id stays, so that the key which the profile still holds is
 // known to be dead until [Store.StoreKey] replaces it.
 func (s *Store) ForgetUser(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "forget coder user", forgetUserSQL, l)
+	return s.fencedDeciding(ctx, "forget coder user", forgetUserSQL, l)
 }
 
 const recordFailureSQL = `

@@ -10,13 +10,14 @@ import (
 )
 
 const intendSuspensionSQL = `
-update coderhook.accounts set suspended_by_us = true
- where user_id = $1 and lease_owner = $2`
+update coderhook.accounts set suspended_by_us = true, seal = null
+ where user_id = $1 and lease_owner = $2
+returning coder_user_id, linked, suspended_by_us`
 
 // IntendSuspension says, before it happens, that it is we who suspend the Coder user: killed
 // in between, we must not take it for somebody else's doing.
 func (s *Store) IntendSuspension(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "intend suspension", intendSuspensionSQL, l)
+	return s.fencedDeciding(ctx, "intend suspension", intendSuspensionSQL, l)
 }
 
 const offboardSQL = `
@@ -32,12 +33,13 @@ func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
 
 const reactivateSQL = `
 update coderhook.accounts
-   set status = 'pending', suspended_by_us = false, last_error = null, updated_at = pg_catalog.clock_timestamp()
- where user_id = $1 and lease_owner = $2`
+   set status = 'pending', suspended_by_us = false, seal = null, last_error = null, updated_at = pg_catalog.clock_timestamp()
+ where user_id = $1 and lease_owner = $2
+returning coder_user_id, linked, suspended_by_us`
 
 // Reactivate says that an off-boarded user is back. The next mint makes a key.
 func (s *Store) Reactivate(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "reactivate", reactivateSQL, l)
+	return s.fencedDeciding(ctx, "reactivate", reactivateSQL, l)
 }
 
 const removeSQL = `delete from coderhook.accounts where user_id = $1 and lease_owner = $2`
@@ -59,16 +61,18 @@ type Link struct {
 
 const unlinkSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, updated_at = pg_catalog.clock_timestamp()
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, seal = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and coder_user_id = $2
-   and (lease_until is null or lease_until <= pg_catalog.clock_timestamp())`
+   and (lease_until is null or lease_until <= pg_catalog.clock_timestamp())
+returning coder_user_id, linked, suspended_by_us`
 
 const linkSQL = `
 update coderhook.accounts
-   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7,
+   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7, seal = null,
        key_refused_at = case when key_id is not null then coalesce(key_refused_at, $6::timestamptz) end,
        status = 'pending', last_error = null, updated_at = pg_catalog.clock_timestamp()
- where user_id = $1 and lease_owner = $2`
+ where user_id = $1 and lease_owner = $2
+returning coder_user_id, linked, suspended_by_us`
 
 const auditSQL = `
 insert into coderhook.audit (actor, action, user_id, coder_user_id, detail) values ($1, 'link', $2, $3, $4)`
@@ -76,7 +80,7 @@ insert into coderhook.audit (actor, action, user_id, coder_user_id, detail) valu
 // Link gives the account the Coder user, takes it from the account that had it, and leaves an
 // audit line: all of it or nothing. It returns [ErrLeaseLost], [ErrTaken] and [ErrSuperseded].
 func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return link(ctx, tx, l, k, now) })
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.link(ctx, tx, l, k, now) })
 	if sqlState(err) == uniqueViolation {
 		err = ErrTaken
 	}
@@ -86,27 +90,18 @@ func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error 
 	return nil
 }
 
-func link(ctx context.Context, tx pgx.Tx, l Lease, k Link, now time.Time) error {
+func (s *Store) link(ctx context.Context, tx pgx.Tx, l Lease, k Link, now time.Time) error {
 	detail := "Coder user " + k.Username
 	if k.From != uuid.Nil {
 		detail += ", until now of " + k.From.String()
-		if err := changeOne(ctx, tx, ErrSuperseded, unlinkSQL, k.From, k.CoderUser); err != nil {
+		if err := s.decide(ctx, tx, ErrSuperseded, k.From, unlinkSQL, k.From, k.CoderUser); err != nil {
 			return err
 		}
 	}
-	err := changeOne(ctx, tx, ErrLeaseLost, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now, k.Suspended)
+	err := s.decide(ctx, tx, ErrLeaseLost, l.UserID, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now, k.Suspended)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, auditSQL, k.Actor, l.UserID, k.CoderUser, detail)
-	return err
-}
-
-// changeOne runs a statement that changes one row; if there was none, the error is none.
-func changeOne(ctx context.Context, tx pgx.Tx, none error, sql string, args ...any) error {
-	tag, err := tx.Exec(ctx, sql, args...)
-	if err == nil && tag.RowsAffected() == 0 {
-		return none
-	}
 	return err
 }

@@ -21,7 +21,7 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
        a.lease_until > pg_catalog.clock_timestamp() as leased, a.last_error, a.updated_at,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
-       a.linked, a.suspended_by_us,
+       a.linked, a.suspended_by_us, a.seal,
        (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        a.created_at
   from coderhook.accounts as a
@@ -43,7 +43,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	}
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time}
+		entries[i] = Entry{Account: row.account(row.UserID, s.seals), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time}
 	}
 	return entries, nil
 }

@@ -17,8 +17,9 @@ import (
 
 // Store reads and writes accounts. It is safe for concurrent use.
 type Store struct {
-	pool *pgxpool.Pool
-	sql  statements
+	pool  *pgxpool.Pool
+	sql   statements
+	seals seals
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
@@ -52,6 +53,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			insertProfile: profiles.in(insertProfileSQL),
 			readProfile:   profiles.in(readProfileSQL),
 		},
+		seals:   newSeals(cfg.LedgerSecrets),
 		writers: make(chan struct{}, max(1, poolConfig.MaxConns/3)),
 	}
 	poolConfig.BeforeConnect = s.withoutPreparing
