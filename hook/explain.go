@@ -39,6 +39,9 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); conflicted(a) && wait > 0 {
 		return fmt.Sprintf("answers %s without asking Coder, for another %s: %s", statusConflict, wait.Round(time.Second), a.LastError)
 	}
+	if err := a.Distrust(); err != nil {
+		return fmt.Sprintf("answers %s: %v", statusConflict, err)
+	}
 	why := "there is none"
 	switch {
 	case a.Status == store.Suspended:

@@ -29,7 +29,7 @@ func (o *Options) judge(a store.Account, tokenExpires, now time.Time) keyState {
 	id := coderclient.KeyID(a.APIKey)
 	ledgers := a.KeyID == id
 	switch {
-	case id == "", ledgers && a.KeyRefused, a.Status == store.Suspended:
+	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended:
 		return keyMissing
 	case !ledgers && hasOwnKey(a):
 		return keyPlanted

@@ -89,6 +89,9 @@ func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
 	if err != nil {
 		return err
 	}
+	if err := known.Distrust(); err != nil {
+		return refuse("user %s: %v", user, err)
+	}
 	if known.CoderUserID != uuid.Nil {
 		return refuse("user %s has a Coder account already: %s", user, known.CoderUsername)
 	}
@@ -114,6 +117,9 @@ func (r *Reconciler) planTakeover(ctx context.Context, plan *LinkPlan) error {
 	known, err := r.Ledger.Lookup(ctx, owner)
 	if err != nil {
 		return err
+	}
+	if err := known.Distrust(); err != nil {
+		return refuse("Coder user %s is that of %s: %v", plan.Coder.Username, owner, err)
 	}
 	plan.From, plan.fromKeys, plan.Made, plan.reactivate = owner, known, !known.Linked, plan.Coder.Suspended() && known.SuspendedByUs
 	return nil

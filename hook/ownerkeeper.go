@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -61,8 +62,9 @@ type OwnerKeeper struct {
 	key      coderclient.Key // the current one, as Coder described it
 	asked    time.Time
 	warned   time.Time
-	readOnly error // why the file can't be replaced
-	dead     bool  // Coder does not take the token
+	replaced map[string]bool // the ids of tokens that this process replaced
+	readOnly error           // why the file can't be replaced
+	dead     bool            // Coder does not take the token
 }
 
 // Run looks after the token until ctx ends.
@@ -205,6 +207,10 @@ func (k *OwnerKeeper) replace(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("renew owner's token: %w", err), k.discard(ctx, id))
 	}
 	old := k.key.ID
+	if k.replaced == nil {
+		k.replaced = make(map[string]bool)
+	}
+	k.replaced[old] = true
 	k.Log.Info().Str("key_id", id).Str("old_key_id", old).Msg("owner's token renewed")
 	err = k.Ledger.Retire(ctx, store.Retired{KeyID: old, UserID: uuid.Nil, CoderUserID: k.user, Until: k.Now().Add(ownerGrace)})
 	return errors.Join(err, k.describe(ctx, k.Token.Current()))
@@ -220,16 +226,40 @@ func (k *OwnerKeeper) discard(ctx context.Context, id string) error {
 func (k *OwnerKeeper) deleteOld(ctx context.Context) error {
 	old, err := k.Ledger.Retired(ctx, uuid.Nil)
 	for _, key := range old {
-		if err != nil || !key.Until.Before(k.Now()) || key.KeyID == k.key.ID {
-			continue
+		if err == nil && key.Until.Before(k.Now()) && key.KeyID != k.key.ID {
+			err = k.deleteReplaced(ctx, key)
 		}
-		if err = k.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
-			continue
-		}
-		k.Log.Info().Str("key_id", key.KeyID).Msg("replaced owner's token deleted")
-		err = k.Ledger.ForgetRetired(ctx, key.KeyID)
 	}
 	return err
+}
+
+// ownerName is that of every token we make for ourselves.
+var ownerName = regexp.MustCompile("^" + ownerPrefix + "[a-z2-7]{12}$")
+
+// ownerForget is how long a token of another name is left to the replica that replaced it. It dies by itself.
+const ownerForget = 24 * time.Hour
+
+// deleteReplaced deletes what we made, or replaced: an owner may have other tokens, which a row of the ledger that
+// somebody else wrote must not end.
+func (k *OwnerKeeper) deleteReplaced(ctx context.Context, key store.Retired) error {
+	read, err := k.Coder.Key(ctx, key.CoderUserID, key.KeyID)
+	switch {
+	case gone(err):
+		return k.Ledger.ForgetRetired(ctx, key.KeyID)
+	case err != nil:
+		return err
+	case !ownerName.MatchString(read.TokenName) && !k.replaced[key.KeyID]:
+		if key.Until.Add(ownerForget).After(k.Now()) {
+			return nil
+		}
+		k.Log.Warn().Str("key_id", key.KeyID).Str("token_name", read.TokenName).Msg("an owner's token that this server did not make or replace is not deleted")
+		return k.Ledger.ForgetRetired(ctx, key.KeyID)
+	}
+	if err := k.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
+		return err
+	}
+	k.Log.Info().Str("key_id", key.KeyID).Msg("replaced owner's token deleted")
+	return k.Ledger.ForgetRetired(ctx, key.KeyID)
 }
 
 // warn says once an hour that the token will die.

@@ -112,6 +112,36 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 	}
 }
 
+// An owner has tokens of their own, which a line in the ledger that somebody else wrote must not end.
+func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
+	t.Parallel()
+	w := newOwnerWorld(t, profileNew())
+	ci := w.coder.AddToken("owner", "ci", 30*day)
+	made := w.coder.AddToken("owner", ownerPrefix+"abcdefgh2345", 30*day)
+	keeper := w.keeper(t, w.file)
+	owner, err := w.client.Me(t.Context(), w.coder.OwnerToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By whoever has the role's password.
+	for _, id := range []string{ci.ID, made.ID} {
+		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, $4)`, id, uuid.Nil, owner.ID, w.now().Add(-time.Minute))
+	}
+	for range 2 {
+		if err := keeper.Turn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.advance(25 * time.Hour)
+	}
+	tokens := w.ownerTokens()
+	if !tokens[ci.Whole] || tokens[made.Whole] {
+		t.Errorf("CI's is there: %t; the one that we made: %t", tokens[ci.Whole], tokens[made.Whole])
+	}
+	if left, err := w.store.Retired(t.Context(), uuid.Nil); err != nil || len(left) > 0 {
+		t.Errorf("still retired: %v, %v", left, err)
+	}
+}
+
 // A token whose use moves its end needs no successor.
 func TestOwnersTokenThatSlidesIsLeftAlone(t *testing.T) {
 	t.Parallel()

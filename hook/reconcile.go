@@ -21,6 +21,7 @@ type Register interface {
 	Offboard(ctx context.Context, lease store.Lease, now time.Time) error
 	Remove(ctx context.Context, lease store.Lease) error
 	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
+	Seal(ctx context.Context, account store.Account) error
 }
 
 const (

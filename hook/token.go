@@ -101,7 +101,10 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 		record.reason = reasonFound
 		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
 	}
-	if state == keyPlanted {
+	switch {
+	case account.Distrust() != nil:
+		s.Provisioner.noteDistrust(account)
+	case state == keyPlanted:
 		s.Provisioner.notePlanted(account)
 	}
 	looked := time.Now()

@@ -99,6 +99,7 @@ func readDatabase(v *variables) store.Config {
 		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
+		LedgerSecrets:     readLedgerSecrets(v),
 	}
 	if err := c.CheckNames(); err != nil {
 		v.fault(profilesVariables, "%w; write them like public.profiles, id, api_key", err)

@@ -13,6 +13,7 @@ import (
 // skippedFor tells what can't be checked when a variable is unusable.
 var skippedFor = map[string]string{
 	"DATABASE_URL":        "the database",
+	ledgerSecretVariable:  "the database",
 	profilesVariables:     "the database",
 	"CODER_URL":           "Coder",
 	"CODER_OWNER_TOKEN":   "Coder",

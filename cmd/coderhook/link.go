@@ -38,7 +38,7 @@ func (cmd *linkCmd) Run(env *environment) error {
 			return nil
 		}
 		if !cmd.Yes {
-			if err := confirm(os.Stdin, env.stdout); err != nil {
+			if err := confirm(os.Stdin, env.stdout, linkQuestion); err != nil {
 				return fmt.Errorf("not linked: %w", err)
 			}
 		}
@@ -59,16 +59,18 @@ func parseUser(text string) (uuid.UUID, error) {
 	return id, nil
 }
 
+const linkQuestion = "Whoever signs in as this user gets into everything of that account. Link?"
+
 // confirm asks a person. Where there is none, nothing is done without --yes.
-func confirm(in *os.File, out io.Writer) error {
+func confirm(in *os.File, out io.Writer, question string) error {
 	if !isatty.IsTerminal(in.Fd()) {
 		return errors.New("nobody is there to ask: confirm with --yes")
 	}
-	return ask(in, out)
+	return ask(in, out, question)
 }
 
-func ask(in io.Reader, out io.Writer) error {
-	fmt.Fprint(out, "Whoever signs in as this user gets into everything of that account. Link? [y/N] ")
+func ask(in io.Reader, out io.Writer, question string) error {
+	fmt.Fprint(out, question+" [y/N] ")
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

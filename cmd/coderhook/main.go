@@ -33,6 +33,7 @@ type program struct {
 	Migrate   migrateCmd   `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
 	Reconcile reconcileCmd `cmd:"" help:"Take Coder access from users who are gone or banned, give it back to who is here again, and clean up. The server does so too, every RECONCILE_INTERVAL."`
 	Link      linkCmd      `cmd:"" help:"Give a Supabase user an existing Coder account, on purpose."`
+	Seal      sealCmd      `cmd:"" help:"Give the ledger's rows the seals that LEDGER_SECRET asks for, after a look at the accounts that they name."`
 	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims. This is a real mint: it can make a Coder user and a key."`
 	Explain   explainCmd   `cmd:"" help:"What the server knows of a user, and what the next token mint would do and why."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

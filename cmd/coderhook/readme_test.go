@@ -66,6 +66,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		doctor:                         "TestDoctorFindsNothingWhereAllIsWell",
 		"go run ./cmd/coderhook reconcile --dry-run":                                                               "TestReconcileCommand",
 		"go run ./cmd/coderhook reconcile":                                                                         "TestReconcileCommand",
+		"go run ./cmd/coderhook seal":                                                                              "TestSealCommand",
 		"go run ./cmd/coderhook link --user UUID --coder-user NAME":                                                "TestLinkCommand",
 		"go run ./cmd/coderhook explain --user UUID-OR-E-MAIL":                                                     "TestExplain",
 		"go run ./cmd/coderhook send --url https://YOUR-HOST/hooks/custom-access-token --user UUID --email E-MAIL": "TestSend",

@@ -109,7 +109,7 @@ func TestLinkAsks(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "Yes\n": true, "yes": true, "n\n": false, "\n": false, "": false, "yellow\n": false} {
 		var out bytes.Buffer
-		if got := ask(strings.NewReader(answer), &out) == nil; got != want || !strings.Contains(out.String(), "[y/N]") {
+		if got := ask(strings.NewReader(answer), &out, linkQuestion) == nil; got != want || !strings.Contains(out.String(), "[y/N]") {
 			t.Errorf("%q: %v", answer, got)
 		}
 	}
