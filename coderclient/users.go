@@ -76,6 +76,12 @@ func (rq call) notFound() *Error {
 	return rq.fail(answer{status: http.StatusNotFound, body: []byte(`{"message":"No such resource."}`)}, errStatus)
 }
 
+// Addressable: the API finds the user by their name. One called me, first, or like an id is there all the same.
+func (u User) Addressable() bool {
+	_, err := uuid.Parse(u.Username)
+	return err != nil && addressable(u.Username)
+}
+
 // Me gives the user whose key it is. With a dormant user's key it also makes the user active, and up to 2.34 it moves
 // the key's expiry. A key without the right to read its user is ErrNotFound.
 func (c *Client) Me(ctx context.Context, key string) (User, error) {

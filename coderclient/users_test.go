@@ -11,6 +11,18 @@ import (
 	"coderhook/coderclient/codertest"
 )
 
+func TestAddressable(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"ada": true, "ada0ada0": true, "me": false, "First": false, "": false, "a/b": false,
+		"ada0ada0111142228333444455556666": false, "ADA0ADA0111142228333444455556666": false, "ada0ada011114222833344445555666": true,
+	} {
+		if got := (coderclient.User{Username: name}).Addressable(); got != want {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}
+
 func TestUserByNameAndID(t *testing.T) {
 	t.Parallel()
 	onEachProfile(t, func(t *testing.T, s *codertest.Server, c *coderclient.Client) {

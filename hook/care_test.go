@@ -267,6 +267,36 @@ func TestKeyThatCoderDoesNotTakeIsReplaced(t *testing.T) {
 	}
 }
 
+// By such a name Coder finds somebody else, or nobody: that does not mean that the account was deleted.
+func TestWhoIsCalledLikeAnIDIsNotGone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ada0ada0111142228333444455556666", "me", "first"} {
+		w, c, first := newbie(t, profileNew())
+		w.coder.RenameUser("ada0ada0", name)
+		w.coder.SuspendUser(name)
+		c.advance(time.Hour)
+		w.mintAda(t)
+		w.settled()
+		for range 2 {
+			if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
+				t.Errorf("%s: got %s", name, got.body)
+			}
+			w.settled()
+		}
+		if users := w.coder.Users(); len(users) != 1 {
+			t.Errorf("%s: another account was made: %+v", name, users)
+		}
+		if got := w.account(t, ada); got.CoderUserID == [16]byte{} || got.Status != store.Suspended {
+			t.Errorf("%s: %v", name, got)
+		}
+		w.coder.ActivateUser(name)
+		if got := w.mintAda(t); got != first {
+			t.Errorf("%s: got %q once it is active, want the key that was there", name, got)
+		}
+		w.settled()
+	}
+}
+
 // A renamed user keeps id and keys; the ledger learns the name.
 func TestRenamedInCoder(t *testing.T) {
 	t.Parallel()

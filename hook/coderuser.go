@@ -60,6 +60,9 @@ func (p *Provisioner) coderUser(ctx context.Context, j *job) (coderUser, error) 
 // suspendedCoderUser is an account that is suspended, or that was when it was deleted: by its id
 // Coder shows both alike, by its name only the one that is there.
 func (p *Provisioner) suspendedCoderUser(ctx context.Context, j *job, user coderclient.User) (coderUser, error) {
+	if !user.Addressable() {
+		return coderUser{}, fmt.Errorf("%w: %w, or was when it was deleted: its name %s can't be asked for; give it another in Coder", errConflict, errSuspended, user.Username)
+	}
 	named, err := p.Coder.User(ctx, user.Username)
 	if errors.Is(err, coderclient.ErrNotFound) || err == nil && named.ID != user.ID {
 		return p.replaceCoderUser(ctx, j)
