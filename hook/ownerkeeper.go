@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -95,10 +96,10 @@ func (k *OwnerKeeper) Turn(ctx context.Context) error {
 	return k.deleteOld(ctx)
 }
 
-func (k *OwnerKeeper) isMounted() bool {
+func (k *OwnerKeeper) cannotRenew() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return errors.Is(k.readOnly, errMounted)
+	return errors.Is(k.readOnly, errMounted) || errors.Is(k.readOnly, errOtherScope)
 }
 
 // describe asks Coder whose the token is and when it ends: up to 2.34 its use moves the end.
@@ -123,6 +124,9 @@ func (k *OwnerKeeper) describe(ctx context.Context, token string) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if id != k.key.ID && errors.Is(k.readOnly, errOtherScope) {
+		k.readOnly = nil // it was another's
+	}
 	k.user, k.key, k.asked, k.dead = user.ID, key, now, false
 	return nil
 }
@@ -147,7 +151,7 @@ func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 		k.fixed(errors.New("CODER_OWNER_TOKEN is given by value and not as a file"))
 		return nil
 	}
-	if k.isMounted() { // it was found out: no token is minted again only to be thrown away
+	if k.cannotRenew() { // it was found out: no token is minted again only to be thrown away
 		return nil
 	}
 	task := store.Task{Name: ownerTask, Owner: k.Instance}
@@ -169,6 +173,7 @@ func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 	}
 	err = k.replace(ctx)
 	if errors.Is(err, errReadOnly) {
+		k.Log.Warn().Err(err).Str("key_id", k.key.ID).Msg("the owner's token is not renewed")
 		k.fixed(err)
 		return nil
 	}
@@ -194,13 +199,14 @@ func (k *OwnerKeeper) replace(ctx context.Context) error {
 	}
 	defer file.giveUp()
 	token, err := k.Coder.CreateToken(ctx, k.user, coderclient.NewToken{
-		Name: ownerPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: lifetimeOf(k.key), Scope: "all",
+		Name: ownerPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: lifetimeOf(k.key),
+		Scope: cmp.Or(k.key.Scope, "all"), Scopes: k.key.Scopes, AllowList: k.key.AllowList,
 	})
 	if err != nil {
 		return fmt.Errorf("renew owner's token: %w", err)
 	}
 	id := coderclient.KeyID(token)
-	if _, err = k.Coder.Me(ctx, token); err == nil {
+	if err = k.resembles(ctx, token, id); err == nil {
 		err = file.commit(token + "\n")
 	}
 	if err != nil {
@@ -214,6 +220,21 @@ func (k *OwnerKeeper) replace(ctx context.Context) error {
 	k.Log.Info().Str("key_id", id).Str("old_key_id", old).Msg("owner's token renewed")
 	err = k.Ledger.Retire(ctx, store.Retired{KeyID: old, UserID: uuid.Nil, CoderUserID: k.user, Until: k.Now().Add(ownerGrace)})
 	return errors.Join(err, k.describe(ctx, k.Token.Current()))
+}
+
+// errOtherScope says that the token can't be renewed as it is: a narrow one must not become a full one.
+var errOtherScope = errors.New("Coder gives the successor other rights than the token has (scope, scopes, allow_list): make another by hand")
+
+// resembles refuses a successor that does not work, or that may do more or less than the token.
+func (k *OwnerKeeper) resembles(ctx context.Context, token, id string) error {
+	if _, err := k.Coder.Me(ctx, token); err != nil {
+		return err
+	}
+	successor, err := k.Coder.Key(ctx, k.user, id)
+	if err == nil && !successor.Allows(k.key) {
+		err = fmt.Errorf("%w: %w", errReadOnly, errOtherScope)
+	}
+	return err
 }
 
 func (k *OwnerKeeper) discard(ctx context.Context, id string) error {
