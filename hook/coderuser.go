@@ -198,9 +198,12 @@ func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, e
 // createFailed separates failures that need an operator from those that heal by themselves.
 func (p *Provisioner) createFailed(err error) error {
 	answer, answered := errors.AsType[*coderclient.Error](err)
-	if answered && answer.Status == http.StatusNotFound {
+	switch {
+	case answered && answer.Status == http.StatusNotFound:
 		p.org.forget() // it was deleted, or Coder was installed anew: the next mint asks again
-	} else if errors.Is(err, coderclient.ErrRefused) {
+	case errors.Is(err, coderclient.ErrPasswordOff):
+		return fmt.Errorf("%w: password login is off in Coder, so that it takes no user with one: set CODER_LOGIN_TYPE=oidc or github: create Coder user: %w", errConflict, err)
+	case errors.Is(err, coderclient.ErrRefused):
 		return fmt.Errorf("%w: create Coder user: %w", errConflict, err)
 	}
 	if answered && errors.Is(err, coderclient.ErrRateLimited) {

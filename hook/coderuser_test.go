@@ -20,6 +20,21 @@ func (w *world) addAda(t *testing.T) {
 	w.db.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, ada)
 }
 
+// Where password login is off, a new Coder wants another login type: an operator has to choose it.
+func TestPasswordLoginIsOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, profileNew())
+	w.addAda(t)
+	w.coder.Configure(func(s *codertest.Settings) { s.DisablePasswordAuth = true })
+	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
+		t.Errorf("got %s", got.body)
+	}
+	eventually(t, "recorded", func() bool { return w.status(t, ada) == store.Conflict })
+	if got := w.account(t, ada).LastError; !strings.Contains(got, "set CODER_LOGIN_TYPE=oidc or github") {
+		t.Errorf("the ledger says %s", got)
+	}
+}
+
 func TestUsernames(t *testing.T) {
 	t.Parallel()
 	want := []string{"ada0ada0", "ada0ada01111", "ada0ada011114222", "ada0ada0111142228333", "ada0ada01111422283334444", "ada0ada011114222833344445555"}

@@ -43,6 +43,8 @@ type doctor struct {
 	server  store.Server // the database's, once it was asked
 	ledger  store.Ledger // likewise
 	shape   store.Table  // of the profiles, likewise
+
+	coderVersion coderVersion // zero before Coder was asked
 	report
 }
 

@@ -40,6 +40,7 @@ type Settings struct {
 	SlidingExpiry         bool          // every use gives a token its whole lifetime again
 	DisablePasswordAuth   bool          //
 	OIDC                  bool          // configured
+	Smarthost             string        // mail server, "" for none
 }
 
 const day = 24 * time.Hour

@@ -30,6 +30,8 @@ var routes = []route{
 	{"GET", "buildinfo", v2x0, public, (*exchange).buildInfo},
 	{"GET", "users/first", v2x0, public, (*exchange).firstUser},
 	{"POST", "users/login", v2x0, public, (*exchange).logIn},
+	{"GET", "users/authmethods", v2x0, public, (*exchange).authMethods},
+	{"GET", "deployment/config", v2x0, keyed, (*exchange).deploymentConfig},
 	{"GET", "users", v2x0, keyed, (*exchange).searchUsers},
 	{"POST", "users", v2x0, keyed, (*exchange).createUser},
 	{"GET", "users/{user}", v2x0, keyed, (*exchange).getUser},
