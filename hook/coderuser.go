@@ -139,6 +139,9 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		return coderUser{}, err
 	}
 	email := strings.ToLower(j.email)
+	if err := p.refuseUnconfirmed(ctx, j, email); err != nil {
+		return coderUser{}, err
+	}
 	for _, name := range usernames(j.user) {
 		if err := p.takeTurn(j); err != nil {
 			return coderUser{}, err
@@ -164,6 +167,25 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		}
 	}
 	return coderUser{}, fmt.Errorf("%w: all usernames for this user are taken in Coder", errConflict)
+}
+
+// errUnconfirmed: with single sign-on in Coder, its first user with an address gets the account that waits there.
+var errUnconfirmed = errors.New("the e-mail address is not confirmed in Supabase, and CODER_LOGIN_TYPE gives the account to whoever has it")
+
+// refuseUnconfirmed waits for the transaction in which an address is being confirmed: the mint of its first token is
+// within it. After that, it is a conflict.
+func (p *Provisioner) refuseUnconfirmed(ctx context.Context, j *job, email string) error {
+	if !p.ConfirmedOnly {
+		return nil
+	}
+	confirmed, err := p.Ledger.AddressConfirmed(ctx, j.user, email)
+	switch {
+	case err != nil || confirmed:
+		return err
+	case j.tries > 0 && p.Now().Sub(j.since) > p.PersistPatience:
+		return fmt.Errorf("%w: %w", errConflict, errUnconfirmed)
+	}
+	return fmt.Errorf("%w: %w", errPending, errUnconfirmed)
 }
 
 // takeTurn keeps to Coder's rate limit. Who comes from the backlog has waited for one turn; a

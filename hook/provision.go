@@ -33,6 +33,7 @@ type Ledger interface {
 	Orphan(ctx context.Context, lease store.Lease) error
 	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
 	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
+	AddressConfirmed(ctx context.Context, user uuid.UUID, address string) (bool, error)
 }
 
 // Coder is what provisioning needs of Coder.
@@ -86,6 +87,7 @@ type Provisioner struct {
 type Options struct {
 	Instance        string        // names this process in leases; unique among replicas and restarts
 	Organization    string        // name or id; empty for Coder's default organization
+	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
 	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
 	Concurrency     int           // how many users are provisioned at a time
 	LeaseTTL        time.Duration // how long a killed holder blocks its user

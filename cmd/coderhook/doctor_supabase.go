@@ -18,6 +18,7 @@ func (d *doctor) checkSupabase(ctx context.Context) {
 	}
 	v := &variables{get: d.get}
 	secret, base := v.secret("SUPABASE_JWT_SECRET"), strings.TrimRight(v.text("SUPABASE_URL", ""), "/")
+	d.checkConfirmation(ctx, base)
 	if base == "" {
 		d.judgeSecret(secret)
 		return
