@@ -158,7 +158,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		user, err = p.Coder.User(ctx, name)
 		switch {
 		case errors.Is(err, coderclient.ErrNotFound):
-			return coderUser{}, fmt.Errorf("%w: %w", errConflict, errForeignAccount)
+			return coderUser{}, fmt.Errorf("%w: %w%s", errConflict, errForeignAccount, p.holderOf(ctx, email))
 		case err != nil:
 			return coderUser{}, fmt.Errorf("read Coder user of that name: %w", err)
 		}
@@ -167,6 +167,22 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		}
 	}
 	return coderUser{}, fmt.Errorf("%w: all usernames for this user are taken in Coder", errConflict)
+}
+
+// holderOf names the account with an address, and the Supabase user whose it is, for an operator.
+func (p *Provisioner) holderOf(ctx context.Context, email string) string {
+	user, err := p.Coder.UserByEmail(ctx, email)
+	if err != nil {
+		return ""
+	}
+	owner, err := p.Ledger.OwnerOf(ctx, user.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Sprintf(" (Coder user %s, of no Supabase user)", user.Username)
+	case err != nil:
+		return fmt.Sprintf(" (Coder user %s)", user.Username)
+	}
+	return fmt.Sprintf(" (Coder user %s, of Supabase user %s)", user.Username, owner)
 }
 
 // errUnconfirmed: with single sign-on in Coder, its first user with an address gets the account that waits there.

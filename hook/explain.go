@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"coderhook/coderclient"
@@ -68,4 +69,13 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 // conflicted: Coder is not asked again at every mint.
 func conflicted(a store.Account) bool {
 	return a.Status == store.Conflict || a.Status == store.Suspended
+}
+
+// WaysOut is what an operator can do about a conflict that does not say so itself, or "".
+func WaysOut(a store.Account) string {
+	if a.Status != store.Conflict || !strings.Contains(a.LastError, errForeignAccount.Error()) {
+		return ""
+	}
+	return fmt.Sprintf("coderhook link --user %s --coder-user NAME gives this user that account (with --from UUID where another user has it, who is there but no longer has the address); "+
+		"or change the address of the account in Coder, or the user's in Supabase: the next mint makes an account", a.UserID)
 }

@@ -43,6 +43,7 @@ type Coder interface {
 	Organization(ctx context.Context, nameOrID string) (coderclient.Organization, error)
 	CreateUser(ctx context.Context, user coderclient.NewUser) (coderclient.User, error)
 	User(ctx context.Context, idOrName string) (coderclient.User, error)
+	UserByEmail(ctx context.Context, email string) (coderclient.User, error)
 	Me(ctx context.Context, key string) (coderclient.User, error)
 	Roles(ctx context.Context, user uuid.UUID) (coderclient.Roles, error)
 	MyRoles(ctx context.Context, key string) (coderclient.Roles, error)

@@ -22,6 +22,7 @@ type Register interface {
 	Remove(ctx context.Context, lease store.Lease) error
 	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
 	Seal(ctx context.Context, account store.Account) error
+	AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error)
 }
 
 const (

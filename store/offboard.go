@@ -61,7 +61,9 @@ type Link struct {
 
 const unlinkSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, seal = null, updated_at = pg_catalog.clock_timestamp()
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, seal = null,
+       key_refused_at = case when key_id is not null then coalesce(key_refused_at, pg_catalog.clock_timestamp()) end,
+       status = case status when 'active' then 'pending' else status end, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and coder_user_id = $2
    and (lease_until is null or lease_until <= pg_catalog.clock_timestamp())
 returning coder_user_id, linked, suspended_by_us`

@@ -18,6 +18,7 @@ import (
 type linkCmd struct {
 	User      string `required:"" placeholder:"UUID" help:"The Supabase user."`
 	CoderUser string `required:"" placeholder:"NAME" help:"The Coder account's username."`
+	From      string `placeholder:"UUID" help:"The Supabase user whose the account is until now, where they are there but no longer have its address."`
 	DryRun    bool   `help:"Only say what would be done."`
 	Yes       bool   `help:"Do not ask."`
 }
@@ -28,8 +29,14 @@ func (cmd *linkCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	from := uuid.Nil
+	if cmd.From != "" {
+		if from, err = parseUser(cmd.From); err != nil {
+			return err
+		}
+	}
 	return withReconciler(env, func(r *hook.Reconciler) error {
-		plan, err := r.PlanLink(env.ctx, id, cmd.CoderUser)
+		plan, err := r.PlanMove(env.ctx, id, cmd.CoderUser, from)
 		if err != nil {
 			return fmt.Errorf("not linked: %w", err)
 		}
