@@ -162,8 +162,8 @@ var mutants = []mutant{
 		old: "token.UserID != a.CoderUserID || ", new: "",
 	},
 	{
-		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$",
-		old: "if _, err := k.Coder.Me(ctx, token); err != nil {", new: "if false {\n\t\tvar err error",
+		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$|^TestOwnersTokenKeepsItsScopes$",
+		old: "if err = k.resembles(ctx, token, id); err == nil {", new: "if err == nil {",
 	},
 	{
 		rule: "no redirect is followed", file: "coderclient/client.go", tests: "^TestNoRedirects$",
