@@ -21,27 +21,39 @@ var errRoles = errors.New("its user has roles in Coder")
 var everybodys = []string{"member", "organization-member", "organization-workspace-access"}
 
 // beyond lists the roles that not everybody has. Up to 2.13 the name of an organization's role ends with its id.
-func beyond(roles coderclient.Roles) (names []string) {
-	for _, role := range roles.Site {
-		if !slices.Contains(everybodys, role) {
-			names = append(names, role)
+func beyond(roles, everybody []string) (names []string) {
+	for _, role := range roles {
+		if name, _, _ := strings.Cut(role, ":"); !slices.Contains(everybodys, name) && !slices.Contains(everybody, name) {
+			names = append(names, name)
 		}
 	}
-	for _, inOne := range roles.Organizations {
-		for _, role := range inOne {
-			if name, _, _ := strings.Cut(role, ":"); !slices.Contains(everybodys, name) {
-				names = append(names, name)
+	return names
+}
+
+// extraRoles are those that neither come with every account nor, by its operator's choice, with every membership of an
+// organization. Who may administer it is refused all the same.
+func (p *Provisioner) extraRoles(ctx context.Context, roles coderclient.Roles) ([]string, error) {
+	names := beyond(roles.Site, nil)
+	for id, inOne := range roles.Organizations {
+		extra := beyond(inOne, nil)
+		if len(extra) > 0 {
+			organization, err := p.Coder.Organization(ctx, id.String())
+			if err != nil {
+				return nil, fmt.Errorf("read organization of the roles: %w", err)
 			}
+			members := slices.DeleteFunc(organization.MemberRoles, func(role string) bool { return role == "organization-admin" })
+			extra = beyond(extra, members)
 		}
+		names = append(names, extra...)
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return slices.Compact(names), nil
 }
 
 // rolesOf tells the roles that not everybody has. Versions without the route have site roles only.
 func (p *Provisioner) rolesOf(ctx context.Context, user coderclient.User) ([]string, error) {
 	roles, err := p.Coder.Roles(ctx, user.ID)
-	return rolesFrom(user, roles, err)
+	return p.rolesFrom(ctx, user, roles, err)
 }
 
 // rolesOfKey asks with the user's own key, as owners' requests are limited; a narrow one may not.
@@ -50,17 +62,17 @@ func (p *Provisioner) rolesOfKey(ctx context.Context, user coderclient.User, key
 	if errors.Is(err, coderclient.ErrNotFound) || errors.Is(err, coderclient.ErrForbidden) {
 		return p.rolesOf(ctx, user)
 	}
-	return rolesFrom(user, roles, err)
+	return p.rolesFrom(ctx, user, roles, err)
 }
 
-func rolesFrom(user coderclient.User, roles coderclient.Roles, err error) ([]string, error) {
+func (p *Provisioner) rolesFrom(ctx context.Context, user coderclient.User, roles coderclient.Roles, err error) ([]string, error) {
 	if err != nil && !errors.Is(err, coderclient.ErrRouteNotFound) {
 		return nil, fmt.Errorf("read roles of Coder user: %w", err)
 	}
 	for _, role := range user.Roles {
 		roles.Site = append(roles.Site, role.Name)
 	}
-	return beyond(roles), nil
+	return p.extraRoles(ctx, roles)
 }
 
 func rolesReason(user coderclient.User, roles []string) error {

@@ -104,6 +104,21 @@ func TestAnAccountWithARoleIsNotTaken(t *testing.T) {
 	}
 }
 
+// What an organization gives to every member is nobody's promotion, unless it is its administration.
+func TestRolesOfEveryMember(t *testing.T) {
+	t.Parallel()
+	for roles, want := range map[string]string{"organization-template-user": "", "organization-admin": "conflict"} {
+		w, _, _ := newbie(t, profileNew())
+		w.coder.Configure(func(s *codertest.Settings) { s.MemberRoles = []string{roles} })
+		w.coder.SetOrganizationRoles("ada0ada0", "organization-member", roles)
+		w.plantNothing(t)
+		if got := w.mint(t, ada, "ada@example.com").keyStatus(t); got != want {
+			t.Errorf("%s: %q, want %q", roles, got, want)
+		}
+		w.settled()
+	}
+}
+
 // A narrow key may not read its user's roles: the owner's token does.
 func TestRolesOfANarrowKey(t *testing.T) {
 	t.Parallel()
