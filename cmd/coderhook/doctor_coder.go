@@ -32,6 +32,7 @@ func (d *doctor) checkCoder(ctx context.Context) {
 		return
 	}
 	d.checkLogins(ctx, coder)
+	d.checkAddresses(ctx, coder)
 	d.checkOrganization(ctx, coder)
 	d.checkAppHost(ctx, coder)
 }
