@@ -223,8 +223,8 @@ func TestCreateUserWithoutPasswordAuth(t *testing.T) {
 	_, err := clientOf(t, s, nil).CreateUser(t.Context(), coderclient.NewUser{
 		Username: "alice", Email: "alice@example.test", Organization: s.OrganizationID(),
 	})
-	if !errors.Is(err, coderclient.ErrForbidden) {
-		t.Errorf("want ErrForbidden: %v", err)
+	if !errors.Is(err, coderclient.ErrPasswordOff) || errors.Is(err, coderclient.ErrUnavailable) {
+		t.Errorf("want ErrPasswordOff: %v", err)
 	}
 }
 

@@ -27,6 +27,8 @@ var (
 	ErrInactive = errors.New("coder: user is not active")
 	// ErrForbidden: the key lacks the right, or the server's configuration forbids it to everybody.
 	ErrForbidden = errors.New("coder: forbidden")
+	// ErrPasswordOff: the server lets nobody log in with a password, and so makes no users with one.
+	ErrPasswordOff = errors.New("coder: password login is off")
 	// ErrRateLimited: not executed; Error.RetryAfter says when to come back. It is an ErrUnavailable too.
 	ErrRateLimited = errors.New("coder: rate limited")
 	// ErrRefused: Coder understood and said no, in one of the ways not listed here. Repeating won't help.
@@ -45,6 +47,7 @@ const (
 	textDuplicateKey  = "duplicate key value"
 	textOrgTwice      = "organization_members_pkey" // a duplicate, but not of the user
 	textDeletedUser   = "Cannot create API key for deleted user"
+	textPasswordOff   = "Password based authentication is disabled!"
 	textRBAC          = "rbac: forbidden" // 500, where a newer version answers 403 or 404
 )
 
@@ -135,6 +138,9 @@ func (e *Error) kindOf4xx() error {
 		}
 		return ErrUnauthorized
 	case http.StatusForbidden:
+		if strings.HasPrefix(e.Message, textPasswordOff) {
+			return ErrPasswordOff
+		}
 		return ErrForbidden
 	case http.StatusMethodNotAllowed:
 		return ErrRouteNotFound

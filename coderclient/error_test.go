@@ -16,7 +16,7 @@ import (
 
 var kinds = []error{
 	coderclient.ErrNotFound, coderclient.ErrRouteNotFound, coderclient.ErrExists, coderclient.ErrUserDeleted,
-	coderclient.ErrUnauthorized, coderclient.ErrInactive, coderclient.ErrForbidden, coderclient.ErrRateLimited,
+	coderclient.ErrUnauthorized, coderclient.ErrInactive, coderclient.ErrForbidden, coderclient.ErrPasswordOff, coderclient.ErrRateLimited,
 	coderclient.ErrRefused, coderclient.ErrUnavailable,
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,12 +18,23 @@ type Key struct {
 	UserID          uuid.UUID `json:"user_id"`
 	TokenName       string    `json:"token_name"`
 	LoginType       string    `json:"login_type"` // "token" for all but those of browsers and apps
-	Scope           string    `json:"scope"`
+	Scope           string    `json:"scope"`      // "" for what it has no word for
+	Scopes          []string  `json:"scopes"`     // since 2.27
+	AllowList       []string  `json:"allow_list"` // likewise; what the scopes are for, "*:*" for everything
 	LifetimeSeconds int64     `json:"lifetime_seconds"`
 	ExpiresAt       time.Time `json:"expires_at"` // moves with every use up to Coder 2.34
 	CreatedAt       time.Time `json:"created_at"`
 	UpdatedAt       time.Time `json:"updated_at"`
 	LastUsed        time.Time `json:"last_used"` // to the hour; the year 1 or 1970: never
+}
+
+// Allows reports whether both may do the same: the lists are sets.
+func (k Key) Allows(same Key) bool {
+	return k.Scope == same.Scope && sameSet(k.Scopes, same.Scopes) && sameSet(k.AllowList, same.AllowList)
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // NeverUsed knows both forms in which versions of Coder say so.

@@ -18,6 +18,8 @@ type Organization struct {
 	Name      string    `json:"name"`
 	IsDefault bool      `json:"is_default"` // false on versions up to 2.1, which do not say
 	CreatedAt time.Time `json:"created_at"`
+
+	MemberRoles []string `json:"default_org_member_roles"` // that every member has; since 2.36
 }
 
 func (o *Organization) reader() reader {

@@ -16,6 +16,9 @@ type NewToken struct {
 	Name     string        // unique per user, also among expired ones
 	Lifetime time.Duration // 0: the server's default, 7 or 30 days; more than the server's maximum means the maximum
 	Scope    string        // "": the one of the client's configuration
+
+	Scopes    []string // win over Scope; versions up to 2.26 ignore them, so that what was made has to be read back
+	AllowList []string // likewise
 }
 
 // newTokenBody: scope is sent always, as a token meant to be narrow must not become a full one by omission.
@@ -23,6 +26,9 @@ type newTokenBody struct {
 	Name     string        `json:"token_name"`
 	Lifetime time.Duration `json:"lifetime"` // nanoseconds, as an integer
 	Scope    string        `json:"scope"`
+
+	Scopes    []string `json:"scopes,omitempty"`
+	AllowList []string `json:"allow_list,omitempty"`
 }
 
 // textBadLifetime also answers a lifetime of 0 where the server's default is over its own maximum.
@@ -67,7 +73,7 @@ func (c *Client) createToken(ctx context.Context, user uuid.UUID, nt NewToken) (
 	}
 	err := c.do(ctx, call{
 		endpoint: "create_token", method: http.MethodPost, path: tokensPath(user), token: c.token,
-		body: newTokenBody{Name: nt.Name, Lifetime: nt.Lifetime, Scope: orDefault(nt.Scope, c.scope)},
+		body: newTokenBody{Name: nt.Name, Lifetime: nt.Lifetime, Scope: orDefault(nt.Scope, c.scope), Scopes: nt.Scopes, AllowList: nt.AllowList},
 	}, reading(&made, func() bool { return KeyID(made.Key) != "" }))
 	return made.Key, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -55,6 +56,32 @@ func (c *Client) User(ctx context.Context, idOrName string) (User, error) {
 	return u, nil
 }
 
+// UserByEmail finds an account by its address, in any case. Coder searches for parts of several fields, so that what
+// it finds is compared here.
+//
+// https://coder.com/docs/reference/api/users#get-users
+func (c *Client) UserByEmail(ctx context.Context, email string) (User, error) {
+	rq := call{
+		endpoint: "search_users", method: http.MethodGet, path: []string{"users"}, token: c.token,
+		query: url.Values{"q": {strings.ToLower(email)}},
+	}
+	if strings.ContainsAny(email, ": \t\"") { // they mean something in a search
+		return User{}, fmt.Errorf("find user: %w", rq.notFound())
+	}
+	var found struct {
+		Users []User `json:"users"`
+	}
+	if err := c.do(ctx, rq, reading(&found, anything)); err != nil {
+		return User{}, fmt.Errorf("find user: %w", err)
+	}
+	for _, u := range found.Users {
+		if strings.EqualFold(u.Email, email) {
+			return u, nil
+		}
+	}
+	return User{}, fmt.Errorf("find user: %w", rq.notFound())
+}
+
 func (u User) isCalled(idOrName string) bool {
 	if id, err := uuid.Parse(idOrName); err == nil {
 		return u.ID == id
@@ -74,6 +101,12 @@ func addressable(name string) bool {
 // notFound is Coder's own answer, given without asking.
 func (rq call) notFound() *Error {
 	return rq.fail(answer{status: http.StatusNotFound, body: []byte(`{"message":"No such resource."}`)}, errStatus)
+}
+
+// Addressable: the API finds the user by their name. One called me, first, or like an id is there all the same.
+func (u User) Addressable() bool {
+	_, err := uuid.Parse(u.Username)
+	return err != nil && addressable(u.Username)
 }
 
 // Me gives the user whose key it is. With a dormant user's key it also makes the user active, and up to 2.34 it moves

@@ -11,6 +11,32 @@ import (
 	"coderhook/coderclient/codertest"
 )
 
+func TestUserByEmailOnEveryProfile(t *testing.T) {
+	t.Parallel()
+	onEachProfile(t, func(t *testing.T, s *codertest.Server, c *coderclient.Client) {
+		s.AddUser("malice", "malice@example.com", "password")
+		alice := s.AddUser("alice", "Alice@example.com", "password")
+		for email, want := range map[string]uuid.UUID{"alice@example.com": alice.ID, "lice@example.com": {}, "nobody@example.com": {}, "status:active": {}} {
+			got, err := c.UserByEmail(t.Context(), email)
+			if got.ID != want || (err == nil) != (want != uuid.Nil) || err != nil && !errors.Is(err, coderclient.ErrNotFound) {
+				t.Errorf("%s: %+v, %v", email, got, err)
+			}
+		}
+	})
+}
+
+func TestAddressable(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"ada": true, "ada0ada0": true, "me": false, "First": false, "": false, "a/b": false,
+		"ada0ada0111142228333444455556666": false, "ADA0ADA0111142228333444455556666": false, "ada0ada011114222833344445555666": true,
+	} {
+		if got := (coderclient.User{Username: name}).Addressable(); got != want {
+			t.Errorf("%q: %t", name, got)
+		}
+	}
+}
+
 func TestUserByNameAndID(t *testing.T) {
 	t.Parallel()
 	onEachProfile(t, func(t *testing.T, s *codertest.Server, c *coderclient.Client) {

@@ -64,6 +64,10 @@ func (p *Provisioner) inspect(ctx context.Context, r request) (_ store.Adoption,
 // Supabase user's, or "". Linked: nothing but the e-mail speaks for it, so that we never
 // suspend or delete it.
 func (p *Provisioner) belongs(ctx context.Context, r request, user coderclient.User) (linked bool, reason string, err error) {
+	roles, err := p.rolesOfKey(ctx, user, r.known.APIKey)
+	if err != nil || len(roles) > 0 {
+		return false, fmt.Sprintf("it belongs to Coder user %s, who is %s", user.Username, strings.Join(roles, ", ")), err
+	}
 	if r.known.CoderUserID != uuid.Nil {
 		if r.known.CoderUserID != user.ID {
 			reason = "it belongs to Coder user " + user.Username
@@ -71,10 +75,7 @@ func (p *Provisioner) belongs(ctx context.Context, r request, user coderclient.U
 		return r.known.Linked, reason, nil
 	}
 	named := slices.Contains(usernames(r.user), strings.ToLower(user.Username))
-	switch {
-	case len(user.Roles) > 0:
-		return false, fmt.Sprintf("it belongs to Coder user %s, who has site roles", user.Username), nil
-	case !named && !strings.EqualFold(user.Email, r.email):
+	if !named && !strings.EqualFold(user.Email, r.email) {
 		return false, "it belongs to Coder user " + user.Username, nil
 	}
 	switch owner, err := p.Ledger.OwnerOf(ctx, user.ID); {

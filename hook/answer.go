@@ -18,16 +18,23 @@ func echoed(claims []byte) []byte {
 // maxAnswer is what Supabase Auth reads, in bytes: a longer answer fails the sign-in.
 const maxAnswer = 200 << 10
 
-// with is the answer with one member of app_metadata set, or unchanged if that
-// makes it longer than Supabase Auth takes.
-func (ev *event) with(name, value string) []byte {
-	body := make([]byte, 0, len(ev.Claims)+len(name)+len(value)+64)
+// fitting is the answer with one member of app_metadata set, if it is not longer than Supabase Auth takes.
+func (ev *event) fitting(name, value string) (body []byte, fits bool) {
+	body = make([]byte, 0, len(ev.Claims)+len(name)+len(value)+64)
 	body = append(body, `{"claims":`...)
 	body = append(ev.slot.set(body, ev.Claims, name, value), '}')
-	if len(body) > maxAnswer {
-		return echoed(ev.Claims)
+	return body, len(body) <= maxAnswer
+}
+
+// with is fitting, or else the claims without that member. A key of old that stands in them does not pass even so.
+func (ev *event) with(name, value string) []byte {
+	if body, fits := ev.fitting(name, value); fits {
+		return body
 	}
-	return body
+	if body, fits := ev.fitting(keyMember, ""); fits && ev.slot.taken() {
+		return body
+	}
+	return echoed(ev.Claims)
 }
 
 // rejection makes Supabase Auth refuse the sign-in with this status and text.

@@ -176,10 +176,27 @@ func (p *Provisioner) tryKey(ctx context.Context, r request) (result string, _ e
 	case user.ID != known.CoderUserID:
 		log.Error().Str("coder_user", user.Username).Msg("the key is another Coder user's: the next mint makes another")
 		return checkRefused, p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "the key is of Coder user "+user.Username)
-	case user.Username != known.CoderUsername:
+	}
+	if roles, err := p.rolesOfKey(ctx, user, known.APIKey); err != nil || len(roles) > 0 {
+		return p.refuseChecked(ctx, r, user, roles, err)
+	}
+	if user.Username != known.CoderUsername {
 		return checkOK, p.Ledger.Rename(ctx, r.user, user.ID, user.Username)
 	}
 	return checkOK, nil
+}
+
+// refuseChecked: the account was given roles after its key was made. The next mint says what an operator has to do.
+func (p *Provisioner) refuseChecked(ctx context.Context, r request, user coderclient.User, roles []string, err error) (result string, _ error) {
+	if err != nil {
+		return checkFailed, err
+	}
+	reason := rolesReason(user, roles)
+	p.Log.Error().Err(reason).Stringer("user_id", r.user).Str("key_id", r.known.KeyID).Msg("the key is deleted, and there is no other")
+	if err := p.Ledger.RefuseKey(ctx, r.user, r.known.KeyID, p.Now(), errConflict.Error()+": "+reason.Error()); err != nil {
+		return checkFailed, err
+	}
+	return checkRefused, p.deleteOurs(ctx, r.known)
 }
 
 var errDoubtful = errors.New("Coder took the key at the second try")

@@ -39,7 +39,7 @@ func (w *world) tokensOfAda() []codertest.Key { return w.coder.TokensOf("ada0ada
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	const key = "AbCdEfGhIj-0123456789012345678901"
+	const key, other = "AbCdEfGhIj-0123456789012345678901", "0123456789"
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	token := now.Add(time.Hour)
 	account := func(left time.Duration, change func(*store.Account)) store.Account {
@@ -70,10 +70,22 @@ func TestJudge(t *testing.T) {
 		"in a window of its own":  {fixed, account(2*time.Hour, nil), keyAging},
 		"before a window":         {fixed, account(2*time.Hour+time.Second, nil), keyGood},
 		"lifetime not known":      {third, account(6*day, func(a *store.Account) { a.KeyLifetime = 0 }), keyAging},
-		"another key than known":  {third, account(5*day, func(a *store.Account) { a.KeyID = "0123456789" }), keyUnknown},
-		"known without expiry":    {third, account(5*day, func(a *store.Account) { a.KeyExpiresAt = time.Time{} }), keyUnknown},
-		"refused, but another by": {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyRefused = "0123456789", true }), keyUnknown},
-		"conflict with a key":     {third, account(5*day, func(a *store.Account) { a.Status = store.Conflict }), keyGood},
+		"no key is known":         {third, account(5*day, func(a *store.Account) { a.KeyID = "" }), keyUnknown},
+		"another than the living": {third, account(5*day, func(a *store.Account) { a.KeyID = other }), keyPlanted},
+		"than one without expiry": {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyExpiresAt = other, time.Time{} }), keyPlanted},
+		"than the expired":        {third, account(-day, func(a *store.Account) { a.KeyID = other }), keyPlanted},
+		"than that of a conflict": {third, account(5*day, func(a *store.Account) { a.KeyID, a.Status = other, store.Conflict }), keyPlanted},
+		"than a pending user's":   {third, account(5*day, func(a *store.Account) { a.KeyID, a.Status = other, store.Pending }), keyPlanted},
+		"than who was off-boarded": {third, account(5*day, func(a *store.Account) {
+			a.KeyID, a.KeyRefused, a.Status, a.CoderUserID = other, true, store.Offboarded, ada
+		}), keyPlanted},
+		"than their refused own":   {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyRefused, a.CoderUserID = other, true, ada }), keyPlanted},
+		"than a forgotten user's":  {third, account(0, func(a *store.Account) { a.KeyID, a.CoderUserID = other, uuid.Nil }), keyPlanted},
+		"suspended, and another":   {third, account(5*day, func(a *store.Account) { a.KeyID, a.Status = other, store.Suspended }), keyMissing},
+		"orphaned, with a profile": {third, account(0, func(a *store.Account) { a.KeyID, a.CoderUserID, a.Status = "", ada, store.Orphaned }), keyUnknown},
+		"known without expiry":     {third, account(5*day, func(a *store.Account) { a.KeyExpiresAt = time.Time{} }), keyUnknown},
+		"refused, but another by":  {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyRefused = "0123456789", true }), keyUnknown},
+		"conflict with a key":      {third, account(5*day, func(a *store.Account) { a.Status = store.Conflict }), keyGood},
 	} {
 		if got := test.options.judge(test.account, token, now); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)
@@ -252,6 +264,36 @@ func TestKeyThatCoderDoesNotTakeIsReplaced(t *testing.T) {
 			w.settled()
 			w.wantOneUser(t, 1)
 		})
+	}
+}
+
+// By such a name Coder finds somebody else, or nobody: that does not mean that the account was deleted.
+func TestWhoIsCalledLikeAnIDIsNotGone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ada0ada0111142228333444455556666", "me", "first"} {
+		w, c, first := newbie(t, profileNew())
+		w.coder.RenameUser("ada0ada0", name)
+		w.coder.SuspendUser(name)
+		c.advance(time.Hour)
+		w.mintAda(t)
+		w.settled()
+		for range 2 {
+			if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
+				t.Errorf("%s: got %s", name, got.body)
+			}
+			w.settled()
+		}
+		if users := w.coder.Users(); len(users) != 1 {
+			t.Errorf("%s: another account was made: %+v", name, users)
+		}
+		if got := w.account(t, ada); got.CoderUserID == [16]byte{} || got.Status != store.Suspended {
+			t.Errorf("%s: %v", name, got)
+		}
+		w.coder.ActivateUser(name)
+		if got := w.mintAda(t); got != first {
+			t.Errorf("%s: got %q once it is active, want the key that was there", name, got)
+		}
+		w.settled()
 	}
 }
 

@@ -54,17 +54,23 @@ func (p *Provisioner) coderUser(ctx context.Context, j *job) (coderUser, error) 
 	if user.Suspended() {
 		return p.suspendedCoderUser(ctx, j, user)
 	}
-	return coderUser{User: user}, nil
+	return coderUser{User: user}, p.refuseRoles(ctx, j, user)
 }
 
 // suspendedCoderUser is an account that is suspended, or that was when it was deleted: by its id
 // Coder shows both alike, by its name only the one that is there.
 func (p *Provisioner) suspendedCoderUser(ctx context.Context, j *job, user coderclient.User) (coderUser, error) {
+	if !user.Addressable() {
+		return coderUser{}, fmt.Errorf("%w: %w, or was when it was deleted: its name %s can't be asked for; give it another in Coder", errConflict, errSuspended, user.Username)
+	}
 	named, err := p.Coder.User(ctx, user.Username)
 	if errors.Is(err, coderclient.ErrNotFound) || err == nil && named.ID != user.ID {
 		return p.replaceCoderUser(ctx, j)
 	}
 	if err == nil && j.known.SuspendedByUs {
+		if err := p.refuseRoles(ctx, j, user); err != nil { // whom an operator promoted, an operator may activate
+			return coderUser{}, err
+		}
 		user, err = p.reactivate(ctx, j, user)
 	}
 	if err != nil {
@@ -133,6 +139,9 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		return coderUser{}, err
 	}
 	email := strings.ToLower(j.email)
+	if err := p.refuseUnconfirmed(ctx, j, email); err != nil {
+		return coderUser{}, err
+	}
 	for _, name := range usernames(j.user) {
 		if err := p.takeTurn(j); err != nil {
 			return coderUser{}, err
@@ -150,7 +159,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		user, err = p.Coder.User(ctx, name)
 		switch {
 		case errors.Is(err, coderclient.ErrNotFound):
-			return coderUser{}, fmt.Errorf("%w: %w", errConflict, errForeignAccount)
+			return coderUser{}, fmt.Errorf("%w: %w%s", errConflict, errForeignAccount, p.holderOf(ctx, email))
 		case err != nil:
 			return coderUser{}, fmt.Errorf("read Coder user of that name: %w", err)
 		}
@@ -159,6 +168,41 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		}
 	}
 	return coderUser{}, fmt.Errorf("%w: all usernames for this user are taken in Coder", errConflict)
+}
+
+// holderOf names the account with an address, and the Supabase user whose it is, for an operator.
+func (p *Provisioner) holderOf(ctx context.Context, email string) string {
+	user, err := p.Coder.UserByEmail(ctx, email)
+	if err != nil {
+		return ""
+	}
+	owner, err := p.Ledger.OwnerOf(ctx, user.ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Sprintf(" (Coder user %s, of no Supabase user)", user.Username)
+	case err != nil:
+		return fmt.Sprintf(" (Coder user %s)", user.Username)
+	}
+	return fmt.Sprintf(" (Coder user %s, of Supabase user %s)", user.Username, owner)
+}
+
+// errUnconfirmed: with single sign-on in Coder, its first user with an address gets the account that waits there.
+var errUnconfirmed = errors.New("the e-mail address is not confirmed in Supabase, and CODER_LOGIN_TYPE gives the account to whoever has it")
+
+// refuseUnconfirmed waits for the transaction in which an address is being confirmed: the mint of its first token is
+// within it. After that, it is a conflict.
+func (p *Provisioner) refuseUnconfirmed(ctx context.Context, j *job, email string) error {
+	if !p.ConfirmedOnly {
+		return nil
+	}
+	confirmed, err := p.Ledger.AddressConfirmed(ctx, j.user, email)
+	switch {
+	case err != nil || confirmed:
+		return err
+	case j.tries > 0 && p.Now().Sub(j.since) > p.PersistPatience:
+		return fmt.Errorf("%w: %w", errConflict, errUnconfirmed)
+	}
+	return fmt.Errorf("%w: %w", errPending, errUnconfirmed)
 }
 
 // takeTurn keeps to Coder's rate limit. Who comes from the backlog has waited for one turn; a
@@ -174,8 +218,11 @@ func (p *Provisioner) takeTurn(j *job) error {
 // ours tells an account that we made for this user before a crash from anybody else's.
 // The e-mail alone proves nothing: the name is made of this user's uuid, too.
 func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, email string) (bool, error) {
-	if strings.ToLower(user.Email) != email || len(user.Roles) > 0 {
+	if strings.ToLower(user.Email) != email {
 		return false, nil
+	}
+	if roles, err := p.rolesOf(ctx, user); err != nil || len(roles) > 0 {
+		return false, err
 	}
 	owner, err := p.Ledger.OwnerOf(ctx, user.ID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -190,9 +237,12 @@ func (p *Provisioner) ours(ctx context.Context, j *job, user coderclient.User, e
 // createFailed separates failures that need an operator from those that heal by themselves.
 func (p *Provisioner) createFailed(err error) error {
 	answer, answered := errors.AsType[*coderclient.Error](err)
-	if answered && answer.Status == http.StatusNotFound {
+	switch {
+	case answered && answer.Status == http.StatusNotFound:
 		p.org.forget() // it was deleted, or Coder was installed anew: the next mint asks again
-	} else if errors.Is(err, coderclient.ErrRefused) {
+	case errors.Is(err, coderclient.ErrPasswordOff):
+		return fmt.Errorf("%w: password login is off in Coder, so that it takes no user with one: set CODER_LOGIN_TYPE=oidc or github: create Coder user: %w", errConflict, err)
+	case errors.Is(err, coderclient.ErrRefused):
 		return fmt.Errorf("%w: create Coder user: %w", errConflict, err)
 	}
 	if answered && errors.Is(err, coderclient.ErrRateLimited) {

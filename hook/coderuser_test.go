@@ -20,6 +20,59 @@ func (w *world) addAda(t *testing.T) {
 	w.db.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, ada)
 }
 
+// Where password login is off, a new Coder wants another login type: an operator has to choose it.
+func TestPasswordLoginIsOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, profileNew())
+	w.addAda(t)
+	w.coder.Configure(func(s *codertest.Settings) { s.DisablePasswordAuth = true })
+	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
+		t.Errorf("got %s", got.body)
+	}
+	eventually(t, "recorded", func() bool { return w.status(t, ada) == store.Conflict })
+	if got := w.account(t, ada).LastError; !strings.Contains(got, "set CODER_LOGIN_TYPE=oidc or github") {
+		t.Errorf("the ledger says %s", got)
+	}
+}
+
+// Who signs up with somebody else's address gets no account that this person's first login would land in.
+func TestUnconfirmedAddressGetsNoAccount(t *testing.T) {
+	t.Parallel()
+	s := profileNew()
+	s.options.ConfirmedOnly = true
+	s.coder.LoginType = "github"
+	w, c := clocked(t, s)
+	w.addAda(t)
+	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "pending" {
+		t.Errorf("got %s", got.body)
+	}
+	c.advance(time.Minute)
+	eventually(t, "a conflict", func() bool { return w.status(t, ada) == store.Conflict })
+	if users := w.coder.Users(); len(users) > 0 {
+		t.Errorf("made: %+v", users)
+	}
+	w.db.Exec(t, `update auth.users set email_confirmed_at = now()`)
+	c.advance(time.Minute)
+	w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
+	w.settled()
+}
+
+// The first token is minted within the transaction that confirms the address: once that has ended, there is a key.
+func TestAddressThatIsBeingConfirmed(t *testing.T) {
+	t.Parallel()
+	s := profileNew()
+	s.options.ConfirmedOnly = true
+	w := newWorld(t, s)
+	w.addAda(t)
+	tx := w.db.Begin(t)
+	tx.Exec(t, `update auth.users set email_confirmed_at = now()`)
+	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "pending" {
+		t.Errorf("got %s", got.body)
+	}
+	tx.Exec(t, "commit")
+	eventually(t, "a key", func() bool { return w.stored(t, ada) != "" })
+}
+
 func TestUsernames(t *testing.T) {
 	t.Parallel()
 	want := []string{"ada0ada0", "ada0ada01111", "ada0ada011114222", "ada0ada0111142228333", "ada0ada01111422283334444", "ada0ada011114222833344445555"}

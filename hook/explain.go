@@ -2,6 +2,7 @@ package hook
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"coderhook/coderclient"
@@ -39,6 +40,9 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); conflicted(a) && wait > 0 {
 		return fmt.Sprintf("answers %s without asking Coder, for another %s: %s", statusConflict, wait.Round(time.Second), a.LastError)
 	}
+	if err := a.Distrust(); err != nil {
+		return fmt.Sprintf("answers %s: %v", statusConflict, err)
+	}
 	why := "there is none"
 	switch {
 	case a.Status == store.Offboarded:
@@ -47,6 +51,8 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 		why = "the user was suspended in Coder; a key is only given if that has ended"
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
 		why = "what the profile holds has not the form of a key"
+	case a.KeyID != coderclient.KeyID(a.APIKey) && hasOwnKey(a) && a.APIKey != "":
+		why = "the key " + coderclient.KeyID(a.APIKey) + " that the profile holds is not the user's own, " + a.KeyID + ": somebody else wrote it"
 	case a.KeyRefused:
 		why = "Coder did not take the one that the profile holds"
 	case a.APIKey != "":
@@ -65,4 +71,13 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 // conflicted: Coder is not asked again at every mint.
 func conflicted(a store.Account) bool {
 	return a.Status == store.Conflict || a.Status == store.Suspended
+}
+
+// WaysOut is what an operator can do about a conflict that does not say so itself, or "".
+func WaysOut(a store.Account) string {
+	if a.Status != store.Conflict || !strings.Contains(a.LastError, errForeignAccount.Error()) {
+		return ""
+	}
+	return fmt.Sprintf("coderhook link --user %s --coder-user NAME gives this user that account (with --from UUID where another user has it, who is there but no longer has the address); "+
+		"or change the address of the account in Coder, or the user's in Supabase: the next mint makes an account", a.UserID)
 }

@@ -184,6 +184,9 @@ func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool,
 	// Whoever held the lease before may have finished since we looked.
 	key, err = p.lookAgain(ctx, j)
 	if err != nil || key != "" {
+		if errors.Is(err, errConflict) { // else it would be asked again at every mint
+			p.record(ctx, j, store.Conflict, err)
+		}
 		p.releaseLease(j.lease)
 		return key, false, err
 	}
@@ -206,6 +209,9 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 	account, err := p.Ledger.Lookup(ctx, j.user)
 	if err != nil {
 		return "", fmt.Errorf("provision: %w", err)
+	}
+	if err := distrust(account); err != nil {
+		return "", err
 	}
 	j.known = account
 	if p.suits(j, account) {

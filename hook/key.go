@@ -5,13 +5,16 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/store"
+
+	"github.com/google/uuid"
 )
 
 // keyState is what the look-up says about a user's key, seen from the token that is being minted.
 type keyState int
 
 const (
-	keyMissing keyState = iota // none, dead, or of a user who is suspended or off-boarded
+	keyPlanted keyState = iota // it is not the one that we stored: somebody else wrote it
+	keyMissing                 // none, dead, or of a user who is suspended or off-boarded
 	keyShort                   // alive now, but it would die before the token
 	keyAging                   // outlives the token, but it is time for another
 	keyUnknown                 // the ledger has not seen it: an older deployment wrote it
@@ -26,8 +29,10 @@ func (o *Options) judge(a store.Account, tokenExpires, now time.Time) keyState {
 	id := coderclient.KeyID(a.APIKey)
 	ledgers := a.KeyID == id
 	switch {
-	case id == "", ledgers && a.KeyRefused, a.Status == store.Suspended, a.Status == store.Offboarded:
+	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended, a.Status == store.Offboarded:
 		return keyMissing
+	case !ledgers && hasOwnKey(a):
+		return keyPlanted
 	case !ledgers, a.KeyExpiresAt.IsZero():
 		return keyUnknown
 	case !a.KeyExpiresAt.After(now):
@@ -38,6 +43,20 @@ func (o *Options) judge(a store.Account, tokenExpires, now time.Time) keyState {
 		return keyAging
 	}
 	return keyGood
+}
+
+// hasOwnKey: the ledger knows a key of the user's own, be it dead by now. Ledger and profile are written in one
+// transaction and read in one statement, so that another key in the profile is never ours, and not from before us
+// either. A refused key of nobody we know is one that we found there.
+func hasOwnKey(a store.Account) bool {
+	return a.KeyID != "" && (!a.KeyRefused || a.CoderUserID != uuid.Nil)
+}
+
+// notePlanted tells of a key that was put into a profile past us. It is handed out to nobody, and the mint replaces it.
+func (p *Provisioner) notePlanted(a store.Account) {
+	p.Metrics.planted.Inc()
+	p.Log.Error().Stringer("user_id", a.UserID).Str("key_id", coderclient.KeyID(a.APIKey)).Str("own_key_id", a.KeyID).
+		Msg("the profile holds a key that is not the user's own: it is not handed out; see who can write the keys with coderhook doctor")
 }
 
 // renewBefore is the length of the renewal window. Half of the lifetime is the most: more would

@@ -125,7 +125,7 @@ func TestLinkRefuses(t *testing.T) {
 		name    string
 		want    string
 	}{
-		"admins": {func(_ *testing.T, w *world) { w.coder.AddUser("lovelace", "ada@example.com", "password", "owner") }, "lovelace", "site roles"},
+		"admins": {func(_ *testing.T, w *world) { w.coder.AddUser("lovelace", "ada@example.com", "password", "owner") }, "lovelace", "has roles (owner)"},
 		"nobody": {ownAccount, "nobody", "no user nobody in Coder"},
 		"me":     {ownAccount, "me", "no user me in Coder"},
 		"suspended by others": {func(t *testing.T, w *world) {

@@ -27,6 +27,8 @@ type Metrics struct {
 	keysMade     *prometheus.CounterVec
 	accountsMade prometheus.Counter
 	checks       *prometheus.CounterVec
+	planted      prometheus.Counter
+	distrusted   prometheus.Counter
 	coderCalls   *prometheus.CounterVec
 	coderTime    *prometheus.HistogramVec
 
@@ -66,6 +68,8 @@ func NewMetrics() *Metrics {
 		keysMade:     counters("coderhook_keys_made_total", "Coder tokens made for users: their first, the renewal of one that is alive, the replacement of one that is not.", "reason"),
 		accountsMade: make.NewCounter(prometheus.CounterOpts{Name: "coderhook_accounts_made_total", Help: "Coder users made for Supabase users."}),
 		checks:       counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result"),
+		planted:      make.NewCounter(prometheus.CounterOpts{Name: "coderhook_planted_keys_total", Help: "Mints that found a key in the profile which is not the one that was stored for the user: it is not handed out."}),
+		distrusted:   make.NewCounter(prometheus.CounterOpts{Name: "coderhook_distrusted_rows_total", Help: "Mints that met a row of the ledger without a seal, or with one that does not fit: nothing is done on its word."}),
 		coderCalls:   counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
 		coderTime:    times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),
 
@@ -85,6 +89,7 @@ func (m *Metrics) start() {
 		string(statusPending):     {reasonNoKey},
 		string(statusUnavailable): {reasonNoKey},
 		string(statusConflict):    {reasonNoKey},
+		outcomeTooLarge:           {reasonNoRoom},
 		"skipped":                 {skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole},
 		"failed":                  {"panic"},
 		"refused": {

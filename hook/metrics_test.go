@@ -49,6 +49,7 @@ coderhook_mints_total{outcome="skipped",reason="assurance level too low"} 0
 coderhook_mints_total{outcome="skipped",reason="no e-mail"} 0
 coderhook_mints_total{outcome="skipped",reason="other role"} 0
 coderhook_mints_total{outcome="skipped",reason="third-party OAuth client"} 0
+coderhook_mints_total{outcome="too_large",reason="no room"} 0
 coderhook_mints_total{outcome="unavailable",reason="no key"} 1
 `
 	err := testutil.GatherAndCompare(w.Provisioner.Metrics.Registry, strings.NewReader(want), "coderhook_mints_total")

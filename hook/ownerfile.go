@@ -13,8 +13,8 @@ type successorFile struct {
 	target string
 }
 
-// errReadOnly says that the token's file can't be replaced, so that the token can't be renewed.
-var errReadOnly = errors.New("the file can't be replaced")
+// errReadOnly says that the token can't be renewed, mostly as its file can't be replaced.
+var errReadOnly = errors.New("the token can't be replaced")
 
 // errMounted says the same when it is found out only at the end.
 var errMounted = errors.New("mount its folder and not the file alone")

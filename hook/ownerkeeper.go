@@ -1,10 +1,12 @@
 package hook
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -61,8 +63,9 @@ type OwnerKeeper struct {
 	key      coderclient.Key // the current one, as Coder described it
 	asked    time.Time
 	warned   time.Time
-	readOnly error // why the file can't be replaced
-	dead     bool  // Coder does not take the token
+	replaced map[string]bool // the ids of tokens that this process replaced
+	readOnly error           // why the file can't be replaced
+	dead     bool            // Coder does not take the token
 }
 
 // Run looks after the token until ctx ends.
@@ -93,10 +96,10 @@ func (k *OwnerKeeper) Turn(ctx context.Context) error {
 	return k.deleteOld(ctx)
 }
 
-func (k *OwnerKeeper) isMounted() bool {
+func (k *OwnerKeeper) cannotRenew() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return errors.Is(k.readOnly, errMounted)
+	return errors.Is(k.readOnly, errMounted) || errors.Is(k.readOnly, errOtherScope)
 }
 
 // describe asks Coder whose the token is and when it ends: up to 2.34 its use moves the end.
@@ -121,6 +124,9 @@ func (k *OwnerKeeper) describe(ctx context.Context, token string) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if id != k.key.ID && errors.Is(k.readOnly, errOtherScope) {
+		k.readOnly = nil // it was another's
+	}
 	k.user, k.key, k.asked, k.dead = user.ID, key, now, false
 	return nil
 }
@@ -145,7 +151,7 @@ func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 		k.fixed(errors.New("CODER_OWNER_TOKEN is given by value and not as a file"))
 		return nil
 	}
-	if k.isMounted() { // it was found out: no token is minted again only to be thrown away
+	if k.cannotRenew() { // it was found out: no token is minted again only to be thrown away
 		return nil
 	}
 	task := store.Task{Name: ownerTask, Owner: k.Instance}
@@ -167,6 +173,7 @@ func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 	}
 	err = k.replace(ctx)
 	if errors.Is(err, errReadOnly) {
+		k.Log.Warn().Err(err).Str("key_id", k.key.ID).Msg("the owner's token is not renewed")
 		k.fixed(err)
 		return nil
 	}
@@ -192,22 +199,42 @@ func (k *OwnerKeeper) replace(ctx context.Context) error {
 	}
 	defer file.giveUp()
 	token, err := k.Coder.CreateToken(ctx, k.user, coderclient.NewToken{
-		Name: ownerPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: lifetimeOf(k.key), Scope: "all",
+		Name: ownerPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: lifetimeOf(k.key),
+		Scope: cmp.Or(k.key.Scope, "all"), Scopes: k.key.Scopes, AllowList: k.key.AllowList,
 	})
 	if err != nil {
 		return fmt.Errorf("renew owner's token: %w", err)
 	}
 	id := coderclient.KeyID(token)
-	if _, err = k.Coder.Me(ctx, token); err == nil {
+	if err = k.resembles(ctx, token, id); err == nil {
 		err = file.commit(token + "\n")
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("renew owner's token: %w", err), k.discard(ctx, id))
 	}
 	old := k.key.ID
+	if k.replaced == nil {
+		k.replaced = make(map[string]bool)
+	}
+	k.replaced[old] = true
 	k.Log.Info().Str("key_id", id).Str("old_key_id", old).Msg("owner's token renewed")
 	err = k.Ledger.Retire(ctx, store.Retired{KeyID: old, UserID: uuid.Nil, CoderUserID: k.user, Until: k.Now().Add(ownerGrace)})
 	return errors.Join(err, k.describe(ctx, k.Token.Current()))
+}
+
+// errOtherScope says that the token can't be renewed as it is: a narrow one must not become a full one.
+var errOtherScope = errors.New("Coder gives the successor other rights than the token has (scope, scopes, allow_list): make another by hand")
+
+// resembles refuses a successor that does not work, or that may do more or less than the token.
+func (k *OwnerKeeper) resembles(ctx context.Context, token, id string) error {
+	if _, err := k.Coder.Me(ctx, token); err != nil {
+		return err
+	}
+	successor, err := k.Coder.Key(ctx, k.user, id)
+	if err == nil && !successor.Allows(k.key) {
+		err = fmt.Errorf("%w: %w", errReadOnly, errOtherScope)
+	}
+	return err
 }
 
 func (k *OwnerKeeper) discard(ctx context.Context, id string) error {
@@ -220,16 +247,40 @@ func (k *OwnerKeeper) discard(ctx context.Context, id string) error {
 func (k *OwnerKeeper) deleteOld(ctx context.Context) error {
 	old, err := k.Ledger.Retired(ctx, uuid.Nil)
 	for _, key := range old {
-		if err != nil || !key.Until.Before(k.Now()) || key.KeyID == k.key.ID {
-			continue
+		if err == nil && key.Until.Before(k.Now()) && key.KeyID != k.key.ID {
+			err = k.deleteReplaced(ctx, key)
 		}
-		if err = k.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
-			continue
-		}
-		k.Log.Info().Str("key_id", key.KeyID).Msg("replaced owner's token deleted")
-		err = k.Ledger.ForgetRetired(ctx, key.KeyID)
 	}
 	return err
+}
+
+// ownerName is that of every token we make for ourselves.
+var ownerName = regexp.MustCompile("^" + ownerPrefix + "[a-z2-7]{12}$")
+
+// ownerForget is how long a token of another name is left to the replica that replaced it. It dies by itself.
+const ownerForget = 24 * time.Hour
+
+// deleteReplaced deletes what we made, or replaced: an owner may have other tokens, which a row of the ledger that
+// somebody else wrote must not end.
+func (k *OwnerKeeper) deleteReplaced(ctx context.Context, key store.Retired) error {
+	read, err := k.Coder.Key(ctx, key.CoderUserID, key.KeyID)
+	switch {
+	case gone(err):
+		return k.Ledger.ForgetRetired(ctx, key.KeyID)
+	case err != nil:
+		return err
+	case !ownerName.MatchString(read.TokenName) && !k.replaced[key.KeyID]:
+		if key.Until.Add(ownerForget).After(k.Now()) {
+			return nil
+		}
+		k.Log.Warn().Str("key_id", key.KeyID).Str("token_name", read.TokenName).Msg("an owner's token that this server did not make or replace is not deleted")
+		return k.Ledger.ForgetRetired(ctx, key.KeyID)
+	}
+	if err := k.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
+		return err
+	}
+	k.Log.Info().Str("key_id", key.KeyID).Msg("replaced owner's token deleted")
+	return k.Ledger.ForgetRetired(ctx, key.KeyID)
 }
 
 // warn says once an hour that the token will die.

@@ -112,6 +112,36 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 	}
 }
 
+// An owner has tokens of their own, which a line in the ledger that somebody else wrote must not end.
+func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
+	t.Parallel()
+	w := newOwnerWorld(t, profileNew())
+	ci := w.coder.AddToken("owner", "ci", 30*day)
+	made := w.coder.AddToken("owner", ownerPrefix+"abcdefgh2345", 30*day)
+	keeper := w.keeper(t, w.file)
+	owner, err := w.client.Me(t.Context(), w.coder.OwnerToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// By whoever has the role's password.
+	for _, id := range []string{ci.ID, made.ID} {
+		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, $4)`, id, uuid.Nil, owner.ID, w.now().Add(-time.Minute))
+	}
+	for range 2 {
+		if err := keeper.Turn(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.advance(25 * time.Hour)
+	}
+	tokens := w.ownerTokens()
+	if !tokens[ci.Whole] || tokens[made.Whole] {
+		t.Errorf("CI's is there: %t; the one that we made: %t", tokens[ci.Whole], tokens[made.Whole])
+	}
+	if left, err := w.store.Retired(t.Context(), uuid.Nil); err != nil || len(left) > 0 {
+		t.Errorf("still retired: %v, %v", left, err)
+	}
+}
+
 // A token whose use moves its end needs no successor.
 func TestOwnersTokenThatSlidesIsLeftAlone(t *testing.T) {
 	t.Parallel()
@@ -312,6 +342,67 @@ func TestOwnersTokenThatCannotBeRenewed(t *testing.T) {
 	}
 }
 
+// A narrow token has narrow successors, or none: never one that may do everything.
+func TestOwnersTokenKeepsItsScopes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		token   coderclient.NewToken
+		spoil   func(*codertest.Server)
+		renewed bool
+	}{
+		"everything":    {coderclient.NewToken{Scope: "all"}, nil, true},
+		"a list":        {coderclient.NewToken{Scopes: []string{"user:read", "user:create", "api_key:create", "api_key:read"}}, nil, true},
+		"an allow-list": {coderclient.NewToken{Scopes: []string{"coder:all"}, AllowList: []string{"user:*", "api_key:*"}}, nil, true},
+		"not kept":      {coderclient.NewToken{Scopes: []string{"user:read"}}, (*codertest.Server).IgnoreScopes, false},
+		"refused by now": {coderclient.NewToken{Scopes: []string{"user:read"}}, func(s *codertest.Server) {
+			s.Fail(codertest.Fault{Method: "POST", Status: 400, Body: `{"message":"Failed to create API key."}`})
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newOwnerWorld(t, profileNew())
+			me, err := w.client.Me(t.Context(), w.coder.OwnerToken)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.token.Name, c.token.Lifetime = "narrow", 7*day
+			first, err := w.client.CreateToken(t.Context(), me.ID, c.token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, err := w.client.Key(t.Context(), me.ID, coderclient.KeyID(first))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write(t, w.file, first)
+			keeper := w.keeper(t, w.file)
+			if c.spoil != nil {
+				c.spoil(w.coder)
+			}
+			w.advance(4 * day)
+			for range 3 {
+				_ = keeper.Turn(t.Context())
+			}
+			now := w.read(t, w.file)
+			if (now != first) != c.renewed {
+				t.Fatalf("renewed: %t", now != first)
+			}
+			after, err := w.client.Key(t.Context(), me.ID, coderclient.KeyID(now))
+			if err != nil || !after.Allows(before) {
+				t.Errorf("%v: from %+v to %+v", err, before, after)
+			}
+			if !c.renewed && !strings.Contains(w.log.String(), `"level":"warn"`) && keeper.Turn(t.Context()) == nil {
+				t.Error("no warning")
+			}
+			for _, token := range w.coder.TokensOf("owner") {
+				if token.Whole != w.coder.OwnerToken && token.Whole != now && token.Whole != first {
+					t.Errorf("a token is left that nobody uses: %s", token.TokenName)
+				}
+			}
+		})
+	}
+}
+
 // Killed or refused at any request, neither the file nor Coder is left without a working token.
 func TestOwnersRenewalFailsAnywhere(t *testing.T) {
 	t.Parallel()
@@ -350,7 +441,7 @@ func TestMountedOwnerFileIsTriedOnce(t *testing.T) {
 	if err := k.renew(t.Context(), "token"); err != nil { // without a ledger it would panic
 		t.Error(err)
 	}
-	if k.fixed(errReadOnly); k.isMounted() {
+	if k.fixed(errReadOnly); k.cannotRenew() {
 		t.Error("a file that is only read-only counts as mounted")
 	}
 }

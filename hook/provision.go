@@ -27,11 +27,13 @@ type Ledger interface {
 	ForgetUser(ctx context.Context, lease store.Lease) error
 	Reactivate(ctx context.Context, lease store.Lease) error
 	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
+	EndKey(ctx context.Context, lease store.Lease, now time.Time) error
 	RecordKey(ctx context.Context, lease store.Lease, key store.Key) error
 	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
 	Orphan(ctx context.Context, lease store.Lease) error
 	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
 	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
+	AddressConfirmed(ctx context.Context, user uuid.UUID, address string) (bool, error)
 }
 
 // Coder is what provisioning needs of Coder.
@@ -41,7 +43,10 @@ type Coder interface {
 	Organization(ctx context.Context, nameOrID string) (coderclient.Organization, error)
 	CreateUser(ctx context.Context, user coderclient.NewUser) (coderclient.User, error)
 	User(ctx context.Context, idOrName string) (coderclient.User, error)
+	UserByEmail(ctx context.Context, email string) (coderclient.User, error)
 	Me(ctx context.Context, key string) (coderclient.User, error)
+	Roles(ctx context.Context, user uuid.UUID) (coderclient.Roles, error)
+	MyRoles(ctx context.Context, key string) (coderclient.Roles, error)
 	Activate(ctx context.Context, user uuid.UUID) (coderclient.User, error)
 	Suspend(ctx context.Context, user uuid.UUID) (coderclient.User, error)
 	LogOut(ctx context.Context, key string) error
@@ -89,6 +94,7 @@ type Provisioner struct {
 type Options struct {
 	Instance        string        // names this process in leases; unique among replicas and restarts
 	Organization    string        // name or id; empty for Coder's default organization
+	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
 	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
 	Concurrency     int           // how many users are provisioned at a time
 	LeaseTTL        time.Duration // how long a killed holder blocks its user

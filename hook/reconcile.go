@@ -23,6 +23,8 @@ type Register interface {
 	Stopped(ctx context.Context, user uuid.UUID) error
 	Remove(ctx context.Context, lease store.Lease) error
 	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
+	Seal(ctx context.Context, account store.Account) error
+	AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error)
 	Departures
 }
 

@@ -8,12 +8,16 @@ import (
 
 // Reasons of mints that were not skipped.
 const (
-	reasonFound = "key found" // it was there, or another request or replica made it
-	reasonMade  = "key made"
-	reasonKept  = "key kept" // Coder says that it lives longer than the ledger knew
-	reasonShort = "old key"  // which dies before the token, as Coder could give no other
-	reasonNoKey = "no key"
+	reasonFound  = "key found" // it was there, or another request or replica made it
+	reasonMade   = "key made"
+	reasonKept   = "key kept" // Coder says that it lives longer than the ledger knew
+	reasonShort  = "old key"  // which dies before the token, as Coder could give no other
+	reasonNoKey  = "no key"
+	reasonNoRoom = "no room" // in what Supabase Auth reads of an answer
 )
+
+// outcomeTooLarge: there is a key, but the answer would be too long with it.
+const outcomeTooLarge = "too_large"
 
 // record is what is told of one mint, in one line of the log and in the metrics.
 // It is filled in on the mint's way.

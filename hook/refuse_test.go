@@ -12,6 +12,7 @@ import (
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 const user1 = "dbf34ff0-2771-4ee8-a193-a4d4dbe31359"
@@ -155,6 +156,37 @@ func TestAnswerFitsSupabaseAuth(t *testing.T) {
 		if got.status != 200 || len(got.body) > maxAnswer || (got.key(t) != "") != wantKey {
 			t.Errorf("%d bytes of room: %d, %d bytes, key %.10s", room-filling, got.status, len(got.body), got.key(t))
 		}
+	}
+	if n := testutil.ToFloat64(w.Provisioner.Metrics.mints.WithLabelValues("too_large", "no room")); n != 1 {
+		t.Errorf("too_large was counted %v times", n)
+	}
+	if !strings.Contains(w.log.String(), `"level":"warn","user_id":"`+user.String()+`","claims_bytes":`) {
+		t.Error("no warning in the log")
+	}
+}
+
+// A key of old in the user's own metadata does not pass for want of room, and a product that refuses
+// sign-ins without a key refuses this one.
+func TestAnswerWithoutRoom(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	w := newWorld(t, s)
+	user := w.db.AddUser(t, "ada@example.com")
+	claims := claimsOf(user, "ada@example.com")
+	claims["user_metadata"] = map[string]any{"big": ""}
+	for _, old := range []string{"", "old", "stale-key-of-old"} {
+		claims["app_metadata"] = map[string]any{"api_key": old}
+		claims["user_metadata"] = map[string]any{"big": ""}
+		room := maxAnswer - len(mustJSON(t, map[string]any{"claims": claims}))
+		claims["user_metadata"] = map[string]any{"big": strings.Repeat("x", room)}
+		got := w.mintClaims(t, user, claims)
+		if got.status != 200 || len(got.body) > maxAnswer || got.key(t) != "" {
+			t.Errorf("%q: %d, %d bytes, key %q", old, got.status, len(got.body), got.key(t))
+		}
+	}
+	s.server = func(server *Server) { server.RejectOnError = true }
+	if got := w.start(t, s).mintClaims(t, user, claims); !strings.Contains(string(got.body), `"http_code":503`) {
+		t.Errorf("not rejected: %.100s", got.body)
 	}
 }
 

@@ -51,14 +51,47 @@ func (p *Provisioner) deleteRetired(ctx context.Context, user uuid.UUID) {
 	}
 }
 
-// deleteOld deletes a replaced key in Coder, and only then forgets it.
+// deleteOld deletes a replaced key in Coder, and only then forgets it. A row that names a key which is neither ours
+// nor one that we adopted is somebody else's: it is forgotten, and the key stays.
 func (p *Provisioner) deleteOld(ctx context.Context, key store.Retired) error {
-	err := p.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID)
-	if err != nil && !gone(err) {
+	read, err := p.Coder.Key(ctx, key.CoderUserID, key.KeyID)
+	switch {
+	case gone(err):
+		return p.Ledger.ForgetRetired(ctx, key.KeyID)
+	case err != nil:
+		return fmt.Errorf("read Coder token %s: %w", key.KeyID, err)
+	}
+	may, err := p.mayDelete(ctx, key, read)
+	if err != nil {
 		return fmt.Errorf("delete Coder token %s: %w", key.KeyID, err)
 	}
-	p.Log.Info().Stringer("user_id", key.UserID).Str("key_id", key.KeyID).Msg("replaced key deleted")
+	log := p.Log.With().Stringer("user_id", key.UserID).Str("key_id", key.KeyID).Logger()
+	if !may {
+		log.Error().Str("token_name", read.TokenName).Msg("a replaced key that is not ours is not deleted: somebody else wrote that row of coderhook.retired_keys")
+		return p.Ledger.ForgetRetired(ctx, key.KeyID)
+	}
+	if err := p.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
+		return fmt.Errorf("delete Coder token %s: %w", key.KeyID, err)
+	}
+	log.Info().Msg("replaced key deleted")
 	return p.Ledger.ForgetRetired(ctx, key.KeyID)
+}
+
+// mayDelete: ours by its name, or adopted, which only keys of the user's own account can be, and of one without roles.
+func (p *Provisioner) mayDelete(ctx context.Context, key store.Retired, read coderclient.Key) (bool, error) {
+	if ourName.MatchString(read.TokenName) {
+		return true, nil
+	}
+	account, err := p.Ledger.Lookup(ctx, key.UserID)
+	if err != nil || account.Distrust() != nil || account.CoderUserID == uuid.Nil || account.CoderUserID != key.CoderUserID {
+		return false, err
+	}
+	user, err := p.Coder.User(ctx, key.CoderUserID.String())
+	if err != nil {
+		return false, err
+	}
+	roles, err := p.rolesOf(ctx, user)
+	return len(roles) == 0, err
 }
 
 // gone: there is nothing in Coder that we could have made.

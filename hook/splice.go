@@ -89,6 +89,9 @@ func oursIn(members []member) (cuts []span) {
 	return cuts
 }
 
+// taken: a member of ours stands in the claims already.
+func (s slot) taken() bool { return s.before == "" && s.cuts[0].start < s.cuts[0].end }
+
 // set appends claims to dst, with our one member set.
 func (s slot) set(dst, claims []byte, name, value string) []byte {
 	dst = append(dst, claims[:s.cuts[0].start]...)

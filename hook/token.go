@@ -109,6 +109,12 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 		record.reason = reasonFound
 		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
 	}
+	switch {
+	case account.Distrust() != nil:
+		s.Provisioner.noteDistrust(account)
+	case state == keyPlanted:
+		s.Provisioner.notePlanted(account)
+	}
 	looked := time.Now()
 	found := s.Provisioner.Provision(ctx, wanted)
 	record.reason = found.reason
@@ -125,15 +131,25 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 
 // deliver sends the claims with the key, or with the reason why it is missing.
 func (s *Server) deliver(c echo.Context, ev *event, found resolution, record *record) error {
-	if found.err == nil {
+	if found.err != nil {
+		status := statusOf(found.err)
+		record.is(string(status), reasonNoKey)
+		record.line.AnErr("error", found.err)
+		return s.withoutKey(c, ev, status)
+	}
+	if body, fits := ev.fitting(keyMember, found.key); fits {
 		record.outcome = "injected"
-		return answer(c, ev.with(keyMember, found.key))
+		return answer(c, body)
 	}
-	status := statusOf(found.err)
-	record.is(string(status), reasonNoKey)
-	record.line.AnErr("error", found.err)
+	record.is(outcomeTooLarge, reasonNoRoom)
+	s.Log.Warn().Stringer("user_id", ev.user).Int("claims_bytes", len(ev.Claims)).Int("limit_bytes", maxAnswer).
+		Msg("the claims leave no room for the key in what Supabase Auth reads of an answer: make this user's metadata smaller")
+	return s.withoutKey(c, ev, statusConflict)
+}
+
+func (s *Server) withoutKey(c echo.Context, ev *event, why status) error {
 	if s.RejectOnError {
-		return answer(c, rejection(status))
+		return answer(c, rejection(why))
 	}
-	return answer(c, ev.with(statusMember, string(status)))
+	return answer(c, ev.with(statusMember, string(why)))
 }

@@ -21,6 +21,8 @@ const toldWithheld = 100
 // entry decides what is to be done about one account.
 func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
 	switch {
+	case e.Distrust() != nil:
+		return e.Distrust()
 	case e.Leased:
 		w.sum.Busy++
 		return nil
@@ -94,6 +96,9 @@ func (w *walk) alone(ctx context.Context, e store.Entry, here bool, do func(cont
 	err := w.holding(ctx, e.UserID, func(ctx context.Context, lease store.Lease) error {
 		now, err := w.Ledger.Lookup(ctx, e.UserID)
 		if err != nil {
+			return err
+		}
+		if err := now.Distrust(); err != nil {
 			return err
 		}
 		users, err := w.Ledger.AuthUsers(ctx, []uuid.UUID{e.UserID})

@@ -47,7 +47,8 @@ type settings struct {
 	options Options
 	coder   coderclient.Config
 	server  func(*Server)
-	clock   *clock // nil: the real one
+	clock   *clock   // nil: the real one
+	secrets []string // of the ledger's seals
 }
 
 func patient() settings {
@@ -85,7 +86,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = w.db.Store(t)
+	w.store = storetest.Open(t, store.Config{URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets})
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
 	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.now
 	provisioner := NewProvisioner(s.options, w.store, client, log)

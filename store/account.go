@@ -47,6 +47,7 @@ type Account struct {
 	TokenLife     time.Duration // the longest that an access token of this user was seen to live
 	Linked        bool          // the Coder user was not made by us
 	SuspendedByUs bool          // in Coder, at off-boarding
+	Seal          SealState     // of what the ledger says
 }
 
 // String leaves the key out, so that an account can be logged.
@@ -64,12 +65,12 @@ select p.{id} is not null            as has_profile,
        p.{key}                       as api_key,
        a.user_id is not null         as known,
        a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
-       a.lease_until > clock_timestamp() as leased,
+       a.lease_until > pg_catalog.clock_timestamp() as leased,
        a.last_error, a.updated_at,
        a.key_lifetime_seconds        as key_lifetime,
        a.key_checked_at, a.key_refused_at,
        a.token_seconds               as token_life,
-       a.linked, a.suspended_by_us
+       a.linked, a.suspended_by_us, a.seal
   from (select) as u
   left join {table} as p on p.{id} = $1
   left join coderhook.accounts as a on a.user_id = $1`
@@ -83,9 +84,10 @@ type accountRow struct {
 	LeaseUntil, UpdatedAt                    pgtype.Timestamptz
 	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
 	Leased, Linked, SuspendedByUs            pgtype.Bool
+	Seal                                     []byte
 }
 
-func (row accountRow) account(userID uuid.UUID) Account {
+func (row accountRow) account(userID uuid.UUID, seals seals) Account {
 	return Account{
 		UserID:        userID,
 		HasProfile:    row.HasProfile,
@@ -106,6 +108,7 @@ func (row accountRow) account(userID uuid.UUID) Account {
 		TokenLife:     time.Duration(row.TokenLife.Int64) * time.Second,
 		Linked:        row.Linked.Bool,
 		SuspendedByUs: row.SuspendedByUs.Bool,
+		Seal:          seals.judge(decisive{row.CoderUserID, row.Linked, row.SuspendedByUs}, userID, row.Seal),
 	}
 }
 
@@ -116,7 +119,7 @@ func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
 	if err != nil {
 		return Account{}, fmt.Errorf("look up account: %w", err)
 	}
-	return row.account(userID), nil
+	return row.account(userID, s.seals), nil
 }
 
 const ownerSQL = `select user_id from coderhook.accounts where coder_user_id = $1`

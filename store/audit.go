@@ -136,7 +136,7 @@ func (row eventRow) event() Event {
 	}
 }
 
-const pruneAuditSQL = `select coderhook.prune_audit(make_interval(secs => $1::double precision)) as deleted`
+const pruneAuditSQL = `select coderhook.prune_audit(pg_catalog.make_interval(secs => $1::double precision)) as deleted`
 
 // PruneBatch is how many rows [Store.PruneAudit] deletes at the most.
 const PruneBatch = 10_000

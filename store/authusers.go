@@ -115,3 +115,15 @@ func (s *Store) AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, err
 	}
 	return ids, nil
 }
+
+const addressConfirmedSQL = `select coderhook.auth_address_confirmed($1, $2) as confirmed`
+
+// AddressConfirmed reports whether the user has that address and has shown that they read its mail. What a
+// transaction has not committed yet does not count.
+func (s *Store) AddressConfirmed(ctx context.Context, user uuid.UUID, address string) (bool, error) {
+	row, err := one[struct{ Confirmed bool }](ctx, s, addressConfirmedSQL, user, address)
+	if err != nil {
+		return false, fmt.Errorf("look whether address is confirmed: %w", authUsersFault(err))
+	}
+	return row.Confirmed, nil
+}

@@ -81,3 +81,29 @@ func TestAuthUsersOfAnOldSupabase(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAddressConfirmed(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, id := db.Store(t), db.AddUser(t, "Ada@example.com")
+	wants := func(user uuid.UUID, address string, want bool) {
+		t.Helper()
+		if got, err := s.AddressConfirmed(t.Context(), user, address); err != nil || got != want {
+			t.Errorf("%s of %s: %t, %v", address, user, got, err)
+		}
+	}
+	wants(id, "ada@example.com", false)
+	tx := db.Begin(t)
+	tx.Exec(t, `update auth.users set email_confirmed_at = now()`)
+	wants(id, "ada@example.com", false)
+	tx.Exec(t, "commit")
+	wants(id, "ada@EXAMPLE.com", true)
+	wants(id, "eve@example.com", false)
+	wants(uuid.New(), "ada@example.com", false)
+	db.Script(t, `alter table auth.users drop column email_confirmed_at`)
+	wants(id, "ada@example.com", false)
+	db.Script(t, `revoke execute on function coderhook.auth_address_confirmed from coderhook`)
+	if _, err := s.AddressConfirmed(t.Context(), id, "ada@example.com"); err == nil {
+		t.Error("without the right")
+	}
+}

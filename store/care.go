@@ -13,7 +13,7 @@ import (
 // What is learnt of a key after it was handed out is written without a lease: each statement
 // says which key it is about, and changes nothing while somebody is at work on the account, or when its
 // user's access has ended meanwhile.
-const unattended = ` and (lease_until is null or lease_until <= clock_timestamp()) and status <> 'offboarded'`
+const unattended = ` and (lease_until is null or lease_until <= pg_catalog.clock_timestamp()) and status <> 'offboarded'`
 
 // ErrSuperseded says that the account has another key by now, or that somebody is at work on it.
 var ErrSuperseded = errors.New("superseded")
@@ -42,7 +42,7 @@ func (s *Store) BeginCheck(ctx context.Context, userID uuid.UUID, keyID string, 
 
 const refuseKeySQL = `
 update coderhook.accounts
-   set key_refused_at = $3, status = 'pending', last_error = $4, updated_at = clock_timestamp()
+   set key_refused_at = $3, status = 'pending', last_error = $4, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and key_id = $2` + unattended
 
 // RefuseKey says that Coder no longer takes the account's key. It stays known, so that it is
@@ -53,7 +53,7 @@ func (s *Store) RefuseKey(ctx context.Context, userID uuid.UUID, keyID string, n
 }
 
 const suspendSQL = `
-update coderhook.accounts set status = 'suspended', last_error = $3, updated_at = clock_timestamp()
+update coderhook.accounts set status = 'suspended', last_error = $3, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and key_id = $2` + unattended
 
 // MarkSuspended says that the key's user is suspended in Coder.
@@ -99,10 +99,13 @@ on conflict (user_id) do update
    set coder_user_id = excluded.coder_user_id, coder_username = excluded.coder_username, key_id = excluded.key_id,
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
-       key_refused_at = null, status = 'active', last_error = null, updated_at = clock_timestamp()
- where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + unattendedRow
+       key_refused_at = null, status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp(), seal = null
+ where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + noOwnKeyRow + unattendedRow
 
-const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_timestamp()) and a.status <> 'offboarded'`
+// noOwnKeyRow keeps what was learnt of a key from before from overwriting one that was stored meanwhile.
+const noOwnKeyRow = ` and (a.key_id is null or a.key_id = excluded.key_id or a.key_refused_at is not null and a.coder_user_id is null)`
+
+const unattendedRow = ` and (a.lease_until is null or a.lease_until <= pg_catalog.clock_timestamp()) and a.status <> 'offboarded'`
 
 // Adopt makes the profile's key one that the ledger knows. It returns [ErrTaken] when the
 // Coder user is another account's, and [ErrSuperseded].
@@ -110,7 +113,8 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
 	err := s.again(ctx, func() error {
 		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			err := s.overwrite(ctx, tx, a.UserID, a.Key.ID, a.Key.madeAt(), note{action: KeyAdopted, detail: "it was in the profile"},
+			n := note{action: KeyAdopted, detail: "it was in the profile"}
+			err := s.decide(ctx, tx, ErrSuperseded, a.UserID, n,
 				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
 			if err == nil { // it may be one that was replaced before
 				_, err = tx.Exec(ctx, forgetRetiredSQL, a.Key.ID)
@@ -127,41 +131,16 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	return nil
 }
 
-const retireOverwrittenSQL = `
-insert into coderhook.retired_keys (key_id, user_id, coder_user_id, delete_after)
-select key_id, user_id, coder_user_id, $3::timestamptz + make_interval(secs => coalesce(token_seconds, 604800) + 600)
-  from coderhook.accounts
- where user_id = $1 and key_id <> $2 and key_refused_at is null and coder_user_id is not null
-   for update
-    on conflict (key_id) do nothing`
-
-// overwrite runs a statement that makes another key the account's, and retires the one that was:
-// access tokens can carry it. Too late, it does neither.
-func (s *Store) overwrite(ctx context.Context, tx pgx.Tx, userID uuid.UUID, keyID string, now time.Time, n note, sql string, args ...any) error {
-	retired := s.noteArgs(note{action: KeyRetired, detail: "replaced by " + keyID}, userID, keyID, now)
-	if _, err := tx.Exec(ctx, noted(retireOverwrittenSQL, 3), retired...); err != nil {
-		return err
-	}
-	return changeOne(ctx, tx, ErrSuperseded, noted(sql, len(args)), s.noteArgs(n, args...)...)
-}
-
 const refuseUnknownSQL = `
 insert into coderhook.accounts as a (user_id, key_id, key_refused_at, last_error) values ($1, $2, $3, $4)
 on conflict (user_id) do update
    set key_id = excluded.key_id, key_expires_at = null, key_lifetime_seconds = null,
-       key_refused_at = excluded.key_refused_at, last_error = excluded.last_error, updated_at = clock_timestamp()
- where true` + unattendedRow
+       key_refused_at = excluded.key_refused_at, last_error = excluded.last_error, updated_at = pg_catalog.clock_timestamp()
+ where true` + noOwnKeyRow + unattendedRow
 
 // RefuseUnknownKey says that the key in the profile, which the ledger has not seen before, is
 // not to be handed out again.
 func (s *Store) RefuseUnknownKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
-	err := s.again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			return s.overwrite(ctx, tx, userID, keyID, now, note{action: KeyForeign, detail: reason}, refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("refuse unknown key: %w", explain(err))
-	}
-	return nil
+	args := s.noteArgs(note{action: KeyForeign, detail: reason}, userID, keyID, now, capped(reason, 500))
+	return s.changing(ctx, "refuse unknown key", noted(refuseUnknownSQL, 4), args...)
 }

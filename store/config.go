@@ -28,6 +28,8 @@ type Config struct {
 
 	NoTrigger bool // [Migrate] leaves out, or drops, the triggers on auth.users
 
+	LedgerSecrets []string // seal the ledger's rows, the newest first; none: they are not sealed
+
 	Replica  string // names this process in the audit trail; default coderhook
 	Trace    bool   // makes OpenTelemetry spans of the statements
 	MaxConns int32  // default 10; pool_max_conns in the URL comes first

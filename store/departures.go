@@ -29,10 +29,10 @@ type Departure struct {
 const takeDeparturesSQL = `
 with due as materialized (
   select id from coderhook.departures
-   where done_at is null and next_try <= clock_timestamp()
+   where done_at is null and next_try <= pg_catalog.clock_timestamp()
    order by next_try, id limit $1 for update skip locked)
 update coderhook.departures as d
-   set next_try = clock_timestamp() + make_interval(secs => $2)
+   set next_try = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision)
   from due where d.id = due.id
 returning d.id, d.user_id, d.what, d.at, d.tries`
 
@@ -48,7 +48,7 @@ func (s *Store) TakeDepartures(ctx context.Context, limit int, hold time.Duratio
 // A deletion stays known for a while after it is done: see AuthUser.Departed.
 const finishDeparturesSQL = `
 with finished as (delete from coderhook.departures where id = any($1::bigint[]) and what <> 'deleted')
-update coderhook.departures set done_at = clock_timestamp() where id = any($1::bigint[]) and what = 'deleted'`
+update coderhook.departures set done_at = pg_catalog.clock_timestamp() where id = any($1::bigint[]) and what = 'deleted'`
 
 // FinishDepartures says that there is nothing left to do about them.
 func (s *Store) FinishDepartures(ctx context.Context, ids ...int64) error {
@@ -60,7 +60,7 @@ func (s *Store) FinishDepartures(ctx context.Context, ids ...int64) error {
 
 const postponeDepartureSQL = `
 update coderhook.departures
-   set next_try = clock_timestamp() + make_interval(secs => $2), last_error = $3,
+   set next_try = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2::double precision), last_error = $3,
        tries = tries + case when $3::text is null then 0 else 1 end
  where id = $1`
 
@@ -91,7 +91,7 @@ func (s *Store) Stopped(ctx context.Context, userID uuid.UUID) error {
 // accepted that asks for a token, so that none that was under way brings the user back.
 const departureKept = time.Hour
 
-const forgetDeparturesSQL = `delete from coderhook.departures where done_at < clock_timestamp() - make_interval(secs => $1)`
+const forgetDeparturesSQL = `delete from coderhook.departures where done_at < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $1::double precision)`
 
 // ForgetDepartures deletes what was dealt with long ago.
 func (s *Store) ForgetDepartures(ctx context.Context) error {
@@ -102,7 +102,7 @@ func (s *Store) ForgetDepartures(ctx context.Context) error {
 }
 
 const watchedSQL = `
-select count(distinct t.tgtype) = 2 as watched
+select pg_catalog.count(distinct t.tgtype) = 2 as watched
   from pg_catalog.pg_trigger t
   join pg_catalog.pg_proc p on p.oid = t.tgfoid join pg_catalog.pg_namespace pn on pn.oid = p.pronamespace
   join pg_catalog.pg_class c on c.oid = t.tgrelid join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace
@@ -118,7 +118,7 @@ func (s *Store) Watched(ctx context.Context) (bool, error) {
 }
 
 const pendingDeparturesSQL = `
-select count(*) as pending, coalesce(extract(epoch from clock_timestamp() - min(at)), 0)::float8 as oldest
+select pg_catalog.count(*) as pending, coalesce(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(at)), 0)::float8 as oldest
   from coderhook.departures where done_at is null`
 
 // PendingDepartures counts those that are not dealt with, and tells how long the oldest has waited.

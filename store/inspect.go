@@ -39,7 +39,7 @@ func Inspect(ctx context.Context, cfg Config) (*Inspector, error) {
 
 // querier is a connection, a pool of them, or a transaction.
 type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
 // Inspector asks through the Store's pool. It needs no Close, and cannot tell of the way to the database.
@@ -62,12 +62,11 @@ func withoutPreparing(mode pgx.QueryExecMode) bool {
 }
 
 // found is the only row of a query about the product's table: $1 schema, $2 table, $3 id, $4 key column.
-func found[T any](ctx context.Context, i *Inspector, what, sql string, more ...any) (T, error) {
-	rows, err := i.query(ctx, sql, more...)
-	if err != nil {
-		return *new(T), fmt.Errorf("inspect %s: %w", what, err)
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+func found[T any](ctx context.Context, i *Inspector, what, sql string, more ...any) (row T, err error) {
+	err = i.query(ctx, sql, more, func(rows pgx.Rows) (err error) {
+		row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+		return err
+	})
 	if err != nil {
 		return row, fmt.Errorf("inspect %s: %w", what, err)
 	}
@@ -75,20 +74,23 @@ func found[T any](ctx context.Context, i *Inspector, what, sql string, more ...a
 }
 
 // list is found for any number of rows.
-func list[T any](ctx context.Context, i *Inspector, what, sql string, more ...any) ([]T, error) {
-	rows, err := i.query(ctx, sql, more...)
-	if err != nil {
-		return nil, fmt.Errorf("inspect %s: %w", what, err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+func list[T any](ctx context.Context, i *Inspector, what, sql string, more ...any) (all []T, err error) {
+	err = i.query(ctx, sql, more, func(rows pgx.Rows) (err error) {
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", what, err)
 	}
 	return all, nil
 }
 
+// safePathSQL makes names mean what they do in pg_catalog, for this transaction only: whoever may create
+// in public can put functions and operators there that fit our arguments better.
+const safePathSQL = `select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)`
+
 // query names the four parameters once, so that a query may use any of them. More begin with $5.
-func (i *Inspector) query(ctx context.Context, sql string, more ...any) (pgx.Rows, error) {
+func (i *Inspector) query(ctx context.Context, sql string, more []any, collect func(pgx.Rows) error) error {
 	const names = `with recursive named as (select $1::text as in_schema, $2::text as in_table, $3::text as id_column, $4::text as key_column),
   profiles as (select c.* from named join pg_catalog.pg_namespace n on n.nspname = in_schema
                  join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = in_table),
@@ -96,7 +98,16 @@ func (i *Inspector) query(ctx context.Context, sql string, more ...any) (pgx.Row
                   from pg_catalog.pg_roles where rolname in ('anon', 'authenticated'))
 `
 	p := i.profiles
-	return i.db.Query(ctx, names+sql, append([]any{p.schema, p.table, p.id, p.key}, more...)...)
+	return pgx.BeginFunc(ctx, i.db, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, safePathSQL); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, names+sql, append([]any{p.schema, p.table, p.id, p.key}, more...)...)
+		if err != nil {
+			return err
+		}
+		return collect(rows)
+	})
 }
 
 // Server is who answers, and whom it takes us for.

@@ -42,7 +42,7 @@ func (i *Inspector) Pooling(ctx context.Context) (Pooling, error) {
 }
 
 func process(ctx context.Context, conn *pgx.Conn) (id int, err error) {
-	if err = conn.QueryRow(ctx, `select pg_backend_pid()`).Scan(&id); err != nil {
+	if err = conn.QueryRow(ctx, `select pg_catalog.pg_backend_pid()`).Scan(&id); err != nil {
 		return 0, fmt.Errorf("ask for the server process: %w", err)
 	}
 	return id, nil

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Key is a Coder API key.
@@ -33,19 +35,21 @@ func (k Key) GoString() string { return k.String() }
 // The other two end a transaction whose client has fallen silent: its lock would
 // keep the user from signing in for as long as TCP takes to notice.
 const lockTimeoutSQL = `
-select set_config('lock_timeout', '500ms', true),
-       set_config('statement_timeout', '5s', true),
-       set_config('idle_in_transaction_session_timeout', '5s', true)`
+select pg_catalog.set_config('lock_timeout', '500ms', true),
+       pg_catalog.set_config('statement_timeout', '5s', true),
+       pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true)`
 
 // storeTimeout bounds one try to store a key.
 const storeTimeout = 10 * time.Second
 
 const updateProfileSQL = `update {table} set {key} = $2 where {id} = $1`
 
+const readProfileSQL = `select {key} from {table} where {id} = $1`
+
 const insertProfileSQL = `insert into {table} ({id}, {key}) values ($1, $2)`
 
 // StoreKey makes key the user's: in the ledger and in the profile, or in
-// neither. It takes one transaction of about seven round trips and is not for the
+// neither. It takes one transaction of about eight round trips and is not for the
 // time before a sign-in is answered.
 //
 // The key that it replaces is retired, see [Store.Retired].
@@ -64,6 +68,9 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.
 		err = s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
+		if errors.Is(err, errNewProfile) {
+			err = fmt.Errorf("%w, or the user's row is there and can't be updated: a trigger, a rule or row level security keeps it", err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("store key: %w", explain(err))
@@ -102,14 +109,35 @@ func (s *Store) writeProfile(ctx context.Context, tx pgx.Tx, userID uuid.UUID, s
 		return profileFault(err)
 	}
 	if tag.RowsAffected() > 0 {
-		return nil
+		return s.readBack(ctx, tx, userID, secret)
 	}
 	_, err = tx.Exec(ctx, s.sql.insertProfile, userID, secret)
-	switch sqlState(err) {
-	case foreignKeyViolation:
+	switch {
+	case err == nil:
+		return s.readBack(ctx, tx, userID, secret)
+	case sqlState(err) == foreignKeyViolation:
 		return ErrNoUser
-	case uniqueViolation:
+	case sqlState(err) == uniqueViolation:
 		return fmt.Errorf("%w: %w", errNewProfile, profileFault(err))
 	}
 	return profileFault(err)
+}
+
+// readBack refuses to believe a write that succeeded: triggers before and after it, rules and
+// policies of the product's decide what the row holds. A returning clause would not see them all.
+func (s *Store) readBack(ctx context.Context, tx pgx.Tx, userID uuid.UUID, secret string) error {
+	rows, err := tx.Query(ctx, s.sql.readProfile, userID)
+	if err != nil {
+		return profileFault(err)
+	}
+	held, err := pgx.CollectRows(rows, pgx.RowTo[pgtype.Text])
+	switch {
+	case err != nil:
+		return profileFault(err)
+	case len(held) == 0:
+		return fmt.Errorf("%w: no row is there after the write: a trigger, a rule or row level security keeps it back", ErrProfile)
+	case slices.ContainsFunc(held, func(key pgtype.Text) bool { return key.String != secret }):
+		return fmt.Errorf("%w: the row holds something else after the write: a trigger or a rule changes the key", ErrProfile)
+	}
+	return nil
 }

@@ -20,12 +20,12 @@ type Lease struct {
 // the wait for the row.
 const claimSQL = `
 insert into coderhook.accounts as a (user_id, lease_owner, lease_until)
-values ($1, $2, clock_timestamp() + make_interval(secs => $3))
+values ($1, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3))
 on conflict (user_id) do update
    set lease_owner = excluded.lease_owner,
-       lease_until = clock_timestamp() + make_interval(secs => $3)
+       lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
  where a.lease_until is null
-    or a.lease_until <= clock_timestamp()
+    or a.lease_until <= pg_catalog.clock_timestamp()
     or a.lease_owner = excluded.lease_owner`
 
 // Claim takes the lease for ttl, and makes the ledger's row if there is none.
@@ -46,7 +46,7 @@ func (s *Store) Claim(ctx context.Context, l Lease, ttl time.Duration) error {
 
 const extendSQL = `
 update coderhook.accounts
-   set lease_until = clock_timestamp() + make_interval(secs => $3)
+   set lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
  where user_id = $1 and lease_owner = $2`
 
 // Extend lets the lease end ttl from now, also when its time had run out but
@@ -67,6 +67,14 @@ func (s *Store) Release(ctx context.Context, l Lease) error {
 		return nil
 	}
 	return err
+}
+
+// fencedDeciding is fenced for statements that change what is sealed.
+func (s *Store) fencedDeciding(ctx context.Context, what string, n note, sql string, l Lease, args ...any) error {
+	if err := s.deciding(ctx, ErrLeaseLost, l.UserID, n, sql, append([]any{l.UserID, l.Owner}, args...)...); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // fenced runs a statement whose $1 and $2 are the lease's user and owner, and

@@ -16,12 +16,13 @@ update coderhook.accounts
    set coder_user_id  = $3,
        coder_username = $4,
        key_expires_at = case when coder_user_id <> $3 and key_id is not null
-                             then least(key_expires_at, clock_timestamp()) else key_expires_at end,
+                             then least(key_expires_at, pg_catalog.clock_timestamp()) else key_expires_at end,
        status         = case when coder_user_id = $3 and key_id is not null then 'active' else 'pending' end,
        linked          = linked and coalesce(coder_user_id = $3, false),
        suspended_by_us = suspended_by_us and coalesce(coder_user_id = $3, false),
+       seal           = null,
        last_error     = null,
-       updated_at     = clock_timestamp()
+       updated_at     = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // RecordUser writes down which Coder user is the account's, and whether it was made just now, and
@@ -33,7 +34,7 @@ func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, 
 	if made {
 		n.action = AccountMade
 	}
-	err := s.fencedNoted(ctx, "record coder user", n, recordUserSQL, l, coderUserID, username)
+	err := s.fencedDeciding(ctx, "record coder user", n, recordUserSQL, l, coderUserID, username)
 	if sqlState(err) == uniqueViolation {
 		return fmt.Errorf("record coder user: %w", ErrTaken)
 	}
@@ -42,21 +43,21 @@ func (s *Store) RecordUser(ctx context.Context, l Lease, coderUserID uuid.UUID, 
 
 const forgetUserSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false,
-       key_expires_at = case when key_id is not null then least(key_expires_at, clock_timestamp()) end,
-       status = 'pending', updated_at = clock_timestamp()
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, seal = null,
+       key_expires_at = case when key_id is not null then least(key_expires_at, pg_catalog.clock_timestamp()) end,
+       status = 'pending', updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // ForgetUser clears the Coder user, who was deleted there. The user's key died at
 // the same time; its id stays, so that the key which the profile still holds is
 // known to be dead until [Store.StoreKey] replaces it.
 func (s *Store) ForgetUser(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "forget coder user", forgetUserSQL, l)
+	return s.fencedDeciding(ctx, "forget coder user", note{}, forgetUserSQL, l)
 }
 
 const recordFailureSQL = `
 update coderhook.accounts
-   set status = $3, last_error = $4, updated_at = clock_timestamp()
+   set status = $3, last_error = $4, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // RecordFailure sets the status and why, cut to 500 characters. The caller
@@ -82,7 +83,7 @@ const recordKeySQL = `
 update coderhook.accounts
    set key_id = $3, key_expires_at = $4, key_lifetime_seconds = $5, key_refused_at = null,
        key_checked_at = coalesce($6, key_checked_at),
-       status = 'active', last_error = null, updated_at = clock_timestamp()
+       status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // RecordKey writes down what Coder says about the key that the profile already
@@ -106,9 +107,22 @@ func timeOrNull(t time.Time) *time.Time {
 	return &t
 }
 
+const endKeySQL = `
+update coderhook.accounts set key_refused_at = coalesce(key_refused_at, $3)
+ where user_id = $1 and lease_owner = $2 and key_id is not null`
+
+// EndKey says that the account's key must not be handed out again. An account without one is as it was.
+func (s *Store) EndKey(ctx context.Context, l Lease, now time.Time) error {
+	_, err := s.exec(ctx, endKeySQL, l.UserID, l.Owner, now)
+	if err != nil {
+		return fmt.Errorf("end key: %w", err)
+	}
+	return nil
+}
+
 const orphanSQL = `
 update coderhook.accounts
-   set status = 'orphaned', key_id = null, key_expires_at = null, updated_at = clock_timestamp()
+   set status = 'orphaned', key_id = null, key_expires_at = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Orphan marks the account of a user who never came to exist. The Coder user

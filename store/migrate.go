@@ -103,6 +103,9 @@ func withOwner(err error) error {
 }
 
 func migrate(ctx context.Context, tx pgx.Tx, p profiles) (Migration, error) {
+	if _, err := tx.Exec(ctx, safePathSQL); err != nil {
+		return Migration{}, err
+	}
 	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, migrationLock); err != nil {
 		return Migration{}, err
 	}

@@ -10,25 +10,25 @@ import (
 )
 
 const intendSuspensionSQL = `
-update coderhook.accounts set suspended_by_us = true
+update coderhook.accounts set suspended_by_us = true, seal = null
  where user_id = $1 and lease_owner = $2`
 
 // IntendSuspension says, before it happens, that it is we who suspend the Coder user: killed
 // in between, we must not take it for somebody else's doing.
 func (s *Store) IntendSuspension(ctx context.Context, l Lease) error {
-	return s.fenced(ctx, "intend suspension", intendSuspensionSQL, l)
+	return s.fencedDeciding(ctx, "intend suspension", note{}, intendSuspensionSQL, l)
 }
 
 // The workspaces are the caller's to stop. Should it fail or be killed, somebody is to come back to them.
 var offboardSQL = `
 with changed as (
   update coderhook.accounts
-     set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = clock_timestamp()
+     set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = pg_catalog.clock_timestamp()
    where user_id = $1 and lease_owner = $2
   returning user_id, coder_user_id, key_id, linked),
   workspaces as (
   insert into coderhook.departures (user_id, what, next_try)
-  select user_id, 'stop', clock_timestamp() + interval '2 seconds' from changed where coder_user_id is not null and not linked),
+  select user_id, 'stop', pg_catalog.clock_timestamp() + interval '2 seconds' from changed where coder_user_id is not null and not linked),
 ` + noting(3) + `
 select from changed`
 
@@ -41,12 +41,12 @@ func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
 
 const reactivateSQL = `
 update coderhook.accounts
-   set status = 'pending', suspended_by_us = false, last_error = null, updated_at = clock_timestamp()
+   set status = 'pending', suspended_by_us = false, seal = null, last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Reactivate says that an off-boarded user is back. The next mint makes a key.
 func (s *Store) Reactivate(ctx context.Context, l Lease) error {
-	return s.fencedNoted(ctx, "reactivate", note{action: Back}, reactivateSQL, l)
+	return s.fencedDeciding(ctx, "reactivate", note{action: Back}, reactivateSQL, l)
 }
 
 const removeSQL = `delete from coderhook.accounts where user_id = $1 and lease_owner = $2`
@@ -68,15 +68,17 @@ type Link struct {
 
 const unlinkSQL = `
 update coderhook.accounts
-   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, updated_at = clock_timestamp()
+   set coder_user_id = null, coder_username = null, linked = false, suspended_by_us = false, seal = null,
+       key_refused_at = case when key_id is not null then coalesce(key_refused_at, pg_catalog.clock_timestamp()) end,
+       status = case status when 'active' then 'pending' else status end, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and coder_user_id = $2
-   and (lease_until is null or lease_until <= clock_timestamp())`
+   and (lease_until is null or lease_until <= pg_catalog.clock_timestamp())`
 
 const linkSQL = `
 update coderhook.accounts
-   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7,
+   set coder_user_id = $3, coder_username = $4, linked = $5, suspended_by_us = $7, seal = null,
        key_refused_at = case when key_id is not null then coalesce(key_refused_at, $6::timestamptz) end,
-       status = 'pending', last_error = null, updated_at = clock_timestamp()
+       status = 'pending', last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 const auditSQL = `
@@ -88,7 +90,7 @@ func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error 
 	err := s.again(ctx, func() error {
 		committing := false
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-			err := link(ctx, tx, l, k, now)
+			err := s.link(ctx, tx, l, k, now)
 			committing = err == nil
 			return err
 		})
@@ -106,27 +108,18 @@ func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error 
 	return nil
 }
 
-func link(ctx context.Context, tx pgx.Tx, l Lease, k Link, now time.Time) error {
+func (s *Store) link(ctx context.Context, tx pgx.Tx, l Lease, k Link, now time.Time) error {
 	detail := "Coder user " + k.Username
 	if k.From != uuid.Nil {
 		detail += ", until now of " + k.From.String()
-		if err := changeOne(ctx, tx, ErrSuperseded, unlinkSQL, k.From, k.CoderUser); err != nil {
+		if err := s.decide(ctx, tx, ErrSuperseded, k.From, note{}, unlinkSQL, k.From, k.CoderUser); err != nil {
 			return err
 		}
 	}
-	err := changeOne(ctx, tx, ErrLeaseLost, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now, k.Suspended)
+	err := s.decide(ctx, tx, ErrLeaseLost, l.UserID, note{}, linkSQL, l.UserID, l.Owner, k.CoderUser, k.Username, k.Foreign, now, k.Suspended)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, auditSQL, k.Actor, l.UserID, k.CoderUser, detail)
-	return err
-}
-
-// changeOne runs a statement that changes one row; if there was none, the error is none.
-func changeOne(ctx context.Context, tx pgx.Tx, none error, sql string, args ...any) error {
-	tag, err := tx.Exec(ctx, sql, args...)
-	if err == nil && tag.RowsAffected() == 0 {
-		return none
-	}
 	return err
 }

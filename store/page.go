@@ -20,10 +20,10 @@ type Entry struct {
 const entriesSQL = `
 select a.user_id, false as has_profile, null as api_key, true as known,
        a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
-       a.lease_until > clock_timestamp() as leased, a.last_error, a.updated_at,
+       a.lease_until > pg_catalog.clock_timestamp() as leased, a.last_error, a.updated_at,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
-       a.linked, a.suspended_by_us,
-       (select min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
+       a.linked, a.suspended_by_us, a.seal,
+       (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
        a.created_at
   from coderhook.accounts as a
@@ -44,7 +44,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	if err != nil {
 		return nil, fmt.Errorf("read page of ledger: %w", err)
 	}
-	return entriesOf(rows), nil
+	return s.entriesOf(rows), nil
 }
 
 const someEntriesSQL = entriesSQL + ` where a.user_id = any($1::text[]::uuid[]) order by a.user_id`
@@ -55,19 +55,19 @@ func (s *Store) Entries(ctx context.Context, users []uuid.UUID) ([]Entry, error)
 	if err != nil {
 		return nil, fmt.Errorf("read entries of ledger: %w", err)
 	}
-	return entriesOf(rows), nil
+	return s.entriesOf(rows), nil
 }
 
-func entriesOf(rows []entryRow) []Entry {
+func (s *Store) entriesOf(rows []entryRow) []Entry {
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping}
+		entries[i] = Entry{Account: row.account(row.UserID, s.seals), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping}
 	}
 	return entries
 }
 
 const livesSQL = `
-select coalesce(max(token_seconds), 0) as token_life,
+select coalesce(pg_catalog.max(token_seconds), 0) as token_life,
        coalesce((select key_lifetime_seconds from coderhook.accounts
                   where key_lifetime_seconds is not null order by updated_at desc limit 1), 0) as key_life
   from coderhook.accounts`

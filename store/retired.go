@@ -22,7 +22,7 @@ type Retired struct {
 // differ and for answers that are on their way.
 const retireKeySQL = `
 insert into coderhook.retired_keys (key_id, user_id, coder_user_id, delete_after)
-select key_id, user_id, coder_user_id, $4::timestamptz + make_interval(secs => coalesce(token_seconds, 604800) + 600)
+select key_id, user_id, coder_user_id, $4::timestamptz + pg_catalog.make_interval(secs => coalesce(token_seconds, 604800)::float8 + 600::float8)
   from coderhook.accounts
  where user_id = $1 and lease_owner = $2
    and key_id <> $3 and key_refused_at is null and coder_user_id is not null

@@ -13,7 +13,7 @@ const revokeSQL = `
 update coderhook.accounts
    set key_refused_at = coalesce(key_refused_at, $3::timestamptz),
        status = case when status in ('offboarded', 'orphaned') then status else 'pending' end,
-       last_error = null, updated_at = clock_timestamp()
+       last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Revoke says, before it happens in Coder, that the account's key is not to be handed out any

@@ -58,10 +58,10 @@ select status,
             when key_expires_at is null         then 'unknown'
             when key_expires_at <= $1           then 'expired'
             when key_lifetime_seconds is null
-              or key_expires_at - $1 <= make_interval(secs => key_lifetime_seconds / 3.0)
+              or key_expires_at - $1 <= pg_catalog.make_interval(secs => key_lifetime_seconds::float8 / 3::float8)
                                                 then 'aging'
             else 'good' end as key_state,
-       count(*) as accounts
+       pg_catalog.count(*) as accounts
   from coderhook.accounts
  group by 1, 2`
 

@@ -24,6 +24,7 @@ type Store struct {
 	sql      statements
 	profiles profiles
 
+	seals   seals
 	replica string // in the audit trail
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
@@ -56,7 +57,7 @@ const writerShare = 3
 
 // statements are the queries that name the product's table.
 type statements struct {
-	lookup, updateProfile, insertProfile string
+	lookup, updateProfile, insertProfile, readProfile string
 }
 
 // Open checks cfg and returns a Store. It does not wait for the database, which
@@ -73,7 +74,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			lookup:        profiles.in(lookupSQL),
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
+			readProfile:   profiles.in(readProfileSQL),
 		},
+		seals:   newSeals(cfg.LedgerSecrets),
 		replica: cmp.Or(cfg.Replica, "coderhook"),
 	}
 	first, poolConfig, err := s.newTarget(cfg)

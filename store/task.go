@@ -17,12 +17,12 @@ type Task struct {
 
 const claimTaskSQL = `
 insert into coderhook.tasks as t (name, lease_owner, lease_until)
-values ($1, $2, clock_timestamp() + make_interval(secs => $3))
+values ($1, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3))
 on conflict (name) do update
    set lease_owner = excluded.lease_owner,
-       lease_until = clock_timestamp() + make_interval(secs => $3)
+       lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
  where t.lease_until is null
-    or t.lease_until <= clock_timestamp()
+    or t.lease_until <= pg_catalog.clock_timestamp()
     or t.lease_owner = excluded.lease_owner
 returning finished_at`
 

@@ -113,6 +113,7 @@ func readDatabase(v *variables) store.Config {
 		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
+		LedgerSecrets:     readLedgerSecrets(v),
 	}
 	if err := c.CheckNames(); err != nil {
 		v.fault(profilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))
@@ -148,6 +149,9 @@ func readCoder(v *variables) coderclient.Config {
 	return c
 }
 
+// bySSO: Coder gives an account with such a login type to whom another server vouches for as having its address.
+func bySSO(loginType string) bool { return loginType == "oidc" || loginType == "github" }
+
 func readSecrets(v *variables) *hook.Verifier {
 	secrets := v.required(secretsVariable, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
 	if secrets == "" {
@@ -181,6 +185,7 @@ func readPolicy(v *variables) hook.Policy {
 func readProvisioning(v *variables) hook.Options {
 	o := hook.DefaultOptions()
 	o.Organization = v.text("CODER_ORGANIZATION", "")
+	o.ConfirmedOnly = bySSO(v.text("CODER_LOGIN_TYPE", ""))
 	o.TokenLifetime = v.duration("CODER_TOKEN_LIFETIME", 0, 0)
 	o.Concurrency = v.count("PROVISION_CONCURRENCY", o.Concurrency, 1000)
 	o.RenewBefore = v.duration("KEY_RENEW_BEFORE", 0, 0)

@@ -51,6 +51,8 @@ type doctor struct {
 	server    store.Server // the database's, once it was asked
 	ledger    store.Ledger // likewise
 	member    uuid.UUID    // some Coder user of the ledger, likewise
+
+	coderVersion coderVersion // zero before Coder was asked
 	report
 }
 

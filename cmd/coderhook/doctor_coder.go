@@ -32,6 +32,8 @@ func (d *doctor) checkCoder(ctx context.Context) {
 	if !d.checkOwner(ctx, coder) {
 		return
 	}
+	d.checkLogins(ctx, coder)
+	d.checkAddresses(ctx, coder)
 	d.checkOrganization(ctx, coder)
 	d.checkAppHost(ctx, coder)
 	d.checkLongestToken(ctx, coder)
@@ -50,6 +52,7 @@ func (d *doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bo
 		return false
 	}
 	v := parseCoderVersion(info.Version)
+	d.coderVersion = v
 	if d.config.coder.LoginType == "none" && v.refusesNone() {
 		d.fail("Coder", cure{do: "set CODER_LOGIN_TYPE=auto"}, "%s refuses new users with the login type none", info.Version)
 	} else {

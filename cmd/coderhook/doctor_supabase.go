@@ -17,6 +17,7 @@ func (d *doctor) checkSupabase(ctx context.Context) {
 	d.checkPages()
 	v := &variables{get: d.get}
 	secret, base := v.secret("SUPABASE_JWT_SECRET"), v.text("SUPABASE_URL", "")
+	d.checkConfirmation(ctx, base)
 	if base == "" {
 		d.judgeSecret(secret)
 		d.checkToken(ctx)

@@ -44,7 +44,7 @@ func newDeployment(t *testing.T, coder *codertest.Server) *deployment {
 	db := storetest.New(t)
 	return &deployment{db: db, coder: coder, variables: map[string]string{
 		"DATABASE_URL": db.RoleURL("coderhook"), secretsVariable: randomSecret(),
-		"CODER_URL": coder.URL, "CODER_OWNER_TOKEN": coder.OwnerToken,
+		"CODER_URL": coder.URL, "CODER_OWNER_TOKEN": coder.OwnerToken, "LEDGER_SECRET": randomSecret(),
 	}}
 }
 

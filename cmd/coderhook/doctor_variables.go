@@ -13,6 +13,7 @@ import (
 // skippedFor tells what can't be checked when a variable is unusable.
 var skippedFor = map[string]string{
 	"DATABASE_URL":        "the database",
+	ledgerSecretVariable:  "the database",
 	profilesVariables:     "the database",
 	"PROFILES_TABLE":      "the database",
 	"PROFILES_ID_COLUMN":  "the database",

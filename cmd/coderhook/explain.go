@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -33,8 +34,13 @@ func (cmd explainCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	coder, err := coderclient.New(c.coder)
+	if err != nil {
+		return err
+	}
+	e := &explainer{database, coder, c.options}
 	for _, user := range users {
-		if err := explain(env.ctx, env.stdout, database, c.options, user); err != nil {
+		if err := e.explain(env.ctx, env.stdout, user); err != nil {
 			return err
 		}
 	}
@@ -53,8 +59,15 @@ func (cmd explainCmd) users(ctx context.Context, database *store.Store) ([]uuid.
 	return ids, err
 }
 
-func explain(ctx context.Context, w io.Writer, database *store.Store, options hook.Options, user uuid.UUID) error {
-	account, err := database.Lookup(ctx, user)
+// explainer tells of users.
+type explainer struct {
+	database *store.Store
+	coder    *coderclient.Client
+	options  hook.Options
+}
+
+func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) error {
+	account, err := e.database.Lookup(ctx, user)
 	if err != nil {
 		return err
 	}
@@ -65,13 +78,40 @@ func explain(ctx context.Context, w io.Writer, database *store.Store, options ho
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	row("user", "%s", user)
-	row("in Supabase", "%s", inSupabase(ctx, database, user, options.Now()))
+	row("in Supabase", "%s", inSupabase(ctx, e.database, user, e.options.Now()))
 	row("profile", "%s", inProfile(account))
 	row("ledger", "%s", inLedger(account))
+	if account.CoderUserID != uuid.Nil {
+		row("in Coder", "%s", e.inCoder(ctx, account))
+	}
 	row("last error", "%s", orNone(account.LastError))
-	row("the next mint", "%s", options.Explain(account, options.Now().Add(life)))
+	if ways := hook.WaysOut(account); ways != "" {
+		row("ways out", "%s", ways)
+	}
+	row("the next mint", "%s", e.options.Explain(account, e.options.Now().Add(life)))
 	row("", "(of a token for an authenticated user with an e-mail address, that lives %s)", life)
 	return table.Flush()
+}
+
+// inCoder also says where the addresses differ: mail of Coder's goes to the one that it knows.
+func (e *explainer) inCoder(ctx context.Context, a store.Account) string {
+	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
+	defer cancel()
+	user, err := e.coder.User(ctx, a.CoderUserID.String())
+	if err != nil {
+		return "not known: " + err.Error()
+	}
+	text := fmt.Sprintf("%s, %s, %s", user.Username, user.Status, user.Email)
+	having, err := e.database.AuthUserIDs(ctx, user.Email)
+	switch {
+	case err != nil:
+		return text
+	case !slices.Contains(having, a.UserID) && len(having) > 0:
+		return fmt.Sprintf("%s: not the address that Supabase has of this user, but that of %s", text, having[0])
+	case !slices.Contains(having, a.UserID):
+		return text + ": not the address that Supabase has of this user"
+	}
+	return text
 }
 
 func inSupabase(ctx context.Context, database *store.Store, user uuid.UUID, now time.Time) string {

@@ -17,6 +17,7 @@ func TestExplain(t *testing.T) {
 	user := db.AddUser(t, "Ada@example.com")
 	variables := goodVariables()
 	variables["DATABASE_URL"] = db.RoleURL("coderhook")
+	variables["CODER_URL"], variables["CODER_OWNER_TOKEN"] = coder.URL, coder.OwnerToken
 	says := func(who, want string) {
 		t.Helper()
 		out, err := command(t, variables, "explain", "--user", who)
@@ -35,12 +36,23 @@ func TestExplain(t *testing.T) {
 	p.stop(t)
 	says("ada@EXAMPLE.com", "carries the key "+key[:10]+": it lives until")
 	says(user.String(), "Coder user "+user.String()[:8])
+	says(user.String(), user.String()[:8]+", dormant, ada@example.com\n")
+	db.Exec(t, `update auth.users set email = 'lovelace@example.com'`)
+	says(user.String(), "ada@example.com: not the address that Supabase has of this user\n")
+	second := db.AddUser(t, "ada@example.com")
+	says(user.String(), "not the address that Supabase has of this user, but that of "+second.String())
+	db.Exec(t, `insert into coderhook.accounts (user_id, status, last_error) values ($1, 'conflict', 'needs an operator: a Coder account with this e-mail exists that was not made for this user')`, second)
+	says(second.String(), "ways out       coderhook link --user "+second.String())
+	db.Exec(t, `delete from coderhook.accounts where user_id = $1`, second)
+	db.Exec(t, `delete from auth.users where id = $1`, second)
+	db.Exec(t, `update auth.users set email = 'ada@example.com'`)
 
 	for sql, want := range map[string]string{
 		`update coderhook.accounts set key_expires_at = now() + interval '2 days'`:                                "within its renewal window",
 		`update coderhook.accounts set key_expires_at = now() + interval '1 minute'`:                              "before the token does",
 		`update coderhook.accounts set key_expires_at = now() - interval '1 minute'`:                              "the one that the profile holds ended at",
-		`update coderhook.accounts set key_id = 'elsewhere1'`:                                                     "the ledger does not know it",
+		`update coderhook.accounts set key_id = 'elsewhere1'`:                                                     "is not the user's own, elsewhere1: somebody else wrote it",
+		`update coderhook.accounts set key_id = null`:                                                             "the ledger does not know it",
 		`update public.profiles set api_key = 'rubbish'`:                                                          "has not the form of a key",
 		`update coderhook.accounts set status = 'suspended', last_error = 'left the company', updated_at = now()`: "left the company",
 		`update coderhook.accounts set status = 'suspended', updated_at = now() - interval '1 hour'`:              "suspended in Coder",

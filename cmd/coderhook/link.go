@@ -18,6 +18,7 @@ import (
 type linkCmd struct {
 	User      string `required:"" placeholder:"UUID" help:"The Supabase user."`
 	CoderUser string `required:"" placeholder:"NAME" help:"The Coder account's username."`
+	From      string `placeholder:"UUID" help:"The Supabase user whose the account is until now, where they are there but no longer have its address."`
 	DryRun    bool   `help:"Only say what would be done."`
 	Yes       bool   `help:"Do not ask."`
 }
@@ -28,8 +29,14 @@ func (cmd *linkCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	from := uuid.Nil
+	if cmd.From != "" {
+		if from, err = parseUser(cmd.From); err != nil {
+			return err
+		}
+	}
 	return withReconciler(env, func(r *hook.Reconciler) error {
-		plan, err := r.PlanLink(env.ctx, id, cmd.CoderUser)
+		plan, err := r.PlanMove(env.ctx, id, cmd.CoderUser, from)
 		if err != nil {
 			return fmt.Errorf("not linked: %w", err)
 		}
@@ -59,6 +66,8 @@ func parseUser(text string) (uuid.UUID, error) {
 	return id, nil
 }
 
+const linkQuestion = "Whoever signs in as this user gets into everything of that account. Link?"
+
 // confirm asks a person. Where there is none, nothing is done without --yes.
 func confirm(in *os.File, out io.Writer, question string) error {
 	if !isatty.IsTerminal(in.Fd()) {
@@ -66,8 +75,6 @@ func confirm(in *os.File, out io.Writer, question string) error {
 	}
 	return ask(in, out, question)
 }
-
-const linkQuestion = "Whoever signs in as this user gets into everything of that account. Link?"
 
 func ask(in io.Reader, out io.Writer, question string) error {
 	fmt.Fprint(out, question+" [y/N] ")

@@ -70,7 +70,9 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go run ./cmd/coderhook reconcile --dry-run":                                                               "TestReconcileCommand",
 		"go run ./cmd/coderhook reconcile":                                                                         "TestReconcileCommand",
 		`go run ./cmd/coderhook revoke --user UUID-OR-E-MAIL --all-tokens --why "lost laptop"`:                     "TestRevokeCommand",
+		"go run ./cmd/coderhook seal":                                                                              "TestSealCommand",
 		"go run ./cmd/coderhook link --user UUID --coder-user NAME":                                                "TestLinkCommand",
+		"go run ./cmd/coderhook link --user UUID --coder-user NAME --from UUID":                                    "TestLinkCommandMoves",
 		"go run ./cmd/coderhook explain --user UUID-OR-E-MAIL":                                                     "TestExplain",
 		"go run ./cmd/coderhook send --url https://YOUR-HOST/hooks/custom-access-token --user UUID --email E-MAIL": "TestSend",
 		// The rest needs an engine for containers, which CI lacks: it is run as far as it goes without.

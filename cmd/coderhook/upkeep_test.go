@@ -105,11 +105,33 @@ func TestLinkCommand(t *testing.T) {
 	}
 }
 
+func TestLinkCommandMoves(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), startCoder(t)
+	bob, ada := db.AddUser(t, "bob@example.com"), db.AddUser(t, "ada@example.com")
+	made := coder.AddUser("b0bb0bb0", "ada@example.com", "none")
+	db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status) values ($1, $2, 'b0bb0bb0', 'active')`, bob, made.ID)
+	args := []string{"link", "--yes", "--user", ada.String(), "--coder-user", "b0bb0bb0"}
+	if _, err := upkeepCommand(t, db, coder, nil, args...); err == nil || !strings.Contains(err.Error(), "move it with --from "+bob.String()) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := upkeepCommand(t, db, coder, nil, append(args, "--from", "bob")...); err == nil || !strings.Contains(err.Error(), "not a UUID") {
+		t.Errorf("got %v", err)
+	}
+	out, err := upkeepCommand(t, db, coder, nil, append(args, "--from", bob.String())...)
+	if err != nil || !strings.Contains(out, "that of "+bob.String()+", who is there but no longer has that address") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if owner := storetest.Query[string](t, db, `select user_id::text from coderhook.accounts where coder_user_id = $1`, made.ID); owner != ada.String() {
+		t.Errorf("it is that of %s", owner)
+	}
+}
+
 func TestLinkAsks(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]bool{"y\n": true, "Yes\n": true, "yes": true, "n\n": false, "\n": false, "": false, "yellow\n": false} {
 		var out bytes.Buffer
-		if got := ask(strings.NewReader(answer), &out, "Sure?") == nil; got != want || !strings.Contains(out.String(), "[y/N]") {
+		if got := ask(strings.NewReader(answer), &out, linkQuestion) == nil; got != want || !strings.Contains(out.String(), "[y/N]") {
 			t.Errorf("%q: %v", answer, got)
 		}
 	}

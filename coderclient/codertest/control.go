@@ -114,6 +114,11 @@ func (s *Server) SetRoles(username string, roles ...string) {
 	s.change(username, func(a *account) { a.roles = roles })
 }
 
+// SetOrganizationRoles replaces the user's roles in the default organization.
+func (s *Server) SetOrganizationRoles(username string, roles ...string) {
+	s.change(username, func(a *account) { a.orgRoles = map[uuid.UUID][]string{s.orgs[0].id: roles} })
+}
+
 // DeleteUser deletes softly; the user's keys are gone.
 func (s *Server) DeleteUser(username string) { s.change(username, s.remove) }
 
@@ -135,6 +140,13 @@ func (s *Server) DeleteKey(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropKeys(func(k *apiKey) bool { return k.id == id })
+}
+
+// IgnoreScopes makes the server give every new token all rights, as versions do that know no lists of scopes.
+func (s *Server) IgnoreScopes() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ignoresScopes = true
 }
 
 // Prolong moves the end of a key.

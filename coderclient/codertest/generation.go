@@ -40,6 +40,8 @@ type Settings struct {
 	SlidingExpiry         bool          // every use gives a token its whole lifetime again
 	DisablePasswordAuth   bool          //
 	OIDC                  bool          // configured
+	MemberRoles           []string      // that every member of the organization has besides the usual one, from 2.36 on
+	Smarthost             string        // mail server, "" for none
 	Proxies               []Proxy       // workspace proxies, as with a licence
 }
 

@@ -29,6 +29,24 @@ func (e *exchange) firstUser() reply {
 	return jsonReply(http.StatusOK, object{"message": "The initial user has already been created!"})
 }
 
+// authMethods tells the login page what to show.
+func (e *exchange) authMethods() reply {
+	return jsonReply(http.StatusOK, object{
+		"password": object{"enabled": !e.settings.DisablePasswordAuth},
+		"github":   object{"enabled": false},
+		"oidc":     object{"enabled": e.settings.OIDC, "signInText": "OpenID Connect", "iconUrl": ""},
+	})
+}
+
+// deploymentConfig is for owners. Of its many settings there is one here.
+func (e *exchange) deploymentConfig() reply {
+	if !e.caller.is("owner") {
+		return forbidden()
+	}
+	email := object{"from": "", "smarthost": e.settings.Smarthost, "hello": "localhost"}
+	return jsonReply(http.StatusOK, object{"config": object{"notifications": object{"method": "smtp", "email": email}}, "options": []object{}})
+}
+
 // logIn answers the same to a wrong password, an unknown address and a user who has no password.
 func (e *exchange) logIn() reply {
 	f := e.fields("LoginWithPasswordRequest")

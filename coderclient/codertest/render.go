@@ -72,7 +72,7 @@ func (s *Server) organizationJSON(o *organization) object {
 		j["description"] = "Builtin default organization."
 	}
 	if s.version >= v2x36 {
-		j["default_org_member_roles"] = []string{"organization-workspace-access"}
+		j["default_org_member_roles"] = append([]string{"organization-workspace-access"}, s.settings.MemberRoles...)
 	}
 	return j
 }

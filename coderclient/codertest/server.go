@@ -57,6 +57,8 @@ type Server struct {
 
 	issued       map[string]Issue // by the token's id
 	installation int
+
+	ignoresScopes bool
 }
 
 // Option changes how a server starts.

@@ -15,6 +15,7 @@ type account struct {
 	status, loginType               string
 	orgs                            []uuid.UUID
 	roles                           []string
+	orgRoles                        map[uuid.UUID][]string
 	deleted, system                 bool
 	created, updated, seen          time.Time
 }

@@ -113,6 +113,22 @@ func (e *exchange) setUserStatus(a *account, status string) reply {
 	return jsonReply(http.StatusOK, e.userJSON(a))
 }
 
+// getRoles shows what getUser does not: the roles in organizations.
+func (e *exchange) getRoles() reply {
+	a, no := e.target()
+	switch {
+	case a == nil:
+		return no
+	case !e.key.reads("user"):
+		return notFound()
+	}
+	byOrganization := object{}
+	for _, id := range a.orgs {
+		byOrganization[id.String()] = append([]string{}, a.orgRoles[id]...)
+	}
+	return jsonReply(http.StatusOK, object{"roles": append([]string{}, a.roles...), "organization_roles": byOrganization})
+}
+
 func (e *exchange) putRoles() reply {
 	a, no := e.target()
 	if a == nil {

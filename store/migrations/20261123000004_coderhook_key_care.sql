@@ -1,6 +1,6 @@
 -- What looking after keys has to remember. Safe to apply any number of times.
 
-select pg_advisory_xact_lock(20261123000001);
+select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
 -- The existence checks also let a role without the rights to alter apply this again.
 do $$
@@ -8,7 +8,7 @@ declare
   api_role text;
 begin
   if not exists (select from pg_catalog.pg_attribute
-                 where attrelid = to_regclass('coderhook.accounts') and attname = 'key_refused_at') then
+                 where attrelid = pg_catalog.to_regclass('coderhook.accounts')::oid and attname = 'key_refused_at') then
     alter table coderhook.accounts
       add column key_lifetime_seconds bigint,      -- of the key, as Coder says: a third of it is the renewal window
       add column key_checked_at       timestamptz, -- when Coder was last asked whether it takes the key
@@ -19,7 +19,7 @@ begin
   end if;
 
   -- Keys that were replaced. Each lives on until no access token can carry it any more.
-  if to_regclass('coderhook.retired_keys') is null then
+  if pg_catalog.to_regclass('coderhook.retired_keys') is null then
     create table coderhook.retired_keys (
       key_id        text primary key,
       user_id       uuid not null,
@@ -31,7 +31,7 @@ begin
   end if;
 
   -- Work that one replica at a time does.
-  if to_regclass('coderhook.tasks') is null then
+  if pg_catalog.to_regclass('coderhook.tasks') is null then
     create table coderhook.tasks (
       name        text primary key,
       lease_owner text,
@@ -42,9 +42,9 @@ begin
   end if;
 
   -- What operators decided.
-  if to_regclass('coderhook.audit') is null then
+  if pg_catalog.to_regclass('coderhook.audit') is null then
     create table coderhook.audit (
-      at            timestamptz not null default clock_timestamp(),
+      at            timestamptz not null default pg_catalog.clock_timestamp(),
       actor         text not null,
       action        text not null,
       user_id       uuid not null,
@@ -55,7 +55,7 @@ begin
   end if;
 
   for api_role in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role') loop
-    execute format('revoke all on coderhook.retired_keys, coderhook.tasks, coderhook.audit from %I', api_role);
+    execute pg_catalog.format('revoke all on coderhook.retired_keys, coderhook.tasks, coderhook.audit from %I', api_role);
   end loop;
 end
 $$;

@@ -8,7 +8,7 @@ declare
   api_role text;
 begin
   if not exists (select from pg_catalog.pg_attribute
-                 where attrelid = pg_catalog.to_regclass('coderhook.audit') and attname = 'key_id') then
+                 where attrelid = pg_catalog.to_regclass('coderhook.audit')::oid and attname = 'key_id') then
     alter table coderhook.audit
       add column id     bigint generated always as identity primary key,
       add column key_id text, -- its public part
@@ -19,7 +19,7 @@ begin
 
   -- How far a run has come that goes on where it was broken off.
   if not exists (select from pg_catalog.pg_attribute
-                 where attrelid = pg_catalog.to_regclass('coderhook.tasks') and attname = 'started_at') then
+                 where attrelid = pg_catalog.to_regclass('coderhook.tasks')::oid and attname = 'started_at') then
     alter table coderhook.tasks
       add column started_at timestamptz,
       add column reached    uuid;
@@ -30,7 +30,7 @@ begin
     create function coderhook.prune_audit(keep interval)
       returns bigint
       language sql volatile security definer
-      set search_path = ''
+      set search_path = pg_catalog, pg_temp
     as $body$
       with old as (
         delete from coderhook.audit

@@ -151,11 +151,39 @@ var mutants = []mutant{
 	},
 	{
 		rule: "an account of another e-mail is not ours", file: "hook/coderuser.go", tests: "^TestForeign|^TestTakenUsernames$",
-		old: "strings.ToLower(user.Email) != email || ", new: "",
+		old: "if strings.ToLower(user.Email) != email {", new: "if false {",
 	},
 	{
-		rule: "an account with roles is not ours", file: "hook/coderuser.go", tests: "^TestForeign|^TestTakenUsernames$",
-		old: "!= email || len(user.Roles) > 0", new: "!= email",
+		rule: "an account with roles is not ours", file: "hook/coderuser.go", tests: "^TestAnAccountWithARoleIsNotTaken$",
+		old: "p.rolesOf(ctx, user); err != nil || len(roles) > 0 {", new: "p.rolesOf(ctx, user); err != nil || len(roles) > 99 {",
+	},
+	{
+		rule: "a promoted account gets no key", file: "hook/coderuser.go", tests: "^TestAPromotedAccountGetsNoKey$",
+		old: "return coderUser{User: user}, p.refuseRoles(ctx, j, user)", new: "return coderUser{User: user}, nil",
+	},
+	{
+		rule: "with single sign-on only confirmed addresses get an account", file: "hook/coderuser.go", tests: "^TestUnconfirmedAddressGetsNoAccount$",
+		old: "case err != nil || confirmed:", new: "case err != nil || confirmed || true:",
+	},
+	{
+		rule: "a planted key is not handed out", file: "hook/key.go", tests: "^TestJudge$|^TestAPlantedKey",
+		old: "case !ledgers && hasOwnKey(a):", new: "case false:",
+	},
+	{
+		rule: "a row that somebody else wrote is not believed", file: "hook/key.go", tests: "^TestNobodyBorrowsAnAccount$|^TestSealing$",
+		old: "a.Distrust() != nil, ", new: "",
+	},
+	{
+		rule: "a seal that does not fit is broken", file: "store/seal.go", tests: "^TestARowThatSomebodyElseChangedIsNotBelieved$",
+		old: "\treturn SealBroken\n", new: "\treturn SealGood\n",
+	},
+	{
+		rule: "what was written is read back", file: "store/key.go", tests: "^TestStoreKeyIsRefusedByATableThatKeepsSomethingElse$",
+		old: "return key.String != secret", new: "return false",
+	},
+	{
+		rule: "a retired key that is not ours stays", file: "hook/retire.go", tests: "^TestOnlyOurTokensAreDeleted$",
+		old: "account.CoderUserID == uuid.Nil || account.CoderUserID != key.CoderUserID {", new: "false {",
 	},
 	{
 		rule: "an account of another ledger row is not ours", file: "hook/coderuser.go", tests: "^TestAccountOfAnotherLedgerRow",
@@ -163,7 +191,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "the profile's key belongs to its user", file: "hook/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",
-		old: "case !named && !strings.EqualFold(user.Email, r.email):", new: "case false:",
+		old: "if !named && !strings.EqualFold(user.Email, r.email) {", new: "if false {",
 	},
 	{
 		rule: "nothing is written before the answer", file: "hook/persist.go", tests: "^TestKeyIsStoredAfterTheAnswer$",
@@ -198,8 +226,8 @@ var mutants = []mutant{
 		old: "token.UserID != a.CoderUserID || ", new: "",
 	},
 	{
-		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$",
-		old: "if _, err = k.Coder.Me(ctx, token); err == nil {", new: "if err == nil {",
+		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$|^TestOwnersTokenKeepsItsScopes$",
+		old: "if err = k.resembles(ctx, token, id); err == nil {", new: "if err == nil {",
 	},
 	{
 		rule: "no redirect is followed", file: "coderclient/client.go", tests: "^TestNoRedirects$",

@@ -52,6 +52,7 @@ create table auth.users (
   role               varchar(255),
   email              varchar(255) unique,
   encrypted_password varchar(255),
+  email_confirmed_at timestamptz,
   phone              text unique,
   raw_app_meta_data  jsonb,
   raw_user_meta_data jsonb,

@@ -2,7 +2,7 @@
 -- Safe to apply any number of times, by `coderhook migrate` or `supabase db push`.
 
 -- Two appliers of this file take turns; the lock ends with the transaction.
-select pg_advisory_xact_lock(20261123000001);
+select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
 -- The operator lets it log in: alter role coderhook login password '…';
 do $$
@@ -37,8 +37,8 @@ begin
       lease_until    timestamptz,
       lease_owner    text,
       last_error     text,
-      created_at     timestamptz not null default clock_timestamp(),
-      updated_at     timestamptz not null default clock_timestamp()
+      created_at     timestamptz not null default pg_catalog.clock_timestamp(),
+      updated_at     timestamptz not null default pg_catalog.clock_timestamp()
     ) with (fillfactor = 80); -- room for a lease to be renewed without touching an index
 
     -- One Coder user belongs to one Supabase user.
@@ -59,8 +59,8 @@ declare
   api_role text;
 begin
   for api_role in select rolname from pg_catalog.pg_roles where rolname in ('anon', 'authenticated') loop
-    execute format('revoke all on schema coderhook from %I', api_role);
-    execute format('revoke all on coderhook.accounts from %I', api_role);
+    execute pg_catalog.format('revoke all on schema coderhook from %I', api_role);
+    execute pg_catalog.format('revoke all on coderhook.accounts from %I', api_role);
   end loop;
 end
 $$;

@@ -2,7 +2,7 @@
 -- their end, for the server to take up. Safe to apply any number of times. `coderhook migrate --no-trigger`
 -- leaves the triggers out, or drops them, by the setting coderhook.departures_trigger = off.
 
-select pg_advisory_xact_lock(20261123000001);
+select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
 -- The existence checks also let a role without the rights to create apply this again.
 do $$
@@ -35,7 +35,7 @@ begin
 
   -- With their function go the triggers: only the owner of auth.users may drop them by themselves.
   if not wanted and exists (select from pg_catalog.pg_trigger
-                             where tgrelid = users and tgfoid = pg_catalog.to_regprocedure('coderhook.user_changed()')) then
+                             where tgrelid = users and tgfoid = pg_catalog.to_regprocedure('coderhook.user_changed()')::oid) then
     perform pg_catalog.set_config('lock_timeout', '4s', true);
     drop function coderhook.user_changed() cascade;
   end if;
@@ -46,7 +46,7 @@ begin
     -- are read by name from JSON, so that none must exist, and none is kept from being altered.
     create function coderhook.user_changed() returns trigger
       language plpgsql security definer
-      set search_path = '' set lock_timeout = '200ms'
+      set search_path = pg_catalog, pg_temp set lock_timeout = '200ms'
     as $body$
     begin
       if pg_catalog.current_setting('coderhook.departure_missed', true) = 'yes' then
@@ -77,7 +77,7 @@ begin
   end if;
 
   if wanted and users is not null and not exists (
-       select from pg_catalog.pg_trigger where tgrelid = users and tgfoid = pg_catalog.to_regprocedure('coderhook.user_changed()')) then
+       select from pg_catalog.pg_trigger where tgrelid = users and tgfoid = pg_catalog.to_regprocedure('coderhook.user_changed()')::oid) then
     if pg_catalog.has_schema_privilege((select relnamespace from pg_catalog.pg_class where oid = users), 'usage')
        and pg_catalog.has_table_privilege(users, 'trigger')
        and pg_catalog.has_function_privilege(pg_catalog.to_regprocedure('coderhook.user_changed()'), 'execute') then
@@ -99,14 +99,14 @@ begin
     create function coderhook.users_at_odds(most integer)
       returns table (accounts bigint, missing bigint, missing_ids uuid[], other_ids uuid[])
       language plpgsql stable security definer
-      set search_path = '' set row_security = off
+      set search_path = pg_catalog, pg_temp set row_security = off
     as $body$
     begin
-      select count(*) into accounts from coderhook.accounts a where a.status <> 'offboarded';
+      select pg_catalog.count(*) into accounts from coderhook.accounts a where a.status <> 'offboarded';
       with gone as materialized (
         select a.user_id from coderhook.accounts a
          where a.status <> 'offboarded' and not exists (select from auth.users u where u.id = a.user_id))
-      select count(*), array(select user_id from gone limit most) into missing, missing_ids from gone;
+      select pg_catalog.count(*), array(select user_id from gone limit most) into missing, missing_ids from gone;
       begin
         select array(
           select a.user_id from auth.users u join coderhook.accounts a on a.user_id = u.id

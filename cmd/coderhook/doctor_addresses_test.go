@@ -1,0 +1,34 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"coderhook/coderclient/codertest"
+)
+
+func TestDoctorComparesAddresses(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, startCoder(t))
+	finds := func(want, also string) {
+		t.Helper()
+		got := ""
+		for _, f := range w.doctor(t) {
+			if f.Check == "addresses of accounts" {
+				got = string(f.Result) + " " + f.Found
+			}
+		}
+		if (got == "") != (want == "") || !strings.HasPrefix(got, want) || !strings.Contains(got, also) {
+			t.Errorf("got %q, want %q with %q", got, want, also)
+		}
+	}
+	finds("", "")
+	w.variables["LEDGER_SECRET"] = ""
+	user, made := w.db.AddUser(t, "Ada@example.com"), w.coder.AddUser("ada", "ada@example.com", "none")
+	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, user, made.ID)
+	finds("", "")
+	w.db.Exec(t, `update auth.users set email = 'lovelace@example.com'`)
+	finds("warning of 1 accounts that were compared, 1 have another address", user.String())
+	w.coder.Fail(codertest.Fault{Path: "/users/" + made.ID.String(), Status: 500, Body: `{"message":"x"}`})
+	finds("warning compare addresses", "500")
+}

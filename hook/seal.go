@@ -1,0 +1,136 @@
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// distrust is nil, or a conflict: nothing is made, handed out, activated or deleted on the word of a row that
+// somebody else wrote.
+func distrust(a store.Account) error {
+	if why := a.Distrust(); why != nil {
+		return fmt.Errorf("%w: %w", errConflict, why)
+	}
+	return nil
+}
+
+// noteDistrust tells of a mint that met such a row.
+func (p *Provisioner) noteDistrust(a store.Account) {
+	p.Metrics.distrusted.Inc()
+	p.Log.Error().Err(a.Distrust()).Stringer("user_id", a.UserID).Stringer("coder_user_id", a.CoderUserID).Msg("nothing is done on this row's word")
+}
+
+// Seals counts the ledger's rows by their seals.
+type Seals struct{ Good, Old, None, Broken int }
+
+// Sealing gives rows a seal, after a look at the accounts that they name.
+type Sealing struct {
+	*Reconciler
+	Only uuid.UUID // seals this user's row on an operator's word, whatever it says; zero for none
+}
+
+// Count looks at all rows.
+func (s *Sealing) Count(ctx context.Context) (n Seals, _ error) {
+	err := s.each(ctx, func(a store.Account) error {
+		switch a.Seal {
+		case store.SealGood:
+			n.Good++
+		case store.SealOld:
+			n.Old++
+		case store.SealNone:
+			n.None++
+		case store.SealBroken:
+			n.Broken++
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (s *Sealing) each(ctx context.Context, do func(store.Account) error) error {
+	for after := uuid.Nil; ; {
+		entries, err := s.Register.Page(ctx, after, pageSize)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		for _, entry := range entries {
+			if err := do(entry.Account); err != nil {
+				return err
+			}
+		}
+		after = entries[len(entries)-1].UserID
+	}
+}
+
+// Run seals the rows that need it, one by one, so that it can be broken off. Doubtful ones are told, and left.
+func (s *Sealing) Run(ctx context.Context, tell func(string)) (sealed, doubtful int, _ error) {
+	err := s.each(ctx, func(a store.Account) error {
+		if a.Seal == store.SealGood || s.Only != uuid.Nil && a.UserID != s.Only {
+			return nil
+		}
+		doubt, err := s.doubt(ctx, a)
+		if err != nil {
+			return err
+		}
+		if doubt != "" {
+			doubtful++
+			tell(fmt.Sprintf("%s is left without a seal: %s", a.UserID, doubt))
+			return nil
+		}
+		if err := s.Register.Seal(ctx, a); err != nil && !errors.Is(err, store.ErrSuperseded) { // somebody is at it: the next run
+			return err
+		}
+		sealed++
+		return nil
+	})
+	return sealed, doubtful, err
+}
+
+// doubt is why a row is not sealed by itself: "" for one of an old secret, for one that an operator names, and
+// for one of before whose account Coder shows under a name made of this user's uuid.
+func (s *Sealing) doubt(ctx context.Context, a store.Account) (string, error) {
+	switch {
+	case a.Seal == store.SealOld, a.UserID == s.Only:
+		return "", nil
+	case a.Seal == store.SealBroken:
+		return "its seal does not fit: somebody else changed it, or the secret is another", nil
+	case a.Linked:
+		return "it says that Coder user " + a.CoderUserID.String() + " was linked to it", nil
+	case a.CoderUserID == uuid.Nil:
+		return "it names no Coder user, and says that it was suspended by us", nil
+	}
+	user, err := s.coderUserPatiently(ctx, a.CoderUserID)
+	switch {
+	case gone(err):
+		return "Coder has no user " + a.CoderUserID.String(), nil
+	case err != nil:
+		return "", err
+	case !slices.Contains(usernames(a.UserID), strings.ToLower(user.Username)):
+		return "its Coder user " + user.Username + " is not named after this user", nil
+	case len(user.Roles) > 0:
+		return "its Coder user " + user.Username + " has roles", nil
+	}
+	return "", nil
+}
+
+// coderUserPatiently sits out Coder's rate limit.
+func (s *Sealing) coderUserPatiently(ctx context.Context, id uuid.UUID) (user coderclient.User, err error) {
+	w := &walk{Reconciler: s.Reconciler}
+	for range rateLimitPatience + 1 {
+		if user, err = s.Coder.User(ctx, id.String()); !errors.Is(err, coderclient.ErrRateLimited) {
+			return user, err
+		}
+		if err := w.sitOut(ctx, err); err != nil {
+			return user, err
+		}
+	}
+	return user, err
+}
