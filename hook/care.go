@@ -196,6 +196,8 @@ func (p *Provisioner) refuseChecked(ctx context.Context, r request, user codercl
 	if err := p.Ledger.RefuseKey(ctx, r.user, r.known.KeyID, p.Now(), errConflict.Error()+": "+reason.Error()); err != nil {
 		return checkFailed, err
 	}
+	p.Metrics.rolesRefused.Inc()
+	p.note(ctx, r.known, store.RoleRefused, reason.Error())
 	return checkRefused, p.deleteOurs(ctx, r.known)
 }
 

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"context"
 	"time"
 
 	"coderhook/coderclient"
@@ -53,10 +54,19 @@ func hasOwnKey(a store.Account) bool {
 }
 
 // notePlanted tells of a key that was put into a profile past us. It is handed out to nobody, and the mint replaces it.
-func (p *Provisioner) notePlanted(a store.Account) {
+func (p *Provisioner) notePlanted(ctx context.Context, a store.Account) {
 	p.Metrics.planted.Inc()
 	p.Log.Error().Stringer("user_id", a.UserID).Str("key_id", coderclient.KeyID(a.APIKey)).Str("own_key_id", a.KeyID).
 		Msg("the profile holds a key that is not the user's own: it is not handed out; see who can write the keys with coderhook doctor")
+	p.note(ctx, a, store.KeyPlanted, "beside the user's own, "+a.KeyID)
+}
+
+// note leaves a row in the audit trail about something that was seen.
+func (p *Provisioner) note(ctx context.Context, a store.Account, what store.Action, why string) {
+	err := p.Ledger.Note(ctx, store.Event{Action: what, UserID: a.UserID, CoderUserID: a.CoderUserID, KeyID: coderclient.KeyID(a.APIKey), Detail: why})
+	if err != nil {
+		p.Log.Warn().Err(err).Stringer("user_id", a.UserID).Str("action", string(what)).Msg("no row in the audit trail")
+	}
 }
 
 // renewBefore is the length of the renewal window. Half of the lifetime is the most: more would

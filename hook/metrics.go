@@ -29,6 +29,7 @@ type Metrics struct {
 	checks       *prometheus.CounterVec
 	planted      prometheus.Counter
 	distrusted   prometheus.Counter
+	rolesRefused prometheus.Counter
 	coderCalls   *prometheus.CounterVec
 	coderTime    *prometheus.HistogramVec
 
@@ -69,6 +70,7 @@ func NewMetrics() *Metrics {
 		accountsMade: make.NewCounter(prometheus.CounterOpts{Name: "coderhook_accounts_made_total", Help: "Coder users made for Supabase users."}),
 		checks:       counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result"),
 		planted:      make.NewCounter(prometheus.CounterOpts{Name: "coderhook_planted_keys_total", Help: "Mints that found a key in the profile which is not the one that was stored for the user: it is not handed out."}),
+		rolesRefused: make.NewCounter(prometheus.CounterOpts{Name: "coderhook_roles_refused_total", Help: "Times that a user got no key, as their Coder user has roles."}),
 		distrusted:   make.NewCounter(prometheus.CounterOpts{Name: "coderhook_distrusted_rows_total", Help: "Mints that met a row of the ledger without a seal, or with one that does not fit: nothing is done on its word."}),
 		coderCalls:   counters("coderhook_coder_requests_total", "Requests to Coder by endpoint and class of status, 0 for no answer.", "endpoint", "status"),
 		coderTime:    times("coderhook_coder_request_duration_seconds", "Time of a request to Coder.", "endpoint"),

@@ -8,6 +8,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
+	"coderhook/store/storetest"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -49,6 +50,9 @@ func TestAPlantedKeyIsNotHandedOut(t *testing.T) {
 			}
 			if n := testutil.ToFloat64(w.Provisioner.Metrics.planted); n != 1 {
 				t.Errorf("counted %v times", n)
+			}
+			if n := storetest.Query[int](t, w.db, `select count(*) from coderhook.audit where action = 'key-planted' and key_id = $1`, coderclient.KeyID(planted)); n != 1 {
+				t.Errorf("%d rows in the audit trail", n)
 			}
 			if line := `"key_id":"` + coderclient.KeyID(planted) + `","own_key_id":"` + coderclient.KeyID(own) + `"`; !strings.Contains(w.log.String(), line) {
 				t.Errorf("not in the log: %s", line)

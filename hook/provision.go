@@ -27,7 +27,8 @@ type Ledger interface {
 	ForgetUser(ctx context.Context, lease store.Lease) error
 	Reactivate(ctx context.Context, lease store.Lease) error
 	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
-	EndKey(ctx context.Context, lease store.Lease, now time.Time) error
+	RefuseRoles(ctx context.Context, lease store.Lease, now time.Time, why string) error
+	Note(ctx context.Context, event store.Event) error
 	RecordKey(ctx context.Context, lease store.Lease, key store.Key) error
 	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
 	Orphan(ctx context.Context, lease store.Lease) error

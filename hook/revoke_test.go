@@ -31,6 +31,12 @@ func (w *world) revokeAda(t *testing.T, r *Revoker) Revocation {
 	return done
 }
 
+// audited are the actions that the audit trail has.
+func (w *world) audited(t *testing.T) []string {
+	t.Helper()
+	return storetest.QueryAll[string](t, w.db, `select distinct action from coderhook.audit`)
+}
+
 // wantDead says that Coder does not take the key.
 func (w *world) wantDead(t *testing.T, key string) {
 	t.Helper()

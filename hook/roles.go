@@ -88,10 +88,12 @@ func (p *Provisioner) refuseRoles(ctx context.Context, j *job, user coderclient.
 	if err := p.deleteOurs(ctx, j.known); err != nil {
 		return fmt.Errorf("%w: %w, and our keys are not deleted: %w", errConflict, rolesReason(user, roles), err)
 	}
-	if err := p.Ledger.EndKey(ctx, j.lease, p.Now()); err != nil {
-		return fmt.Errorf("end key: %w", err)
+	why := rolesReason(user, roles)
+	p.Metrics.rolesRefused.Inc()
+	if err := p.Ledger.RefuseRoles(ctx, j.lease, p.Now(), why.Error()); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: %w", errConflict, rolesReason(user, roles))
+	return fmt.Errorf("%w: %w", errConflict, why)
 }
 
 // deleteOurs deletes the tokens of an account that are ours by their name, and the one in the ledger.

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,9 @@ func TestAPromotedAccountGetsNoKey(t *testing.T) {
 				}
 				if left := w.tokensOfAda(); len(left) != 1 || left[0].TokenName != "her-own" {
 					t.Errorf("left in Coder: %+v", left)
+				}
+				if !slices.Contains(w.audited(t), string(store.RoleRefused)) {
+					t.Errorf("the audit trail has %v", w.audited(t))
 				}
 				demote(w.coder, "ada0ada0")
 				c.advance(time.Minute)

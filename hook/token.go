@@ -113,7 +113,7 @@ func (s *Server) resolve(ctx context.Context, ev *event, record *record) resolut
 	case account.Distrust() != nil:
 		s.Provisioner.noteDistrust(account)
 	case state == keyPlanted:
-		s.Provisioner.notePlanted(account)
+		s.Provisioner.notePlanted(ctx, account)
 	}
 	looked := time.Now()
 	found := s.Provisioner.Provision(ctx, wanted)

@@ -107,17 +107,13 @@ func timeOrNull(t time.Time) *time.Time {
 	return &t
 }
 
-const endKeySQL = `
-update coderhook.accounts set key_refused_at = coalesce(key_refused_at, $3)
- where user_id = $1 and lease_owner = $2 and key_id is not null`
+const refuseRolesSQL = `
+update coderhook.accounts set key_refused_at = case when key_id is not null then coalesce(key_refused_at, $3::timestamptz) end
+ where user_id = $1 and lease_owner = $2`
 
-// EndKey says that the account's key must not be handed out again. An account without one is as it was.
-func (s *Store) EndKey(ctx context.Context, l Lease, now time.Time) error {
-	_, err := s.exec(ctx, endKeySQL, l.UserID, l.Owner, now)
-	if err != nil {
-		return fmt.Errorf("end key: %w", err)
-	}
-	return nil
+// RefuseRoles says that the account's key, if it has one, must not be handed out again, as its Coder user has roles.
+func (s *Store) RefuseRoles(ctx context.Context, l Lease, now time.Time, why string) error {
+	return s.fencedNoted(ctx, "refuse roles", note{action: RoleRefused, detail: why}, refuseRolesSQL, l, now)
 }
 
 const orphanSQL = `
