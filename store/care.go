@@ -89,7 +89,8 @@ type Adoption struct {
 	Linked    bool // nothing shows that we made the Coder user
 }
 
-// A row may be there, of a mint that failed, but not one with a key that is in use.
+// A row may be there, of a mint that failed, but not one with a key that is in use, nor one that says
+// that this key was refused meanwhile, or revoked.
 const adoptSQL = `
 insert into coderhook.accounts as a (user_id, coder_user_id, coder_username, key_id, key_expires_at,
        key_lifetime_seconds, linked, status)
@@ -99,7 +100,8 @@ on conflict (user_id) do update
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
        key_refused_at = null, status = 'active', last_error = null, updated_at = clock_timestamp()
- where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + unattendedRow
+ where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)
+   and (a.key_refused_at is null or a.key_id is distinct from excluded.key_id)` + unattendedRow
 
 const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_timestamp())`
 
