@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // What is learnt of a key after it was handed out is written without a lease: each statement
@@ -109,8 +110,8 @@ const unattendedRow = ` and (a.lease_until is null or a.lease_until <= clock_tim
 // Coder user is another account's, and [ErrSuperseded].
 func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
-	err := s.again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			err := s.overwrite(ctx, tx, a.UserID, a.Key.ID, a.Key.madeAt(), note{action: KeyAdopted, detail: "it was in the profile"},
 				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)
 			if err == nil { // it may be one that was replaced before
@@ -156,8 +157,8 @@ on conflict (user_id) do update
 // RefuseUnknownKey says that the key in the profile, which the ledger has not seen before, is
 // not to be handed out again.
 func (s *Store) RefuseUnknownKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
-	err := s.again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			return s.overwrite(ctx, tx, userID, keyID, now, note{action: KeyForeign, detail: reason}, refuseUnknownSQL, userID, keyID, now, capped(reason, 500))
 		})
 	})

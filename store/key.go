@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Key is a Coder API key.
@@ -60,10 +61,11 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	defer s.writers.leave()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
+	store := func(ctx context.Context, conn *pgxpool.Conn) error { return s.storeKey(ctx, conn, l, key) }
+	err := s.again(ctx, store)
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.
-		err = s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
+		err = s.again(ctx, store)
 	}
 	if err != nil {
 		return fmt.Errorf("store key: %w", explain(err))
@@ -71,9 +73,9 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	return nil
 }
 
-func (s *Store) storeKey(ctx context.Context, l Lease, key Key) error {
+func (s *Store) storeKey(ctx context.Context, conn *pgxpool.Conn, l Lease, key Key) error {
 	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
-	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockTimeoutSQL); err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ type proxy struct {
 	conns         []net.Conn
 	trips, writes int
 	served        int // clients now
+	swallowed     map[net.Conn]bool
 }
 
 // newProxy returns a proxy for the database of upstream.
@@ -61,7 +62,7 @@ func newProxy(t *testing.T, upstream string) *proxy {
 }
 
 // forward copies what the client sends, and counts it once the start-up is over.
-func (p *proxy) forward(server io.Writer, client io.Reader) {
+func (p *proxy) forward(server io.Writer, client net.Conn) {
 	r, w := io.Pipe()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -75,7 +76,11 @@ func (p *proxy) forward(server io.Writer, client io.Reader) {
 		}
 		p.mu.Lock()
 		p.writes++
+		swallowed := p.swallowed[client]
 		p.mu.Unlock()
+		if swallowed {
+			continue
+		}
 		// Counted before it is sent, and so before it is answered.
 		if _, err := w.Write(buf[:n]); err != nil {
 			return
@@ -130,6 +135,16 @@ func (p *proxy) cut() {
 		conn.Close()
 	}
 	p.conns = nil
+}
+
+// swallow lets nothing through any more on the connections that there are.
+func (p *proxy) swallow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swallowed = make(map[net.Conn]bool)
+	for _, conn := range p.conns {
+		p.swallowed[conn] = true
+	}
 }
 
 func (p *proxy) reset() {
