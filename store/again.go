@@ -13,7 +13,7 @@ const (
 	firstPause = 5 * time.Millisecond
 	longPause  = 200 * time.Millisecond
 	// grace is how long a server that answers but lets nobody in is waited for: a password that is
-	// being changed, sessions that are about to end. After that, sign-ins are not slowed down any more.
+	// being changed, sessions that are about to end, a restart. After that, sign-ins are not slowed down any more.
 	grace = 2 * time.Second
 )
 

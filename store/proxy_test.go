@@ -160,9 +160,11 @@ func (p *proxy) count() (trips, writes int) {
 }
 
 // relay connects the client with the address until one of them ends.
-func relay(client net.Conn, address string) {
+func relay(client net.Conn, address string) { relayTo(client, "tcp", address) }
+
+func relayTo(client net.Conn, network, address string) {
 	defer client.Close()
-	server, err := net.Dial("tcp", address)
+	server, err := net.Dial(network, address)
 	if err != nil {
 		return
 	}
