@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ type Revocation struct {
 	Others   int    // likewise, that we did not make
 	Left     int    // tokens that we did not make, and that go on
 	Sessions bool   // everything else was ended, too, as with a new password
+	Foreign  string // the Coder user with site roles whose key was in the profile; "" for none
 	NoNewKey error  // why there is no new key yet; nil: there is one
 }
 
@@ -61,6 +63,9 @@ func (r Revocation) String() string {
 	}
 	if r.Left > 0 {
 		text += fmt.Sprintf("; %d tokens that we did not make go on: --all-tokens ends them as well", r.Left)
+	}
+	if r.Foreign != "" {
+		text += fmt.Sprintf("; the key in the profile is that of Coder user %s, who has site roles, and goes on: end it in Coder", r.Foreign)
 	}
 	if r.NoNewKey != nil {
 		return text + "; no new key yet, the next token mint makes it: " + r.NoNewKey.Error()
@@ -85,13 +90,19 @@ func (r *Revoker) Revoke(ctx context.Context, user uuid.UUID) (Revocation, error
 	if known.CoderUserID == uuid.Nil && coderclient.KeyID(known.APIKey) == "" {
 		return done, ErrNothingToRevoke
 	}
-	if err := r.whenFree(ctx, user, func(ctx context.Context, lease store.Lease) error { return r.end(ctx, lease, &done) }); err != nil {
-		return done, err
-	}
-	if known.KeyID != coderclient.KeyID(known.APIKey) {
-		if err := r.endStray(ctx, known, &done); err != nil {
-			return done, err
+	stray := ""
+	err = r.whenFree(ctx, user, func(ctx context.Context, lease store.Lease) (err error) {
+		stray, err = r.end(ctx, lease, known, &done)
+		return err
+	})
+	if err == nil && stray != "" {
+		err = r.Ledger.RefuseUnknownKey(ctx, user, stray, r.Now(), "revoked")
+		if errors.Is(err, store.ErrSuperseded) {
+			err = nil // a mint is at work on a new one
 		}
+	}
+	if err != nil {
+		return done, err
 	}
 	done.NoNewKey = r.makeNew(ctx, user)
 	return done, nil
@@ -113,18 +124,35 @@ func (r *Revoker) whenFree(ctx context.Context, user uuid.UUID, do func(context.
 	}
 }
 
-// end ends the keys: first for the mints, then in Coder.
-func (r *Revoker) end(ctx context.Context, lease store.Lease, done *Revocation) error {
+// end ends the keys: first for the mints, then in Coder. It names the key of the profile where that is not
+// the ledger's, which is yet to be refused. Seen is the account as it was before the lease was had.
+func (r *Revoker) end(ctx context.Context, lease store.Lease, seen store.Account, done *Revocation) (stray string, _ error) {
 	account, err := r.Ledger.Lookup(ctx, lease.UserID)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := r.Book.Revoke(ctx, lease, r.Now(), r.Actor, r.Why); err != nil {
-		return err
+		return "", err
+	}
+	if stray = coderclient.KeyID(account.APIKey); stray == account.KeyID {
+		stray = ""
+	}
+	for _, key := range slices.Compact([]string{seen.APIKey, account.APIKey}) {
+		if id := coderclient.KeyID(key); id == "" || id == account.KeyID {
+			continue
+		}
+		if err := r.endStray(ctx, key, done); err != nil {
+			return "", err
+		}
 	}
 	if account.CoderUserID == uuid.Nil {
-		return nil
+		return stray, nil
 	}
+	return stray, r.endInCoder(ctx, lease, account, done)
+}
+
+// endInCoder ends the keys of the account's Coder user.
+func (r *Revoker) endInCoder(ctx context.Context, lease store.Lease, account store.Account, done *Revocation) error {
 	user, err := r.Coder.User(ctx, account.CoderUserID.String())
 	if gone(err) {
 		return nil // and its keys with it
@@ -133,10 +161,25 @@ func (r *Revoker) end(ctx context.Context, lease store.Lease, done *Revocation) 
 		return err
 	}
 	done.Account = user.Username
+	if account.KeyRefused, err = r.deadOrForeign(ctx, account); err != nil {
+		return err
+	}
 	if r.All {
 		return r.endAll(ctx, lease, account, user, done)
 	}
 	return r.endOurs(ctx, account, done)
+}
+
+// deadOrForeign: a key that was refused may live on, where it was by a run that was broken off.
+func (r *Revoker) deadOrForeign(ctx context.Context, account store.Account) (bool, error) {
+	if !account.KeyRefused {
+		return false, nil
+	}
+	key, err := r.Coder.Key(ctx, account.CoderUserID, account.KeyID)
+	if gone(err) {
+		return true, nil
+	}
+	return key.UserID != account.CoderUserID, err
 }
 
 // endAll ends everything with which one can act as this user. What a stolen key made of itself is
@@ -240,29 +283,23 @@ func (r *Revoker) endOurs(ctx context.Context, account store.Account, done *Revo
 	return w.endTokens(ctx, account)
 }
 
-// endStray ends the key of the profile where it is not the one that the ledger knows.
-func (r *Revoker) endStray(ctx context.Context, known store.Account, done *Revocation) error {
-	id := coderclient.KeyID(known.APIKey)
-	if id == "" {
-		return nil
-	}
-	user, err := r.Coder.Me(ctx, known.APIKey)
+// endStray ends a key of the profile that the ledger does not know.
+func (r *Revoker) endStray(ctx context.Context, key string, done *Revocation) error {
+	user, err := r.Coder.Me(ctx, key)
 	switch {
 	case errors.Is(err, coderclient.ErrUnauthorized), errors.Is(err, coderclient.ErrInactive), gone(err):
-		// It opens nothing, or Coder does not say whose it is.
+		return nil // it opens nothing, or Coder does not say whose it is
 	case err != nil:
 		return err
-	case len(user.Roles) == 0:
-		if err := r.Coder.DeleteKey(ctx, user.ID, id); err != nil && !gone(err) {
-			return err
-		}
-		done.Ours++
+	case len(user.Roles) > 0:
+		done.Foreign = user.Username
+		return nil
 	}
-	err = r.Ledger.RefuseUnknownKey(ctx, known.UserID, id, r.Now(), "revoked")
-	if errors.Is(err, store.ErrSuperseded) {
-		err = nil // a mint is at work on a new one
+	if err := r.Coder.DeleteKey(ctx, user.ID, coderclient.KeyID(key)); err != nil && !gone(err) {
+		return err
 	}
-	return err
+	done.Ours++
+	return nil
 }
 
 // errNotLiving is why somebody who left gets no new key.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -11,20 +13,23 @@ const (
 	firstPause = 5 * time.Millisecond
 	longPause  = 200 * time.Millisecond
 	// grace is how long a server that answers but lets nobody in is waited for: a password that is
-	// being changed, sessions that are about to end. After that, sign-ins are not slowed down any more.
+	// being changed, sessions that are about to end, a restart. After that, sign-ins are not slowed down any more.
 	grace = 2 * time.Second
 )
 
+// statement is what is done with a connection.
+type statement = func(ctx context.Context, conn *pgxpool.Conn) error
+
 // again calls f, and calls it again, within ctx, for as long as an error gives hope. All our
 // statements can be repeated: a lease's owner who claims, extends or writes twice changes nothing.
-func (s *Store) again(ctx context.Context, f func() error) error {
+func (s *Store) again(ctx context.Context, f statement) error {
 	r := repetition{store: s, resets: s.resets.count.Load()}
 	err := s.once(ctx, f)
 	for err != nil && ctx.Err() == nil && r.allows(ctx, err) {
 		if entered := s.gate.enter(ctx); entered != nil {
 			return fmt.Errorf("wait for a connection: %w, after: %w", entered, err)
 		}
-		err = s.inside(f)
+		err = s.inside(ctx, f)
 	}
 	if err == nil && r.outdated {
 		s.resets.helped()
@@ -32,16 +37,31 @@ func (s *Store) again(ctx context.Context, f func() error) error {
 	return err
 }
 
-func (s *Store) once(ctx context.Context, f func() error) error {
+func (s *Store) once(ctx context.Context, f statement) error {
 	if err := s.gate.enter(ctx); err != nil {
 		return fmt.Errorf("wait for a connection: %w", err)
 	}
-	return s.inside(f)
+	return s.inside(ctx, f)
 }
 
-func (s *Store) inside(f func() error) error {
+func (s *Store) inside(ctx context.Context, f statement) error {
 	defer s.gate.leave()
-	return f()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.giveBack(conn)
+	return s.heard(ctx, conn, f)
+}
+
+// giveBack lets go of a dead connection at once: in the pool it would keep its place until the peer has
+// taken leave of it, and for one that says nothing pgx waits 15 seconds.
+func (s *Store) giveBack(conn *pgxpool.Conn) {
+	if !conn.Conn().IsClosed() {
+		conn.Release()
+		return
+	}
+	s.beforeClose(conn.Hijack())
 }
 
 // repetition is what one call has met.

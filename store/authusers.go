@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // AuthUser is what Supabase Auth says of a user.
@@ -48,8 +49,8 @@ type authUserRow struct {
 // database does not let us see, the error says what to grant.
 func (s *Store) AuthUsers(ctx context.Context, ids []uuid.UUID) ([]AuthUser, error) {
 	var users []AuthUser
-	err := s.again(ctx, func() error {
-		rows, err := s.pool.Query(ctx, authUsersSQL, uuid.UUIDs(ids).Strings())
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, authUsersSQL, uuid.UUIDs(ids).Strings())
 		if err != nil {
 			return err
 		}
@@ -102,8 +103,8 @@ const authUserIDsSQL = `select id from coderhook.auth_user_ids($1)`
 // as the users of single sign-on may share an address with others.
 func (s *Store) AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error) {
 	var ids []uuid.UUID
-	err := s.again(ctx, func() error {
-		rows, err := s.pool.Query(ctx, authUserIDsSQL, email)
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, authUserIDsSQL, email)
 		if err != nil {
 			return err
 		}

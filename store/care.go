@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // What is learnt of a key after it was handed out is written without a lease: each statement
@@ -90,7 +91,8 @@ type Adoption struct {
 	Linked    bool // nothing shows that we made the Coder user
 }
 
-// A row may be there, of a mint that failed, but not one with a key that is in use.
+// A row may be there, of a mint that failed, but not one with a key that is in use, nor one that says
+// that this key was refused meanwhile, or revoked.
 const adoptSQL = `
 insert into coderhook.accounts as a (user_id, coder_user_id, coder_username, key_id, key_expires_at,
        key_lifetime_seconds, linked, status)
@@ -100,7 +102,8 @@ on conflict (user_id) do update
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
        key_refused_at = null, status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp(), seal = null
- where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)` + noOwnKeyRow + unattendedRow
+ where (a.coder_user_id is null or a.coder_user_id = excluded.coder_user_id)
+   and (a.key_refused_at is null or a.key_id is distinct from excluded.key_id)` + noOwnKeyRow + unattendedRow
 
 // noOwnKeyRow keeps what was learnt of a key from before from overwriting one that was stored meanwhile.
 const noOwnKeyRow = ` and (a.key_id is null or a.key_id = excluded.key_id or a.key_refused_at is not null and a.coder_user_id is null)`
@@ -111,8 +114,8 @@ const unattendedRow = ` and (a.lease_until is null or a.lease_until <= pg_catalo
 // Coder user is another account's, and [ErrSuperseded].
 func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 	args := a.Key.recordArgs(Lease{})
-	err := s.again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			n := note{action: KeyAdopted, detail: "it was in the profile"}
 			err := s.decide(ctx, tx, ErrSuperseded, a.UserID, n,
 				adoptSQL, a.UserID, a.CoderUser, a.Username, a.Key.ID, args[3], args[4], a.Linked)

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"io"
+	"io/fs"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,14 +81,25 @@ func (s *Store) afterConnect(context.Context, *pgx.Conn) error {
 
 func (s *Store) beforeClose(*pgx.Conn) { s.open.Add(-1) }
 
-// hope reports whether a server that refused the only connection may take one in a moment.
+// hope reports whether a server that refused the only connection may take one in a moment: within grace of the
+// first that it refused.
 func (s *Store) hope(err error) bool {
-	if state := sqlState(err); state == "" || state == invalidCatalogName {
+	if state := sqlState(err); state == "" && !restarting(err) || state == invalidCatalogName {
 		return false // it can't be reached, or that will not change
 	}
 	now := time.Now()
 	s.shut.CompareAndSwap(0, now.UnixNano())
 	return now.UnixNano()-s.shut.Load() < int64(grace)
+}
+
+// restarting: the machine is there, and for as long as a server takes to end and start it may be no more than that.
+func restarting(err error) bool {
+	for _, sign := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, fs.ErrNotExist} {
+		if errors.Is(err, sign) { // the last is for a socket
+			return true
+		}
+	}
+	return false
 }
 
 // otherTarget reports whether there is another target to be tried than the one that failed: the file

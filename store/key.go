@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Key is a Coder API key.
@@ -64,10 +65,11 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	defer s.writers.leave()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	err := s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
+	store := func(ctx context.Context, conn *pgxpool.Conn) error { return s.storeKey(ctx, conn, l, key) }
+	err := s.again(ctx, store)
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.
-		err = s.again(ctx, func() error { return s.storeKey(ctx, l, key) })
+		err = s.again(ctx, store)
 		if errors.Is(err, errNewProfile) {
 			err = fmt.Errorf("%w, or the user's row is there and can't be updated: a trigger, a rule or row level security keeps it", err)
 		}
@@ -78,9 +80,9 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	return nil
 }
 
-func (s *Store) storeKey(ctx context.Context, l Lease, key Key) error {
+func (s *Store) storeKey(ctx context.Context, conn *pgxpool.Conn, l Lease, key Key) error {
 	options := pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
-	return pgx.BeginTxFunc(ctx, s.pool, options, func(tx pgx.Tx) error {
+	return pgx.BeginTxFunc(ctx, conn, options, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockTimeoutSQL); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const intendSuspensionSQL = `
@@ -87,9 +88,9 @@ insert into coderhook.audit (actor, action, user_id, coder_user_id, detail) valu
 // Link gives the account the Coder user, takes it from the account that had it, and leaves an
 // audit line: all of it or nothing. It returns [ErrLeaseLost], [ErrTaken] and [ErrSuperseded].
 func (s *Store) Link(ctx context.Context, l Lease, k Link, now time.Time) error {
-	err := s.again(ctx, func() error {
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		committing := false
-		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			err := s.link(ctx, tx, l, k, now)
 			committing = err == nil
 			return err

@@ -21,6 +21,7 @@ type proxy struct {
 	conns         []net.Conn
 	trips, writes int
 	served        int // clients now
+	swallowed     map[net.Conn]bool
 }
 
 // newProxy returns a proxy for the database of upstream.
@@ -61,7 +62,7 @@ func newProxy(t *testing.T, upstream string) *proxy {
 }
 
 // forward copies what the client sends, and counts it once the start-up is over.
-func (p *proxy) forward(server io.Writer, client io.Reader) {
+func (p *proxy) forward(server io.Writer, client net.Conn) {
 	r, w := io.Pipe()
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -75,7 +76,11 @@ func (p *proxy) forward(server io.Writer, client io.Reader) {
 		}
 		p.mu.Lock()
 		p.writes++
+		swallowed := p.swallowed[client]
 		p.mu.Unlock()
+		if swallowed {
+			continue
+		}
 		// Counted before it is sent, and so before it is answered.
 		if _, err := w.Write(buf[:n]); err != nil {
 			return
@@ -132,6 +137,16 @@ func (p *proxy) cut() {
 	p.conns = nil
 }
 
+// swallow lets nothing through any more on the connections that there are.
+func (p *proxy) swallow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swallowed = make(map[net.Conn]bool)
+	for _, conn := range p.conns {
+		p.swallowed[conn] = true
+	}
+}
+
 func (p *proxy) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,9 +160,11 @@ func (p *proxy) count() (trips, writes int) {
 }
 
 // relay connects the client with the address until one of them ends.
-func relay(client net.Conn, address string) {
+func relay(client net.Conn, address string) { relayTo(client, "tcp", address) }
+
+func relayTo(client net.Conn, network, address string) {
 	defer client.Close()
-	server, err := net.Dial("tcp", address)
+	server, err := net.Dial(network, address)
 	if err != nil {
 		return
 	}

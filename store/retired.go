@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Retired is a key that was replaced. Until Until an access token can carry it.
@@ -77,8 +78,8 @@ func (s *Store) ForgetRetired(ctx context.Context, keyID string) error {
 // all runs a query and scans every row by column name.
 func all[T any](ctx context.Context, s *Store, sql string, args ...any) ([]T, error) {
 	var found []T
-	err := s.again(ctx, func() error {
-		rows, err := s.pool.Query(ctx, sql, args...)
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,8 @@ import (
 	"coderhook/store/storetest/pgserver"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // heldURL is a URL that may change, as in a file.
@@ -234,4 +238,37 @@ func TestAServerThatGoesDownIsGivenUp(t *testing.T) {
 		must(t, server.Resume(t.Context()))
 		lookAllUp(t, s, users)
 	}
+}
+
+// A restart that takes no longer than a moment costs no key, though nothing listens meanwhile.
+func TestARestartCostsNoKey(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	upstream, err := pgx.ParseConfig(db.RoleURL("coderhook"))
+	must(t, err)
+	network, upstreamAddress := pgconn.NetworkAddress(upstream.Host, upstream.Port)
+	address := closedPort(t)
+	s := storetest.Open(t, store.Config{URL: fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", upstream.User, upstream.Password, address, upstream.Database)})
+	users := keyed(t, db, db.Store(t), 20)
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	starting.Go(func() {
+		eventually(t, func() bool { return s.PoolStats().Refused > 3 })
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				client, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go relayTo(client, network, upstreamAddress)
+			}
+		}()
+	})
+	lookAllUp(t, s, users)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 var (
@@ -109,8 +110,8 @@ func (s *Store) deciding(ctx context.Context, none error, user uuid.UUID, n note
 		}
 		return err
 	}
-	return explain(s.again(ctx, func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return s.decide(ctx, tx, none, user, n, sql, args...) })
+	return explain(s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return s.decide(ctx, tx, none, user, n, sql, args...) })
 	}))
 }
 

@@ -44,6 +44,7 @@ type Store struct {
 	closing    context.Context // ends with the store
 	stop       context.CancelFunc
 	background sync.WaitGroup
+	answers    atomic.Int64 // to statements
 
 	cfg       Config
 	proven    atomic.Pointer[target] // connected the last time
@@ -106,7 +107,7 @@ func (s *Store) Close() {
 
 // Ping reports whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	err := s.again(ctx, func() error { return s.pool.Ping(ctx) })
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error { return conn.Ping(ctx) })
 	if err != nil {
 		return fmt.Errorf("ping database: %w", err)
 	}
@@ -115,9 +116,9 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Writable reports, by [ErrReadOnly], whether the database answers but takes no writes.
 func (s *Store) Writable(ctx context.Context) error {
-	err := s.again(ctx, func() error {
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		var readOnly string
-		err := s.pool.QueryRow(ctx, `show transaction_read_only`).Scan(&readOnly)
+		err := conn.QueryRow(ctx, `show transaction_read_only`).Scan(&readOnly)
 		if err == nil && readOnly == "on" {
 			err = ErrReadOnly
 		}
@@ -132,8 +133,8 @@ func (s *Store) Writable(ctx context.Context) error {
 // one runs a query that gives exactly one row, scanned by column name.
 func one[T any](ctx context.Context, s *Store, sql string, args ...any) (T, error) {
 	var row T
-	err := s.again(ctx, func() error {
-		rows, err := s.pool.Query(ctx, sql, args...)
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		rows, err := conn.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}
@@ -146,8 +147,8 @@ func one[T any](ctx context.Context, s *Store, sql string, args ...any) (T, erro
 // exec runs a statement and returns how many rows it changed.
 func (s *Store) exec(ctx context.Context, sql string, args ...any) (int64, error) {
 	var changed int64
-	err := s.again(ctx, func() error {
-		tag, err := s.pool.Exec(ctx, sql, args...)
+	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
+		tag, err := conn.Exec(ctx, sql, args...)
 		changed = tag.RowsAffected()
 		return err
 	})
