@@ -179,14 +179,16 @@ func TestAKeyOfTheUsersOwnIsNotOverwritten(t *testing.T) {
 			if got := lookup(t, s, lease.UserID); got.KeyID != "abcdefghij" || got.KeyRefused || got.Status != store.Active {
 				t.Errorf("the account has %v", got)
 			}
-			must(t, s.RefuseKey(ctx, lease.UserID, "abcdefghij", noon, "dead"))
-			wantErr(t, overwrite(s, lease.UserID, coderUser), store.ErrSuperseded)
-			// The same key may be looked into again, be it a retired one.
+			// The same key may be looked into again, be it a retired one, unless it was refused meanwhile.
+			again := store.Adoption{UserID: lease.UserID, Key: newKey(), CoderUser: coderUser, Username: "ada"}
 			must(t, s.Retire(ctx, store.Retired{KeyID: "abcdefghij", UserID: lease.UserID, CoderUserID: coderUser, Until: noon}))
-			must(t, s.Adopt(ctx, store.Adoption{UserID: lease.UserID, Key: newKey(), CoderUser: coderUser, Username: "ada"}))
+			must(t, s.Adopt(ctx, again))
 			if got := retired(t, s, lease.UserID); len(got) > 0 {
 				t.Errorf("in use, and still retired: %v", got)
 			}
+			must(t, s.RefuseKey(ctx, lease.UserID, "abcdefghij", noon, "dead"))
+			wantErr(t, overwrite(s, lease.UserID, coderUser), store.ErrSuperseded)
+			wantErr(t, s.Adopt(ctx, again), store.ErrSuperseded)
 		})
 	}
 }
