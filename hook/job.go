@@ -46,6 +46,7 @@ type job struct {
 	awaited  bool // by a mint; the Provisioner's mu guards it
 	once     sync.Once
 	answered chan struct{} // closed when an answer to a mint that waited has been sent
+	left     chan struct{} // closed when the key is stored, or will not be
 }
 
 // release lets the key be written: an answer is out.
@@ -136,6 +137,7 @@ func (p *Provisioner) leave(j *job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.jobs, j.user)
+	close(j.left)
 }
 
 // acquire takes one of the slots, which makeKey gives back, and the user's lease. Where another

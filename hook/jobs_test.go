@@ -236,3 +236,28 @@ func TestCoderUserIsRecordedAtOnce(t *testing.T) {
 		t.Errorf("ledger knows %s", got.CoderUserID)
 	}
 }
+
+// A key that was made for another token of the user's, and that dies before this one, is not all that can be had.
+func TestAKeyForAnotherTokenIsTooShort(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, patient())
+	user := w.db.AddUser(t, "ada@example.com")
+	other := &job{
+		request: request{user: user}, key: "other", expires: w.Now().Add(time.Minute),
+		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}),
+	}
+	close(other.done)
+	w.Provisioner.mu.Lock()
+	w.Provisioner.jobs[user] = other
+	w.Provisioner.mu.Unlock()
+	var storing sync.WaitGroup
+	storing.Go(func() { // what a job does once an answer is out
+		<-other.answered
+		w.Provisioner.leave(other)
+	})
+	if got := w.mint(t, user, "ada@example.com"); got.key(t) == "" || got.key(t) == "other" {
+		t.Errorf("got %s", got.body)
+	}
+	storing.Wait()
+	w.wantOneUser(t, 1)
+}

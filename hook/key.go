@@ -30,10 +30,12 @@ func (o *Options) judge(a store.Account, tokenExpires, now time.Time) keyState {
 	id := coderclient.KeyID(a.APIKey)
 	ledgers := a.KeyID == id
 	switch {
-	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended, a.Status == store.Offboarded:
+	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended:
 		return keyMissing
 	case !ledgers && hasOwnKey(a):
 		return keyPlanted
+	case a.Status == store.Offboarded:
+		return keyMissing
 	case !ledgers, a.KeyExpiresAt.IsZero():
 		return keyUnknown
 	case !a.KeyExpiresAt.After(now):

@@ -153,31 +153,49 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 	if err := p.refuse(ctx, r); err != nil {
 		return resolution{err: err, answered: func() { p.later(r, err) }}
 	}
+	for {
+		found, over := p.await(ctx, r)
+		if over == nil {
+			return found
+		}
+		// That job was for a token that ends earlier. The key it made is too short for this one, which needs another.
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return resolution{err: errPending, answered: func() { p.later(r, errPending) }}
+		}
+	}
+}
+
+// await returns what comes of the user's job, which it begins if there is none; or else, if that is a key that
+// dies before the token, when the job is over.
+func (p *Provisioner) await(ctx context.Context, r request) (_ resolution, over <-chan struct{}) {
 	j, ours, err := p.join(ctx, r)
 	if err != nil {
-		return resolution{err: err, answered: func() {}}
+		return resolution{err: err, answered: func() {}}, nil
 	}
 	made := !j.isDone()
 	select {
 	case <-j.done:
-		if j.err == nil && !j.expires.IsZero() && j.expires.Before(r.until) { // the job was for an older token
-			return resolution{err: errPending, answered: func() { j.release(); p.later(r, errPending) }}
-		}
-		found := resolution{key: j.key, made: made, reason: reasonFound, err: j.err, answered: j.release}
-		if ours { // one key that many wait for is made once
-			found.reason = j.reason
-		}
-		if j.err != nil { // the job may have been for an older token, so that its end need not be ours
-			why := j.err
-			if errors.Is(why, errGone) && !ours {
-				why = errPending
-			}
-			found.answered = func() { j.release(); p.later(r, why) }
-		}
-		return found
 	case <-ctx.Done():
-		return resolution{err: errPending, answered: j.release}
+		return resolution{err: errPending, answered: j.release}, nil
 	}
+	if j.err == nil && !j.expires.IsZero() && j.expires.Before(r.until) {
+		j.release() // else it would wait for us
+		return resolution{}, j.left
+	}
+	found := resolution{key: j.key, made: made, reason: reasonFound, err: j.err, answered: j.release}
+	if ours { // one key that many wait for is made once
+		found.reason = j.reason
+	}
+	if j.err != nil { // the job may have been for an older token, so that its end need not be ours
+		why := j.err
+		if errors.Is(why, errGone) && !ours {
+			why = errPending
+		}
+		found.answered = func() { j.release(); p.later(r, why) }
+	}
+	return found, nil
 }
 
 // refuse says at once what would fail anyway: no sign-in waits for a Coder that is known to be
@@ -215,7 +233,7 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 	}
 	j := &job{
 		request: r, trace: trace.SpanContextFromContext(ctx),
-		done: make(chan struct{}), answered: make(chan struct{}), awaited: !r.unattended(),
+		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(),
 		lease: store.Lease{UserID: r.user, Owner: p.Instance + "/" + uuid.NewString()[:8]},
 	}
 	p.jobs[r.user] = j
