@@ -82,9 +82,9 @@ func (s *Store) afterConnect(context.Context, *pgx.Conn) error {
 func (s *Store) beforeClose(*pgx.Conn) { s.open.Add(-1) }
 
 // hope reports whether a server that refused the only connection may take one in a moment: within grace of the
-// first that it refused.
+// first that it refused. One that has never been reached is not restarting.
 func (s *Store) hope(err error) bool {
-	if state := sqlState(err); state == "" && !restarting(err) || state == invalidCatalogName {
+	if state := sqlState(err); state == "" && (s.proven.Load() == nil || !restarting(err)) || state == invalidCatalogName {
 		return false // it can't be reached, or that will not change
 	}
 	now := time.Now()

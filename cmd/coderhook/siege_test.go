@@ -85,6 +85,7 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode
 	}
+	eventually(t, "the start is over", func() bool { return status("GET", p.Addr, "/readyz") == http.StatusOK })
 	for _, test := range []struct {
 		method, path   string
 		hook, frontEnd int
