@@ -30,7 +30,7 @@ func (r *Reconciler) Scan(ctx context.Context) {
 		}
 		sum, err := r.scanTurn(ctx)
 		switch {
-		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), errors.Is(err, ErrManyGone), ctx.Err() != nil: // of too many, reconciling tells
+		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), errors.Is(err, ErrManyGone), ctx.Err() != nil: // too many missing users are reported by reconciling
 		case err != nil:
 			r.Log.Warn().Err(err).Msg("looking for who left ended early: the next time goes on")
 		case sum != Summary{}:
