@@ -56,18 +56,14 @@ func (s *Sealing) Count(ctx context.Context) (n Seals, _ error) {
 }
 
 func (s *Sealing) each(ctx context.Context, do func(store.Account) error) error {
-	for after := uuid.Nil; ; {
-		entries, err := s.Register.Page(ctx, after, pageSize)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
+	return s.eachPage(ctx, func(entries []store.Entry) error {
 		for _, entry := range entries {
 			if err := do(entry.Account); err != nil {
 				return err
 			}
 		}
-		after = entries[len(entries)-1].UserID
-	}
+		return nil
+	})
 }
 
 // Run seals the rows that need it, one by one, so that it can be broken off. Doubtful ones are told, and left.
