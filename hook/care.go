@@ -238,3 +238,22 @@ func (p *Provisioner) doubt(ctx context.Context, r request, key string) {
 	}
 	p.Metrics.checks.WithLabelValues(result).Inc()
 }
+
+// tryStored checks the stored key of a user who was let off: off-boarding that was broken off may have ended it
+// without the ledger knowing. Whoever has the lease meanwhile may have come for something else.
+func (p *Provisioner) tryStored(ctx context.Context, user uuid.UUID) error {
+	for {
+		known, err := p.Ledger.Lookup(ctx, user)
+		if err != nil || known.Distrust() != nil || known.KeyID == "" || known.KeyRefused || known.KeyID != coderclient.KeyID(known.APIKey) {
+			return err
+		}
+		result, err := p.tryKey(ctx, request{user: user, known: known})
+		if err != nil {
+			result = checkFailed
+		}
+		p.Metrics.checks.WithLabelValues(result).Inc()
+		if !errors.Is(err, store.ErrSuperseded) || sleep(ctx, p.Poll) != nil {
+			return err
+		}
+	}
+}

@@ -136,9 +136,6 @@ func (r *Reconciler) depart(ctx context.Context, d store.Departure, e store.Entr
 // departed does what auth.users calls for; the departure only says that it is time to look. It returns after how
 // long it is to be tried again, which is no failure without an error.
 func (r *Reconciler) departed(ctx context.Context, d store.Departure, e store.Entry, user store.AuthUser) (wait time.Duration, err error) {
-	if living(user, r.Now()) && !awaited(e.Account) {
-		return 0, nil
-	}
 	w := &walk{Reconciler: r, created: e.CreatedAt}
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -149,7 +146,12 @@ func (r *Reconciler) departed(ctx context.Context, d store.Departure, e store.En
 	}()
 	working, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
-	err = w.entry(working, e, user)
+	switch {
+	case !living(user, r.Now()), awaited(e.Account):
+		err = w.entry(working, e, user)
+	case time.Since(d.At) > r.LeaseTTL: // whoever took it before was killed at it
+		err = r.tryStored(working, e.UserID)
+	}
 	limited, _ := errors.AsType[*coderclient.Error](err)
 	switch {
 	case ctx.Err() != nil: // we are stopping: for another replica

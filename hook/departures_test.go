@@ -98,6 +98,48 @@ func TestDeparturesOutliveAReplica(t *testing.T) {
 	promptly(t, "the key is dead", func() bool { return !w.works(t, key) })
 }
 
+// Whatever an off-boarding that was killed had done when the ban was lifted, the key that the next mint gives works.
+func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		sql    string
+		remove bool
+	}{
+		"suspended": {`select 1`, false},
+		"deleted":   {`select 1`, true},
+		"linked":    {`update coderhook.accounts set linked = true`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for calls, crashed := 1, true; crashed; calls++ {
+				w, _, _ := newbie(t, profileNew())
+				w.db.Exec(t, test.sql)
+				w.db.Exec(t, banAda)
+				life := &life{end: func() {}}
+				life.crashAfter(calls, calls%2 == 0)
+				mortal := *w.reconciler()
+				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, w.Provisioner.Log)
+				mortal.Provisioner, mortal.Register, mortal.Delete = provisioner, mortalLedger{w.store, life}, test.remove
+				_ = mortal.takeUp(t.Context())
+				crashed = life.dead()
+				if err := provisioner.Stop(t.Context()); err != nil {
+					t.Error(err)
+				}
+				w.db.Exec(t, unbanAda)
+				w.db.Exec(t, `update coderhook.departures set next_try = now(), at = at - interval '1 minute'`)
+				w.db.Exec(t, `update coderhook.accounts set lease_until = now() where lease_until is not null`)
+				if err := w.reconciler().takeUp(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if got := w.mint(t, ada, "ada@example.com"); got.key(t) == "" || !w.works(t, got.key(t)) {
+					t.Errorf("after %d calls the mint gives %s, whose key does not work", calls, got.keyStatus(t))
+				}
+				w.settled()
+			}
+		})
+	}
+}
+
 // Killed at any call, in Coder or in the database, nothing is lost.
 func TestDeparturesAreKilledAnywhere(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		w.sum.Busy++
 		return nil
 	case living(user, w.Now()) && awaited(e.Account):
-		return w.alone(ctx, e, true, w.welcome)
+		return w.bringBack(ctx, e)
 	case living(user, w.Now()):
 		return w.sweep(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
@@ -146,6 +146,16 @@ func (w *walk) tell(user uuid.UUID, deed string) {
 		return
 	}
 	w.Log.Info().Stringer("user_id", user).Str("deed", deed).Bool("dry_run", w.dry).Msg("reconciling")
+}
+
+// bringBack also tries the key, if whoever off-boarded its user was killed before the ledger knew: it may be dead.
+func (w *walk) bringBack(ctx context.Context, e store.Entry) error {
+	busy := w.sum.Busy
+	err := w.alone(ctx, e, true, w.welcome)
+	if err != nil || w.sum.Busy > busy || w.dry || e.Status == store.Offboarded {
+		return err
+	}
+	return w.tryStored(ctx, e.UserID)
 }
 
 // welcome gives back what off-boarding took from a user who is here again.
