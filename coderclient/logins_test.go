@@ -11,7 +11,7 @@ import (
 func TestAuthMethodsOnEveryProfile(t *testing.T) {
 	t.Parallel()
 	onEachProfile(t, func(t *testing.T, s *codertest.Server, c *coderclient.Client) {
-		if m, err := c.AuthMethods(t.Context()); err != nil || !bool(m.Password) || bool(m.GitHub) {
+		if m, err := c.AuthMethods(t.Context()); err != nil || !bool(m.Password) {
 			t.Errorf("%+v, %v", m, err)
 		}
 		s.Configure(func(set *codertest.Settings) { set.DisablePasswordAuth, set.OIDC = true, true })

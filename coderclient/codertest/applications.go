@@ -48,8 +48,8 @@ func (e *exchange) isAppHost(host string) bool {
 	return ok && fits && label != "" && !strings.Contains(label, ".") && strings.ToLower(host) == host
 }
 
-// regions and proxyOf have no recording: they are taken from Coder's source, which for both is the same from 2.0.2 to
-// 2.36.0, and the primary region's fields from a running 2.36.0 (coderd/workspaceproxies.go, enterprise/coderd/workspaceproxy.go, codersdk/workspaceproxy.go, and
+// Of workspace proxies there is no recording: regions and proxyOf are taken from Coder's source, which for both is the same from 2.0.2 to
+// 2.36.0 (coderd/workspaceproxies.go, enterprise/coderd/workspaceproxy.go, codersdk/workspaceproxy.go, and
 // GetWorkspaceProxyByHostname in coderd/database/queries/proxies.sql).
 func (e *exchange) regions() reply {
 	list := []object{regionJSON(e.deployment, Proxy{Name: "primary", URL: e.URL, Wildcard: e.settings.AppHost}, true)}

@@ -29,13 +29,17 @@ func (e *exchange) firstUser() reply {
 	return jsonReply(http.StatusOK, object{"message": "The initial user has already been created!"})
 }
 
-// authMethods tells the login page what to show.
+// authMethods tells the login page what to show. GitHub's is on where Coder brings an app of its own for it.
 func (e *exchange) authMethods() reply {
-	return jsonReply(http.StatusOK, object{
-		"password": object{"enabled": !e.settings.DisablePasswordAuth},
-		"github":   object{"enabled": false},
-		"oidc":     object{"enabled": e.settings.OIDC, "signInText": "OpenID Connect", "iconUrl": ""},
-	})
+	github, oidc := object{"enabled": false}, object{"enabled": e.settings.OIDC, "signInText": "", "iconUrl": ""}
+	if e.version >= v2x36 {
+		github = object{"enabled": true, "default_provider_configured": true}
+	}
+	if e.settings.OIDC {
+		oidc["signInText"] = "OpenID Connect"
+	}
+	password := object{"enabled": !e.settings.DisablePasswordAuth}
+	return jsonReply(http.StatusOK, object{"password": password, "github": github, "oidc": oidc})
 }
 
 // deploymentConfig is for owners. Of its many settings there is one here.

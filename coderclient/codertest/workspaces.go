@@ -1,6 +1,7 @@
 package codertest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Of these routes there are no recordings. They are taken from Coder's source at v2.36.0, which for what is
+// Of these routes there are recordings of refusals only. They are taken from Coder's source at v2.36.0, which for what is
 // imitated here is the same at v2.0.2, v2.13.5 and v2.31.3: coderd/workspaces.go (workspaces),
 // coderd/workspacebuilds.go (postWorkspaceBuilds), coderd/wsbuilder/wsbuilder.go (checkRunningBuild),
 // codersdk/workspaces.go and workspacebuilds.go (the fields), codersdk/provisionerdaemons.go
@@ -116,8 +117,11 @@ func (e *exchange) listWorkspaces() reply {
 
 func (e *exchange) createBuild() reply {
 	id, err := uuid.Parse(e.params["workspace"])
+	if err != nil {
+		return refusal(http.StatusBadRequest, fmt.Sprintf("Invalid UUID %q.", e.params["workspace"]), err.Error())
+	}
 	w := find(e.workspaces, func(w *workspace) bool { return w.id == id })
-	if err != nil || w == nil || w.owner != e.caller.id && !e.caller.is("owner") {
+	if w == nil || w.owner != e.caller.id && !e.caller.is("owner") {
 		return notFound()
 	}
 	f := e.fields("CreateWorkspaceBuildRequest")
