@@ -163,7 +163,9 @@ select exists (select from pg_catalog.pg_roles where rolname = 'coderhook') as r
                  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                 where n.nspname = $1 and c.relname = $2 and a.attname = $3 and not a.attisdropped) as key_column,
        (select watched from watched) as watched,
-       array(select 'the policy ' || y.polname || ' on ' || $1 || '.' || $2 from pg_catalog.pg_policy y join profiles p on y.polrelid = p.oid
+       array(select 'the triggers on auth.users' from watched where watched
+             union all
+             select 'the policy ' || y.polname || ' on ' || $1 || '.' || $2 from pg_catalog.pg_policy y join profiles p on y.polrelid = p.oid
              union all
              select 'the function coderhook.' || proname from pg_catalog.pg_proc, ours where pronamespace = ours.oid
              union all

@@ -271,7 +271,7 @@ func TestMigrateWithoutTriggers(t *testing.T) {
 		want string
 	}{
 		{[]string{"migrate", "--no-trigger"}, "There are no triggers on auth.users: who is deleted or banned is noticed within 30 seconds."},
-		{[]string{"migrate"}, "nothing was missing.\n"},
+		{[]string{"migrate"}, "added the triggers on auth.users.\n"},
 		{[]string{"migrate", "--no-trigger"}, "There are no triggers on auth.users: "},
 	} {
 		var out strings.Builder
