@@ -33,6 +33,7 @@
 // departures.go deals with who leaves and who comes back as the database writes it down, scan.go looks for whom it could
 // not write down, and reconcile.go goes through the whole ledger now and then. All three decide about one account by
 // walk.go, with offboard.go and workspaces.go; guard.go keeps them from believing the wrong database. link.go, revoke.go
+// (revoke_coder.go, revoke_all.go)
 // and seal.go are an operator's commands; sign.go, replay.go and accesstoken_doctor.go are for those that test a
 // deployment. ownerkeeper.go keeps the owner's token alive (ownertoken.go, ownerfile.go). lifetime.go refuses, at the
 // start, keys that would not outlive their tokens.
