@@ -11,7 +11,6 @@ import (
 type BuildInfo struct {
 	Version        string `json:"version"` // e.g. v2.31.3; what follows a "+" is build metadata
 	DashboardURL   string `json:"dashboard_url"`
-	DeploymentID   string `json:"deployment_id"`   // since 2024
 	WorkspaceProxy bool   `json:"workspace_proxy"` // true: a proxy, which has no user API
 
 	Date time.Time `json:"-"` // Coder's clock, to the second; zero when it did not say

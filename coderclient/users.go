@@ -26,8 +26,7 @@ type User struct {
 
 // Role is a site-wide role.
 type Role struct {
-	Name        string `json:"name"`
-	DisplayName string `json:"display_name"`
+	Name string `json:"name"`
 }
 
 // Suspended reports whether the user's keys are refused.

@@ -117,21 +117,16 @@ func TestForeignAccountIsNeverHandedOut(t *testing.T) {
 // Names of the ladder that others have are passed over.
 func TestTakenUsernames(t *testing.T) {
 	t.Parallel()
-	for _, profile := range profiles {
-		t.Run(string(profile), func(t *testing.T) {
-			t.Parallel()
-			s := patient()
-			s.profile = profile
-			w := newWorld(t, s)
-			w.addAda(t)
-			w.coder.AddUser("ada0ada0", "a@example.com", "password")
-			w.coder.AddUser("ADA0ada01111", "b@example.com", "password")
-			w.wantWorkingKey(t, w.mint(t, ada, "ada@example.com").key(t), "ada@example.com")
-			if _, ok := w.coder.User("ada0ada011114222"); !ok {
-				t.Errorf("got %+v", w.coder.Users())
-			}
-		})
-	}
+	eachProfile(t, func(t *testing.T, s settings) {
+		w := newWorld(t, s)
+		w.addAda(t)
+		w.coder.AddUser("ada0ada0", "a@example.com", "password")
+		w.coder.AddUser("ADA0ada01111", "b@example.com", "password")
+		w.wantWorkingKey(t, w.mint(t, ada, "ada@example.com").key(t), "ada@example.com")
+		if _, ok := w.coder.User("ada0ada011114222"); !ok {
+			t.Errorf("got %+v", w.coder.Users())
+		}
+	})
 }
 
 func TestAllUsernamesTaken(t *testing.T) {
@@ -194,19 +189,14 @@ func TestDuplicateKeyErrorIsARace(t *testing.T) {
 
 func TestDeletedInCoderIsMadeAnew(t *testing.T) {
 	t.Parallel()
-	for _, profile := range profiles {
-		t.Run(string(profile), func(t *testing.T) {
-			t.Parallel()
-			s := patient()
-			s.profile = profile
-			w := newWorld(t, s)
-			w.addAda(t)
-			w.expireKey(t)
-			w.coder.DeleteUser("ada0ada0")
-			w.wantWorkingKey(t, w.mint(t, ada, "ada@example.com").key(t), "ada@example.com")
-			w.wantOneUser(t, 1)
-		})
-	}
+	eachProfile(t, func(t *testing.T, s settings) {
+		w := newWorld(t, s)
+		w.addAda(t)
+		w.expireKey(t)
+		w.coder.DeleteUser("ada0ada0")
+		w.wantWorkingKey(t, w.mint(t, ada, "ada@example.com").key(t), "ada@example.com")
+		w.wantOneUser(t, 1)
+	})
 }
 
 // A Coder that was installed anew knows neither our users nor our organization.

@@ -24,39 +24,34 @@ func (r reply) created(t testing.TB) createdUser {
 
 func TestCreateCoderUser(t *testing.T) {
 	t.Parallel()
-	for _, profile := range profiles {
-		t.Run(string(profile), func(t *testing.T) {
-			t.Parallel()
-			s := patient()
-			s.profile = profile
-			f := newFront(t, s)
-			user := f.db.AddUser(t, "ada@example.com")
-			token := f.token(t, user, "")
+	eachProfile(t, func(t *testing.T, s settings) {
+		f := newFront(t, s)
+		user := f.db.AddUser(t, "ada@example.com")
+		token := f.token(t, user, "")
 
-			first := f.create(t, token)
-			coder := f.wantOneUser(t, 1)
-			want := createdUser{UserID: user, CoderUserID: coder.ID, Username: strings.Split(user.String(), "-")[0], Created: true}
-			if first.status != 201 || first.created(t) != want || first.header.Get("Cache-Control") != "no-store" {
-				t.Errorf("first: %d %s, want %+v", first.status, first.body, want)
-			}
-			eventually(t, "the profile holds the key", func() bool { return f.stored(t, user) != "" })
-			key := f.stored(t, user)
-			f.wantWorkingKey(t, key, "ada@example.com")
-			f.coder.ForgetRequests()
+		first := f.create(t, token)
+		coder := f.wantOneUser(t, 1)
+		want := createdUser{UserID: user, CoderUserID: coder.ID, Username: strings.Split(user.String(), "-")[0], Created: true}
+		if first.status != 201 || first.created(t) != want || first.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("first: %d %s, want %+v", first.status, first.body, want)
+		}
+		eventually(t, "the profile holds the key", func() bool { return f.stored(t, user) != "" })
+		key := f.stored(t, user)
+		f.wantWorkingKey(t, key, "ada@example.com")
+		f.coder.ForgetRequests()
 
-			second := f.create(t, token)
-			if want.Created = false; second.status != 200 || second.created(t) != want || len(f.coder.Requests()) > 0 {
-				t.Errorf("second: %d %s, and Coder was asked %v", second.status, second.body, f.coder.Requests())
-			}
-			if got := f.mint(t, user, "ada@example.com").key(t); got != key {
-				t.Errorf("the next token carries %q", got)
-			}
-			_, secret, _ := strings.Cut(key, "-")
-			if answers := string(first.body) + string(second.body); strings.Contains(answers, secret) || strings.Contains(answers, key[:10]) {
-				t.Errorf("the key is in an answer: %s", answers)
-			}
-		})
-	}
+		second := f.create(t, token)
+		if want.Created = false; second.status != 200 || second.created(t) != want || len(f.coder.Requests()) > 0 {
+			t.Errorf("second: %d %s, and Coder was asked %v", second.status, second.body, f.coder.Requests())
+		}
+		if got := f.mint(t, user, "ada@example.com").key(t); got != key {
+			t.Errorf("the next token carries %q", got)
+		}
+		_, secret, _ := strings.Cut(key, "-")
+		if answers := string(first.body) + string(second.body); strings.Contains(answers, secret) || strings.Contains(answers, key[:10]) {
+			t.Errorf("the key is in an answer: %s", answers)
+		}
+	})
 }
 
 // Callers at the same time, and a token mint among them, make one account and one key.

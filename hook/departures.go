@@ -71,8 +71,8 @@ func (r *Reconciler) takeUp(ctx context.Context) error {
 	return nil
 }
 
-// dealWith finishes at once what is about nobody whom we know, and looks into the rest. Of what fails
-// here, each comes up again by itself.
+// dealWith finishes at once the departures of users who have no account, and looks into the others. A departure that
+// is not finished comes up again by itself.
 func (r *Reconciler) dealWith(ctx context.Context, taken []store.Departure) error {
 	ids := make([]uuid.UUID, len(taken))
 	for i, d := range taken {

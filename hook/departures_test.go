@@ -49,14 +49,17 @@ func (w *world) works(t *testing.T, key string) bool {
 	return err == nil
 }
 
+// waysToLeave are SQL: how Ada leaves, and how she comes back, if she can.
+var waysToLeave = map[string]struct{ leave, back string }{
+	"deleted":      {deleteAda, ""},
+	"soft-deleted": {softlyAda, `update auth.users set deleted_at = null`},
+	"banned":       {banAda, unbanAda},
+}
+
 // Whoever leaves is out at once, also who has just signed up, and who comes back is let in as quickly.
 func TestWhoLeavesIsOutAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ leave, back string }{
-		"deleted":      {deleteAda, ""},
-		"soft-deleted": {softlyAda, `update auth.users set deleted_at = null`},
-		"banned":       {banAda, unbanAda},
-	} {
+	for name, test := range waysToLeave {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, _, key := newbie(t, profileNew())

@@ -54,11 +54,7 @@ func manyGone(living, gone int) error {
 
 // pages walks through the ledger page by page, and says of each entry what Supabase Auth does.
 func (w *walk) pages(ctx context.Context, do func(store.Entry, store.AuthUser) error) error {
-	for after := uuid.Nil; ; {
-		entries, err := w.Register.Page(ctx, after, pageSize)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
+	return w.eachPage(ctx, func(entries []store.Entry) error {
 		found, err := w.users(ctx, entries)
 		if err != nil {
 			return err
@@ -67,6 +63,20 @@ func (w *walk) pages(ctx context.Context, do func(store.Entry, store.AuthUser) e
 			if err := do(entry, found[entry.UserID]); err != nil {
 				return err
 			}
+		}
+		return nil
+	})
+}
+
+// eachPage walks through the ledger.
+func (r *Reconciler) eachPage(ctx context.Context, do func([]store.Entry) error) error {
+	for after := uuid.Nil; ; {
+		entries, err := r.Register.Page(ctx, after, pageSize)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		if err := do(entries); err != nil {
+			return err
 		}
 		after = entries[len(entries)-1].UserID
 	}

@@ -6,14 +6,14 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// LastIssuerHeader is in the answer to doctor's signed call: which issuer the claims of the last event named that
-// this replica got. LastIssuerPrefix is before it, so that none is there, too.
+// LastIssuerHeader is in the answer to doctor's signed call: the issuer in the claims of the last event that this
+// replica got. LastIssuerPrefix stands before it, as a header must not be empty where the claims named none.
 const (
 	LastIssuerHeader = "Coderhook-Last-Issuer"
 	LastIssuerPrefix = "iss="
 )
 
-// By these the events of our own commands are known: the method of doctor's, and the issuer of send's.
+// Events of our own commands are known by these: those of doctor by their method, those of send by their issuer.
 const (
 	DoctorMethod = "coderhook doctor"
 	SendIssuer   = "coderhook send"

@@ -19,38 +19,46 @@ import (
 
 var profiles = []codertest.Profile{codertest.Profile2023, codertest.ProfileV231, codertest.ProfileNew}
 
-func TestFirstMintCreatesOneUserAndOneToken(t *testing.T) {
-	t.Parallel()
+// eachProfile tests with each version of Coder.
+func eachProfile(t *testing.T, test func(*testing.T, settings)) {
+	t.Helper()
 	for _, profile := range profiles {
 		t.Run(string(profile), func(t *testing.T) {
 			t.Parallel()
 			s := patient()
 			s.profile = profile
-			w := newWorld(t, s)
-			user := w.db.AddUser(t, "ada@example.com")
-
-			first := w.mint(t, user, "Ada@Example.com")
-			made := w.wantOneUser(t, 1)
-			wantLogin := map[codertest.Profile]string{codertest.ProfileNew: "password"}[profile]
-			if wantLogin == "" {
-				wantLogin = "none"
-			}
-			if made.Username != strings.Split(user.String(), "-")[0] || made.Email != "ada@example.com" || made.LoginType != wantLogin {
-				t.Errorf("made %+v", made)
-			}
-			w.wantWorkingKey(t, first.key(t), "ada@example.com")
-			eventually(t, "the profile holds the key", func() bool { return w.stored(t, user) == first.key(t) })
-
-			w.coder.ForgetRequests()
-			second := w.mint(t, user, "ada@example.com")
-			if second.key(t) != first.key(t) || len(w.coder.Requests()) != 0 {
-				t.Errorf("second mint: another key, or Coder was asked: %v", w.coder.Requests())
-			}
-			if unexpected := w.coder.Unexpected(); len(unexpected) > 0 {
-				t.Errorf("asked what Coder does not know: %v", unexpected)
-			}
+			test(t, s)
 		})
 	}
+}
+
+func TestFirstMintCreatesOneUserAndOneToken(t *testing.T) {
+	t.Parallel()
+	eachProfile(t, func(t *testing.T, s settings) {
+		w := newWorld(t, s)
+		user := w.db.AddUser(t, "ada@example.com")
+
+		first := w.mint(t, user, "Ada@Example.com")
+		made := w.wantOneUser(t, 1)
+		wantLogin := map[codertest.Profile]string{codertest.ProfileNew: "password"}[s.profile]
+		if wantLogin == "" {
+			wantLogin = "none"
+		}
+		if made.Username != strings.Split(user.String(), "-")[0] || made.Email != "ada@example.com" || made.LoginType != wantLogin {
+			t.Errorf("made %+v", made)
+		}
+		w.wantWorkingKey(t, first.key(t), "ada@example.com")
+		eventually(t, "the profile holds the key", func() bool { return w.stored(t, user) == first.key(t) })
+
+		w.coder.ForgetRequests()
+		second := w.mint(t, user, "ada@example.com")
+		if second.key(t) != first.key(t) || len(w.coder.Requests()) != 0 {
+			t.Errorf("second mint: another key, or Coder was asked: %v", w.coder.Requests())
+		}
+		if unexpected := w.coder.Unexpected(); len(unexpected) > 0 {
+			t.Errorf("asked what Coder does not know: %v", unexpected)
+		}
+	})
 }
 
 // A profile whose key the ledger does not know was written by an older deployment.

@@ -21,33 +21,28 @@ func withProxies(f *front) {
 
 func TestAuthRedirectToWorkspaceProxies(t *testing.T) {
 	t.Parallel()
-	for _, profile := range profiles {
-		t.Run(string(profile), func(t *testing.T) {
-			t.Parallel()
-			s := patient()
-			s.profile = profile
-			f := newFront(t, s)
-			withProxies(f)
-			user, key := f.withKey(t)
-			token := f.token(t, user, key)
-			for _, uri := range []string{
-				appURI,
-				"https://code--main--ws--ada.us.example.com/p?x=1",
-				"https://code--main--ws--ada--apps.au.example.com/",
-				"https://us.example.com/@ada/ws/apps/code/",
-				"https://au.example.com:8443/coder/@ada/ws/apps/code/",
-			} {
-				got := f.enter(t, token, uri)
-				_, want, _ := strings.Cut(strings.Split(uri, "?")[0], "://")
-				if got.status != 303 || !strings.Contains(got.header.Get("Location"), "://"+want+"?") || !strings.Contains(got.header.Get("Location"), appParam) {
-					t.Errorf("%s: %d %s", uri, got.status, got.body)
-				}
+	eachProfile(t, func(t *testing.T, s settings) {
+		f := newFront(t, s)
+		withProxies(f)
+		user, key := f.withKey(t)
+		token := f.token(t, user, key)
+		for _, uri := range []string{
+			appURI,
+			"https://code--main--ws--ada.us.example.com/p?x=1",
+			"https://code--main--ws--ada--apps.au.example.com/",
+			"https://us.example.com/@ada/ws/apps/code/",
+			"https://au.example.com:8443/coder/@ada/ws/apps/code/",
+		} {
+			got := f.enter(t, token, uri)
+			_, want, _ := strings.Cut(strings.Split(uri, "?")[0], "://")
+			if got.status != 303 || !strings.Contains(got.header.Get("Location"), "://"+want+"?") || !strings.Contains(got.header.Get("Location"), appParam) {
+				t.Errorf("%s: %d %s", uri, got.status, got.body)
 			}
-			if n := f.asked("/regions"); n != 1 {
-				t.Errorf("regions were asked for %d times", n)
-			}
-		})
-	}
+		}
+		if n := f.asked("/regions"); n != 1 {
+			t.Errorf("regions were asked for %d times", n)
+		}
+	})
 }
 
 // What looks like a proxy's address goes nowhere near Coder, also where Coder itself is laxer.

@@ -87,33 +87,51 @@ func (r *Reconciler) Reconcile(ctx context.Context, dry bool) (Summary, error) {
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum Summary, err error) {
-	task := store.Task{Name: reconcileTask, Owner: r.Instance}
-	last, err := r.Register.ClaimTask(ctx, task, taskLease)
-	if errors.Is(err, store.ErrLeased) {
-		return Summary{}, ErrReconciling
-	}
+	turn, err := r.claim(ctx, reconcileTask, "reconciling")
 	if err != nil {
 		return Summary{}, err
 	}
-	var finished time.Time
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		if err := r.Register.ReleaseTask(ctx, task, finished); err != nil {
-			r.Log.Warn().Err(err).Msg("reconciling not given back: it runs out by itself")
-		}
-	}()
-	r.Metrics.reconciledAt(last)
-	if r.Now().Sub(last) < interval {
+	defer turn.end()
+	r.Metrics.reconciledAt(turn.last)
+	if r.Now().Sub(turn.last) < interval {
 		return Summary{}, errNotDue
 	}
-	held, stop := r.holdTask(ctx, task)
+	held, stop := r.holdTask(ctx, turn.task)
 	defer stop()
 	if sum, err = r.pass(held, false); err == nil || errors.Is(err, ErrManyGone) {
-		finished = r.Now()
+		turn.finished = r.Now()
 	}
-	r.account(ctx, sum, err, finished)
+	r.account(ctx, sum, err, turn.finished)
 	return sum, err
+}
+
+// turn is a task that this replica has claimed.
+type turn struct {
+	task     store.Task
+	last     time.Time // when it was finished before
+	finished time.Time // when it was finished now; zero: it was not
+	end      func()    // gives the task back
+}
+
+// claim takes a task that one replica at a time does. The error is ErrReconciling where another one is at it.
+func (r *Reconciler) claim(ctx context.Context, name, what string) (*turn, error) {
+	t := &turn{task: store.Task{Name: name, Owner: r.Instance}}
+	var err error
+	t.last, err = r.Register.ClaimTask(ctx, t.task, taskLease)
+	if errors.Is(err, store.ErrLeased) {
+		return nil, ErrReconciling
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.end = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		if err := r.Register.ReleaseTask(ctx, t.task, t.finished); err != nil {
+			r.Log.Warn().Err(err).Msg(what + " not given back: it runs out by itself")
+		}
+	}
+	return t, nil
 }
 
 // account counts a run. One that was broken off, by the server's end or by another replica, did

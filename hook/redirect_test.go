@@ -49,36 +49,31 @@ func (f *front) asked(path string) (n int) {
 // A new user is dormant, and the newer versions let no dormant user into an app.
 func TestAuthRedirect(t *testing.T) {
 	t.Parallel()
-	for _, profile := range profiles {
-		t.Run(string(profile), func(t *testing.T) {
-			t.Parallel()
-			s := patient()
-			s.profile = profile
-			f := newFront(t, s)
-			user, key := f.withKey(t)
+	eachProfile(t, func(t *testing.T, s settings) {
+		f := newFront(t, s)
+		user, key := f.withKey(t)
 
-			got := f.enter(t, f.token(t, user, key), appURI)
-			if got.status != 303 || got.header.Get("Cache-Control") != "no-store" || got.header.Get("Referrer-Policy") != "no-referrer" || !varies(got.header, "Accept") {
-				t.Errorf("%d %v", got.status, got.header)
-			}
-			wantApp(t, got.header.Get("Location"))
-			if f.asked("/users/me") != 1 || f.asked("/applications/auth-redirect") != 1 || f.asked("/applications/host") != 1 {
-				t.Errorf("calls: %v", f.coder.Requests())
-			}
+		got := f.enter(t, f.token(t, user, key), appURI)
+		if got.status != 303 || got.header.Get("Cache-Control") != "no-store" || got.header.Get("Referrer-Policy") != "no-referrer" || !varies(got.header, "Accept") {
+			t.Errorf("%d %v", got.status, got.header)
+		}
+		wantApp(t, got.header.Get("Location"))
+		if f.asked("/users/me") != 1 || f.asked("/applications/auth-redirect") != 1 || f.asked("/applications/host") != 1 {
+			t.Errorf("calls: %v", f.coder.Requests())
+		}
 
-			got = f.enter(t, f.token(t, user, key), appURI, "application/json, text/plain, */*")
-			var answer struct {
-				Location string `json:"location"`
-			}
-			if err := json.Unmarshal(got.body, &answer); err != nil || got.status != 200 || got.header.Get("Location") != "" {
-				t.Errorf("%d %s: %v", got.status, got.body, err)
-			}
-			wantApp(t, answer.Location)
-			if f.asked("/applications/host") != 1 {
-				t.Error("the host is not kept")
-			}
-		})
-	}
+		got = f.enter(t, f.token(t, user, key), appURI, "application/json, text/plain, */*")
+		var answer struct {
+			Location string `json:"location"`
+		}
+		if err := json.Unmarshal(got.body, &answer); err != nil || got.status != 200 || got.header.Get("Location") != "" {
+			t.Errorf("%d %s: %v", got.status, got.body, err)
+		}
+		wantApp(t, answer.Location)
+		if f.asked("/applications/host") != 1 {
+			t.Error("the host is not kept")
+		}
+	})
 }
 
 func TestAuthRedirectTakesTheProfilesKey(t *testing.T) {
@@ -210,33 +205,28 @@ func TestAuthRedirectLearnsANewHost(t *testing.T) {
 // Coder answers failure with a redirect, too: to its own login page.
 func TestAuthRedirectNeverLeadsToTheLoginPage(t *testing.T) {
 	t.Parallel()
-	for _, profile := range profiles {
-		t.Run(string(profile), func(t *testing.T) {
-			t.Parallel()
-			s := patient()
-			s.profile = profile
-			f := newFront(t, s)
-			user, key := f.withKey(t)
-			token := f.token(t, user, key)
-			refused := func(what string, status int, want string) {
-				got := f.enter(t, token, appURI)
-				got.wantRefusal(t, what, status, want)
-				if got.header.Get("Location") != "" || strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Bearer error="invalid_token"`) != (status == 401) {
-					t.Errorf("%s: %v", what, got.header)
-				}
+	eachProfile(t, func(t *testing.T, s settings) {
+		f := newFront(t, s)
+		user, key := f.withKey(t)
+		token := f.token(t, user, key)
+		refused := func(what string, status int, want string) {
+			got := f.enter(t, token, appURI)
+			got.wantRefusal(t, what, status, want)
+			if got.header.Get("Location") != "" || strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Bearer error="invalid_token"`) != (status == 401) {
+				t.Errorf("%s: %v", what, got.header)
 			}
-			name := strings.Split(user.String(), "-")[0]
-			f.coder.SuspendUser(name)
-			refused("suspended", 409, "Your Coder account is suspended")
-			f.coder.ActivateUser(name)
-			login := http.Header{"Location": {"/login?message=You+are+signed+out+or+your+session+has+expired."}}
-			always := f.coder.Fail(codertest.Fault{Path: "/applications/auth-redirect", Status: 303, Header: login})
-			refused("refused only there", 401, "Coder does not accept the key")
-			always()
-			f.coder.DeleteKey(key[:10])
-			refused("dead key", 401, "Coder does not accept the key: refresh the session")
-		})
-	}
+		}
+		name := strings.Split(user.String(), "-")[0]
+		f.coder.SuspendUser(name)
+		refused("suspended", 409, "Your Coder account is suspended")
+		f.coder.ActivateUser(name)
+		login := http.Header{"Location": {"/login?message=You+are+signed+out+or+your+session+has+expired."}}
+		always := f.coder.Fail(codertest.Fault{Path: "/applications/auth-redirect", Status: 303, Header: login})
+		refused("refused only there", 401, "Coder does not accept the key")
+		always()
+		f.coder.DeleteKey(key[:10])
+		refused("dead key", 401, "Coder does not accept the key: refresh the session")
+	})
 }
 
 func TestAuthRedirectWhileCoderIsDownOrRefuses(t *testing.T) {

@@ -170,7 +170,8 @@ func (r *Revoker) endInCoder(ctx context.Context, lease store.Lease, account sto
 	return r.endOurs(ctx, account, done)
 }
 
-// deadOrForeign: a key that was refused may live on, where it was by a run that was broken off.
+// deadOrForeign reports whether the ledger's key needs no deletion. One that the ledger calls refused may still live: a
+// run that was broken off refuses it before it is deleted.
 func (r *Revoker) deadOrForeign(ctx context.Context, account store.Account) (bool, error) {
 	if !account.KeyRefused {
 		return false, nil
@@ -182,9 +183,8 @@ func (r *Revoker) deadOrForeign(ctx context.Context, account store.Account) (boo
 	return key.UserID != account.CoderUserID, err
 }
 
-// endAll ends everything with which one can act as this user. What a stolen key made of itself is
-// in no list where it is no token: for that there has to be a new password, which only an account
-// has that we made.
+// endAll ends everything with which one can act as this user. Sessions that a stolen key has opened are in no list of
+// Coder's; a new password ends them, which only accounts get that we made.
 func (r *Revoker) endAll(ctx context.Context, lease store.Lease, account store.Account, user coderclient.User, done *Revocation) error {
 	tokens, err := r.tokens(ctx, account)
 	if err != nil {
@@ -319,7 +319,7 @@ func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
 		return err
 	}
 	if known.CoderUserID == uuid.Nil {
-		return errors.New("there is no Coder account yet") // and its e-mail is for a mint to say
+		return errors.New("there is no Coder account yet") // a mint makes it: only its claims have the e-mail address
 	}
 	life := max(known.TokenLife, time.Hour)
 	made := r.Provision(ctx, request{user: user, until: r.Now().Add(life), known: known})
@@ -327,7 +327,7 @@ func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
 	return made.err
 }
 
-// revokeTask is of all replicas and commands one's at a time.
+// revokeTask is the name of the task that only one process at a time may do.
 const revokeTask = "revoke"
 
 // Everybody revokes the keys of all accounts, in the order of their users. Broken off, the next
@@ -361,8 +361,8 @@ func (r *Revoker) Everybody(ctx context.Context, anew bool, each func(Revocation
 	return r.Book.SaveProgress(ctx, task, store.Progress{})
 }
 
-// onward goes from the account that was reached to the last. What Coder has no sensible answer for
-// is told of, and done again by a run that goes on from here.
+// onward goes from the account that was reached to the last. One for which Coder has no sensible answer is reported,
+// and not counted as reached, so that a run that goes on from there tries it again.
 func (r *Revoker) onward(ctx context.Context, task store.Task, at store.Progress, each func(Revocation, error)) error {
 	unavailable := 0
 	for after := at.Reached; ; {

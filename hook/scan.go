@@ -30,7 +30,7 @@ func (r *Reconciler) Scan(ctx context.Context) {
 		}
 		sum, err := r.scanTurn(ctx)
 		switch {
-		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), errors.Is(err, ErrManyGone), ctx.Err() != nil: // of too many, reconciling tells
+		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), errors.Is(err, ErrManyGone), ctx.Err() != nil: // too many missing users are reported by reconciling
 		case err != nil:
 			r.Log.Warn().Err(err).Msg("looking for who left ended early: the next time goes on")
 		case sum != Summary{}:
@@ -49,32 +49,21 @@ func (r *Reconciler) scanTurn(ctx context.Context) (Summary, error) {
 	if watched {
 		interval = watchedScan
 	}
-	task := store.Task{Name: scanTask, Owner: r.Instance}
-	last, err := r.Register.ClaimTask(ctx, task, taskLease)
-	if errors.Is(err, store.ErrLeased) {
-		return Summary{}, ErrReconciling
-	}
+	turn, err := r.claim(ctx, scanTask, "scan")
 	if err != nil {
 		return Summary{}, err
 	}
-	var finished time.Time
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		if err := r.Register.ReleaseTask(ctx, task, finished); err != nil {
-			r.Log.Warn().Err(err).Msg("scan not given back: it runs out by itself")
-		}
-	}()
-	if r.Now().Sub(last) < interval {
+	defer turn.end()
+	if r.Now().Sub(turn.last) < interval {
 		return Summary{}, errNotDue
 	}
-	held, stop := r.holdTask(ctx, task)
+	held, stop := r.holdTask(ctx, turn.task)
 	defer stop()
 	began := time.Now()
 	sum, err := r.scan(held)
 	if err == nil || errors.Is(err, ErrManyGone) {
 		// Where there are so many accounts that it takes long, it is done more rarely: a tenth of the time is the most.
-		finished = r.Now().Add(max(0, 10*time.Since(began)-interval))
+		turn.finished = r.Now().Add(max(0, 10*time.Since(began)-interval))
 	}
 	r.Metrics.changed(sum)
 	return sum, err

@@ -11,11 +11,7 @@ import (
 // Without triggers, a scan finds who left and who is back.
 func TestScanFindsWhoLeft(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct{ leave, back string }{
-		"deleted":      {deleteAda, ""},
-		"soft-deleted": {softlyAda, `update auth.users set deleted_at = null`},
-		"banned":       {banAda, unbanAda},
-	} {
+	for name, test := range waysToLeave {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, _, key := newbie(t, profileNew())

@@ -22,7 +22,7 @@ func distrust(a store.Account) error {
 	return nil
 }
 
-// noteDistrust tells of a mint that met such a row.
+// noteDistrust logs and counts a mint that met such a row.
 func (p *Provisioner) noteDistrust(a store.Account) {
 	p.Metrics.distrusted.Inc()
 	p.Log.Error().Err(a.Distrust()).Stringer("user_id", a.UserID).Stringer("coder_user_id", a.CoderUserID).Msg("nothing is done on this row's word")
@@ -56,18 +56,14 @@ func (s *Sealing) Count(ctx context.Context) (n Seals, _ error) {
 }
 
 func (s *Sealing) each(ctx context.Context, do func(store.Account) error) error {
-	for after := uuid.Nil; ; {
-		entries, err := s.Register.Page(ctx, after, pageSize)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
+	return s.eachPage(ctx, func(entries []store.Entry) error {
 		for _, entry := range entries {
 			if err := do(entry.Account); err != nil {
 				return err
 			}
 		}
-		after = entries[len(entries)-1].UserID
-	}
+		return nil
+	})
 }
 
 // Run seals the rows that need it, one by one, so that it can be broken off. Doubtful ones are told, and left.
@@ -94,8 +90,8 @@ func (s *Sealing) Run(ctx context.Context, tell func(string)) (sealed, doubtful 
 	return sealed, doubtful, err
 }
 
-// doubt is why a row is not sealed by itself: "" for one of an old secret, for one that an operator names, and
-// for one of before whose account Coder shows under a name made of this user's uuid.
+// doubt is why a row is not sealed without an operator's word, or "". There is no doubt about a row whose seal is of
+// an older secret, one that an operator names, and one without a seal whose Coder user is named after this user's uuid.
 func (s *Sealing) doubt(ctx context.Context, a store.Account) (string, error) {
 	switch {
 	case a.Seal == store.SealOld, a.UserID == s.Only:

@@ -1,13 +1,41 @@
-// Package hook is the HTTP server behind Supabase Auth's Custom Access Token hook.
+// Package hook is the HTTP server behind Supabase Auth's Custom Access Token hook, and what looks after the keys that
+// it hands out.
 //
-// A request goes through token.go from top to bottom: verify (verify.go), parse (event.go),
-// decide (policy.go), look up and judge the key (key.go), provision where there is none
-// (provision.go, coderuser.go, mint.go), answer (splice.go), and only then persist (persist.go)
-// and look after the key (care.go, adopt.go, retire.go). What failed for a reason that passes is
-// tried again (backlog.go), within Coder's rate limit (pace.go).
+// # A token mint
 //
-// Apart from requests, reconcile.go compares ledger, Supabase and Coder (walk.go, offboard.go,
-// link.go), and ownerkeeper.go keeps the owner's token alive.
+// A mint goes through token.go from top to bottom:
+//
+//   - Verify: read the body (intake.go), check an HMAC over its raw bytes with any of the secrets, and a timestamp
+//     within five minutes (verify.go), and refuse a delivery that was answered before (deliveries.go). Only then is
+//     anything decoded (event.go), and the listener told that this connection is no stranger's (proof.go).
+//   - Decide who gets no key by policy (policy.go).
+//   - Look up and judge the key (key.go). A stored key that lives at least as long as the token is the common case; it
+//     costs one SQL round trip. Rows of the ledger without a good seal count for nothing (seal.go).
+//   - Provision where there is no such key (provision.go, job.go): one worker per user, across all replicas, by a lease
+//     in the ledger (lease.go). It makes the Coder user (coderuser.go) and the key (mint.go), but none for an account
+//     with roles (roles.go). What fails for a reason that passes is tried again after the answer (backlog.go), within
+//     Coder's rate limit (pace.go).
+//   - Answer (answer.go, splice.go): the claims are spliced, not encoded anew. Every byte but ours stays as it came.
+//   - Persist (persist.go) only after the answer: Supabase Auth holds row locks while it waits for us, and a new user may
+//     not even be committed yet. Then look after the key: check and renew it (care.go), learn about one that the ledger
+//     does not know (adopt.go), end replaced ones (retire.go).
+//
+// record.go, metrics.go and errors.go say what came of it, explain.go what would.
+//
+// # The front end's routes
+//
+// frontend.go admits who has an access token (accesstoken.go, jwks.go, cached.go, issuer.go), from pages that may call
+// (cors.go, origin.go), and not too often (limits.go), to createuser_route.go and redirect.go (redirecturi.go). A mint
+// whose token would be refused there is warned of (lastissuer.go). ready.go and shared.go answer load balancers.
+//
+// # Apart from requests
+//
+// departures.go deals with who leaves and who comes back as the database writes it down, scan.go looks for whom it could
+// not write down, and reconcile.go goes through the whole ledger now and then. All three decide about one account by
+// walk.go, with offboard.go and workspaces.go; guard.go keeps them from believing the wrong database. link.go, revoke.go
+// and seal.go are an operator's commands; sign.go, replay.go and accesstoken_doctor.go are for those that test a
+// deployment. ownerkeeper.go keeps the owner's token alive (ownertoken.go, ownerfile.go). lifetime.go refuses, at the
+// start, keys that would not outlive their tokens.
 package hook
 
 import (

@@ -54,8 +54,8 @@ func (s *Store) inside(ctx context.Context, f statement) error {
 	return s.heard(ctx, conn, f)
 }
 
-// giveBack lets go of a dead connection at once: in the pool it would keep its place until the peer has
-// taken leave of it, and for one that says nothing pgx waits 15 seconds.
+// giveBack takes a dead connection out of the pool at once. Released, it would keep its place there until the peer has
+// closed it too, for which pgx waits up to 15 seconds.
 func (s *Store) giveBack(conn *pgxpool.Conn) {
 	if !conn.Conn().IsClosed() {
 		conn.Release()
@@ -96,7 +96,7 @@ func (r *repetition) allows(ctx context.Context, err error) bool {
 	return false
 }
 
-// another: those that are idle may be dead as well, and after them there is a new one.
+// another reports whether to try one more connection: those that are idle may be dead as well, and after them the pool makes a new one.
 func (r *repetition) another() bool {
 	if r.lives == 0 {
 		r.lives = int(r.store.pool.Stat().IdleConns()) + 3
@@ -105,7 +105,7 @@ func (r *repetition) another() bool {
 	return r.lives > 0
 }
 
-// wait: of the open connections one will do, for which again waits at the gate.
+// wait is for a new connection that the server refused: again then waits at the gate for one of those that are open.
 func (r *repetition) wait(ctx context.Context, err error) bool {
 	s := r.store
 	s.refusals.Add(1)

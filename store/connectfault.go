@@ -15,20 +15,20 @@ type ConnectFault string
 
 // Faults of connecting. What the server says in a SQLSTATE comes before what else went wrong on the way.
 const (
-	NoFault          ConnectFault = ""                     // the error is of something else
-	WrongPassword    ConnectFault = "wrong password"       // or no such user
-	MayNotLogIn      ConnectFault = "role without login"   //
-	NoRole           ConnectFault = "no such role"         //
-	NotLetIn         ConnectFault = "address not let in"   // by pg_hba.conf
-	NeedsTLS         ConnectFault = "only with TLS"        //
-	NoDatabase       ConnectFault = "no such database"     //
-	MayNotConnect    ConnectFault = "database not granted" //
-	NoTenant         ConnectFault = "no such tenant"       // of Supavisor, which finds the project by the user's name
-	TooMany          ConnectFault = "too many connections" //
-	NotReady         ConnectFault = "server not ready"     //
-	BehindPooler     ConnectFault = "pooler cut off"       // the pooler itself can't connect
-	RefusedTLS       ConnectFault = "server without TLS"   //
-	UnknownAuthority ConnectFault = "unknown authority"    // of the server's certificate
+	NoFault          ConnectFault = ""               // the error is of something else
+	WrongPassword    ConnectFault = "wrong password" // or no such user
+	MayNotLogIn      ConnectFault = "role without login"
+	NoRole           ConnectFault = "no such role"
+	NotLetIn         ConnectFault = "address not let in" // by pg_hba.conf
+	NeedsTLS         ConnectFault = "only with TLS"
+	NoDatabase       ConnectFault = "no such database"
+	MayNotConnect    ConnectFault = "database not granted"
+	NoTenant         ConnectFault = "no such tenant" // of Supavisor, which finds the project by the user's name
+	TooMany          ConnectFault = "too many connections"
+	NotReady         ConnectFault = "server not ready"
+	BehindPooler     ConnectFault = "pooler cut off" // the pooler itself can't connect
+	RefusedTLS       ConnectFault = "server without TLS"
+	UnknownAuthority ConnectFault = "unknown authority" // of the server's certificate
 	WrongName        ConnectFault = "other host's certificate"
 	BadCertificate   ConnectFault = "bad certificate" // expired, say
 	BrokenTLS        ConnectFault = "broken TLS"

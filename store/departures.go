@@ -8,19 +8,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// What a departure can be.
-const (
-	UserDeleted    = "deleted" // the row is gone from auth.users
-	UserChanged    = "changed" // banned, softly deleted, or no longer so
-	StopWorkspaces = "stop"    // of an off-boarded user
-)
-
 // Departure is something that happened to a user and that is not dealt with yet. It proves
 // nothing: whoever has the server's role can write one. What is true, auth.users says.
 type Departure struct {
 	ID     int64
 	UserID uuid.UUID
-	What   string
+	What   string // deleted; changed: banned, softly deleted, or no longer so; stop: workspaces of an off-boarded user
 	At     time.Time
 	Tries  int // that failed
 }

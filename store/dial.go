@@ -56,7 +56,7 @@ func (s *Store) current() (*target, error) {
 	return t, nil
 }
 
-// doubt is how long what worked before has its turn, once a new URL did not work.
+// doubt is how long the URL that worked before is used, after a new one did not work.
 const doubt = time.Second
 
 // beforeConnect lets a new connection go where the URL points to now. One that did not work may be early.
@@ -82,9 +82,9 @@ func (s *Store) afterConnect(context.Context, *pgx.Conn) error {
 func (s *Store) beforeClose(*pgx.Conn) { s.open.Add(-1) }
 
 // hope reports whether a server that refused the only connection may take one in a moment: within grace of the
-// first that it refused.
+// first that it refused. One that has never been reached is not restarting.
 func (s *Store) hope(err error) bool {
-	if state := sqlState(err); state == "" && !restarting(err) || state == invalidCatalogName {
+	if state := sqlState(err); state == "" && (s.proven.Load() == nil || !restarting(err)) || state == invalidCatalogName {
 		return false // it can't be reached, or that will not change
 	}
 	now := time.Now()
@@ -92,10 +92,10 @@ func (s *Store) hope(err error) bool {
 	return now.UnixNano()-s.shut.Load() < int64(grace)
 }
 
-// restarting: the machine is there, and for as long as a server takes to end and start it may be no more than that.
+// restarting reports whether the machine answers and the server does not, as while it is being restarted.
 func restarting(err error) bool {
 	for _, sign := range []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF, fs.ErrNotExist} {
-		if errors.Is(err, sign) { // the last is for a socket
+		if errors.Is(err, sign) { // fs.ErrNotExist: that of a Unix socket
 			return true
 		}
 	}

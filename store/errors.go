@@ -58,9 +58,6 @@ func sqlState(err error) string {
 	return ""
 }
 
-// IsNoDatabase reports whether err says that the server has no database of that name.
-func IsNoDatabase(err error) bool { return sqlState(err) == invalidCatalogName }
-
 // explain turns driver errors that a caller can act on into the package's own.
 func explain(err error) error {
 	switch sqlState(err) {

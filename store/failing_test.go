@@ -78,7 +78,7 @@ func TestNoDatabaseOfThatName(t *testing.T) {
 	url := storetest.New(t).RoleURL("coderhook")
 	database, query, _ := strings.Cut(url, "?")
 	s := storetest.Open(t, store.Config{URL: database + "_elsewhere?" + query})
-	if err := s.Ping(t.Context()); !store.IsNoDatabase(err) {
+	if err := s.Ping(t.Context()); store.ConnectFaultOf(err) != store.NoDatabase {
 		t.Errorf("%v", err)
 	}
 }

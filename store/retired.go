@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Retired is a key that was replaced. Until Until an access token can carry it.
+// Retired is a key that was replaced. An access token may carry it as long as the field Until says.
 type Retired struct {
 	KeyID       string
 	UserID      uuid.UUID

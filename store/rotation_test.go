@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -240,35 +242,70 @@ func TestAServerThatGoesDownIsGivenUp(t *testing.T) {
 	}
 }
 
+// frontAt listens in a folder as PostgreSQL does, and relays to upstream. A socket's path, unlike a port, is nobody
+// else's meanwhile.
+func frontAt(t *testing.T, folder string, upstream *pgx.ConnConfig) (stop func()) {
+	t.Helper()
+	network, address := pgconn.NetworkAddress(upstream.Host, upstream.Port)
+	l, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432"))
+	must(t, err)
+	var mu sync.Mutex
+	var clients []net.Conn
+	var relaying sync.WaitGroup
+	relaying.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			clients = append(clients, client)
+			mu.Unlock()
+			relaying.Go(func() { relayTo(client, network, address) })
+		}
+	})
+	return sync.OnceFunc(func() {
+		l.Close()
+		mu.Lock()
+		for _, client := range clients {
+			client.Close()
+		}
+		mu.Unlock()
+		relaying.Wait()
+	})
+}
+
 // A restart that takes no longer than a moment costs no key, though nothing listens meanwhile.
 func TestARestartCostsNoKey(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)
 	upstream, err := pgx.ParseConfig(db.RoleURL("coderhook"))
 	must(t, err)
-	network, upstreamAddress := pgconn.NetworkAddress(upstream.Host, upstream.Port)
-	address := closedPort(t)
-	s := storetest.Open(t, store.Config{URL: fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", upstream.User, upstream.Password, address, upstream.Database)})
+	folder, err := os.MkdirTemp("", "pg") // short enough for a socket
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	stop := frontAt(t, folder, upstream)
+	s := storetest.Open(t, store.Config{URL: fmt.Sprintf("postgres://%s:%s@/%s?host=%s&port=5432", upstream.User, upstream.Password, upstream.Database, folder)})
 	users := keyed(t, db, db.Store(t), 20)
+	lookAllUp(t, s, users)
+	stop()
 	var starting sync.WaitGroup
-	defer starting.Wait()
 	starting.Go(func() {
 		eventually(t, func() bool { return s.PoolStats().Refused > 3 })
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		t.Cleanup(func() { l.Close() })
-		go func() {
-			for {
-				client, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go relayTo(client, network, upstreamAddress)
-			}
-		}()
+		t.Cleanup(frontAt(t, folder, upstream))
 	})
 	lookAllUp(t, s, users)
+	starting.Wait()
+}
+
+// Who was never reached is not restarting: a command with a wrong address says so at once.
+func TestAServerThatWasNeverReachedIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	folder, err := os.MkdirTemp("", "pg")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	s := storetest.Open(t, store.Config{URL: "postgres://u:p@/d?host=" + folder + "&port=5432&pool_min_idle_conns=0"})
+	if err := s.Ping(t.Context()); err == nil || s.PoolStats().Refused != 1 {
+		t.Errorf("%v, after %d tries", err, s.PoolStats().Refused)
+	}
 }

@@ -200,3 +200,24 @@ func CheckSealSecret(secret string) error {
 	}
 	return nil
 }
+
+// ErrSecretMissing says that the ledger is sealed, and that this store has no secret: it would take the seals away from
+// the rows that it changes.
+var ErrSecretMissing = errors.New("the ledger is sealed, and LEDGER_SECRET is not set: set it to what the other replicas have")
+
+const sealedAnySQL = `select exists (select from coderhook.accounts where seal is not null) as sealed`
+
+// CheckSecrets returns [ErrSecretMissing] where it is so.
+func (s *Store) CheckSecrets(ctx context.Context) error {
+	if len(s.seals) > 0 {
+		return nil
+	}
+	row, err := one[struct{ Sealed bool }](ctx, s, sealedAnySQL)
+	if err == nil && row.Sealed {
+		err = ErrSecretMissing
+	}
+	if err != nil {
+		return fmt.Errorf("look at seals: %w", err)
+	}
+	return nil
+}

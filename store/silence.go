@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// errSilent says that nothing came back from the server, to anybody.
+// errSilent says that the server answered on no connection at all.
 var errSilent = errors.New("the server does not answer on this connection")
 
 // heard runs f. Two thirds of the time are for the first connection; if by then the server has answered nobody, as
@@ -33,7 +33,7 @@ func (s *Store) heard(ctx context.Context, conn *pgxpool.Conn, f statement) erro
 		s.answers.Add(1)
 	} else if errors.Is(context.Cause(trying), errSilent) {
 		s.resets.may()
-		if _, known := errors.AsType[judged](err); !known { // who judged it knows more
+		if _, known := errors.AsType[judged](err); !known { // an earlier verdict is better founded
 			err = judged{errors.Join(errSilent, err), dead}
 		}
 	}

@@ -38,7 +38,7 @@ func (w *deployment) saysTheCure(t *testing.T, want string) {
 func jsonText(text string) string { return strings.ReplaceAll(text, `"`, `\"`) }
 
 // ownServer is a Supabase project with the migrations, on a server of its own with TLS or without.
-func ownServer(t *testing.T, files map[string]string, settings ...string) (address string, run func(sql string)) {
+func ownServer(t *testing.T, files map[string]string, settings ...string) (port string, run func(sql string)) {
 	t.Helper()
 	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true, Files: files, Settings: settings})
 	if err != nil {
@@ -59,9 +59,9 @@ func ownServer(t *testing.T, files map[string]string, settings ...string) (addre
 		t.Fatal(err)
 	}
 	run(`alter role coderhook login password 'right'`)
-	_, address, _ = strings.Cut(superuser, "@127.0.0.1:")
-	address, _, _ = strings.Cut(address, "/")
-	return address, run
+	_, port, _ = strings.Cut(superuser, "@127.0.0.1:")
+	port, _, _ = strings.Cut(port, "/")
+	return port, run
 }
 
 // withServer tells of another database than the package's own.

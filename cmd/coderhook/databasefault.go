@@ -61,6 +61,9 @@ func checkStart(ctx context.Context, c config, database *store.Store, log zerolo
 		log = zerolog.Nop() // what the next check would say follows from this
 	} else {
 		warnReadOnly(ctx, database, log)
+		if err := database.CheckSecrets(ctx); errors.Is(err, store.ErrSecretMissing) {
+			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
+		}
 	}
 	return hook.CheckLifetime(ctx, database, c.options.TokenLifetime, log)
 }

@@ -209,28 +209,10 @@ func TestDoctorOnUsersThatCannotBeLookedUp(t *testing.T) {
 // A role of the product's own, in a cluster of its own, as memberships belong to the cluster.
 func TestDoctorOnARoleWithoutRights(t *testing.T) {
 	t.Parallel()
-	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Stop() })
-	superuser := server.URL("postgres")
-	run := func(sql string) {
-		t.Helper()
-		if err := storetest.RunScript(t.Context(), superuser, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := pgserver.PrepareSupabase(t.Context(), superuser); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Migrate(t.Context(), store.Config{URL: superuser}); err != nil {
-		t.Fatal(err)
-	}
+	port, run := ownServer(t, nil)
 	run(`create role "The Hook" login password 'throwaway'`)
 	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-	_, address, _ := strings.Cut(superuser, "@")
-	w.variables["DATABASE_URL"] = "postgres://The%20Hook:throwaway@" + address
+	w.variables["DATABASE_URL"] = "postgres://The%20Hook:throwaway@127.0.0.1:" + port + "/postgres"
 	found := w.doctor(t)
 	wantResults(t, found, "failure migrations")
 	run(found[0].SQL)

@@ -131,7 +131,9 @@ func TestDoctorLearnsTheIssuerOfTheLastSignIn(t *testing.T) {
 	p := newProject(t)
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
 	w.variables["SUPABASE_URL"] = p.URL
-	server := startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable], "SUPABASE_URL="+p.URL)
+	w.coder.Configure(func(s *codertest.Settings) { s.MaxTokenLifetime = 30 * 24 * time.Hour })
+	server := startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable], "SUPABASE_URL="+p.URL,
+		"LEDGER_SECRET="+w.variables["LEDGER_SECRET"])
 	w.url = server.url
 	wantResults(t, w.doctor(t)) // no sign-in yet
 	user := w.db.AddUser(t, "ada@example.com")

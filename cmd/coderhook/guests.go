@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// When connections run out, somebody has to go.
+// When connections run out, one of them has to be closed.
 const (
-	guestPatience = 250 * time.Millisecond // nobody who came or was heard of since: that may be a sign-in
+	guestPatience = 250 * time.Millisecond // none is closed that came or was heard of since: it may be a sign-in
 	roomLook      = 5 * time.Millisecond   // how often we look whether somebody may go
 	crowdedIdle   = 15 * time.Second       // how long one may be idle while more than half of the connections are taken
 	sweepInterval = time.Second
@@ -135,13 +135,13 @@ func (c *guest) unrank() {
 	if c.place == nil {
 		return
 	}
-	// The one whose it is not does nothing.
+	// It is in one of the two; the other list ignores it.
 	c.of.strangers.Remove(c.place)
 	c.of.proven.Remove(c.place)
 	c.place = nil
 }
 
-// evict closes it without a word. What it has not read of an answer is dropped, as it could keep that for long.
+// evict closes it at once. What its client has not read of an answer is dropped, as that could take long.
 func (c *guest) evict() {
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.busy {
 		_ = tcp.SetLinger(0)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -34,10 +33,10 @@ func TestServeMakesNoReadableKey(t *testing.T) {
 	if key, _, err := p.mint(t.Context(), client, uuid.MustParse(victim), victim+"@example.com"); key != theKey || err != nil {
 		t.Errorf("who has a key got %.10q, %v", key, err)
 	}
-	if got := body(t, "http://"+p.Addr+"/readyz"); !strings.Contains(got, `"keys":"degraded"`) {
+	if got := get(t, "http://"+p.Addr+"/readyz"); !strings.Contains(got, `"keys":"degraded"`) {
 		t.Errorf("/readyz says %s", got)
 	}
-	if got := body(t, "http://"+p.Admin+"/metrics"); !strings.Contains(got, "\ncoderhook_keys_readable 1\n") {
+	if got := get(t, "http://"+p.Admin+"/metrics"); !strings.Contains(got, "\ncoderhook_keys_readable 1\n") {
 		t.Error("the metric does not say that keys are readable")
 	}
 	if n := len(coder.Users()); n > 0 {
@@ -50,7 +49,7 @@ func TestServeMakesNoReadableKey(t *testing.T) {
 		key, _, err := p.mint(t.Context(), client, newcomer, "new@example.com")
 		return key != "" && err == nil
 	})
-	if got := body(t, "http://"+p.Addr+"/readyz"); !strings.Contains(got, `"keys":"ok"`) {
+	if got := get(t, "http://"+p.Addr+"/readyz"); !strings.Contains(got, `"keys":"ok"`) {
 		t.Errorf("/readyz says %s", got)
 	}
 	p.stop(t)
@@ -87,23 +86,7 @@ func TestViewAsProfilesTable(t *testing.T) {
 		t.Errorf("migrate: %v", err)
 	}
 	p := startServe(t, w.db, w.coder, "PROFILES_TABLE=public.people")
-	if before, _, _ := strings.Cut(p.Log(), `"message":"listening"`); !strings.Contains(before, "is a view; name in PROFILES_TABLE") {
-		t.Errorf("serve: %s", before)
-	}
-}
-
-func body(t *testing.T, url string) string {
-	t.Helper()
-	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	eventually(t, "the server says that it is a view", func() bool { return strings.Contains(p.Log(), "is a view; name in PROFILES_TABLE") })
 }
 
 // readableBy is a report with one reader of everybody's keys, or none.

@@ -9,13 +9,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
 )
 
 // With the configuration that we ship a sign-in goes on when a replica is killed under it, and when one leaves.
@@ -28,25 +28,10 @@ func TestNginxRepeatsASignIn(t *testing.T) {
 	client := startNginx(t, first, second, third)
 	behind := &served{url: "https://coderhook.example.com/hooks/custom-access-token"}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var mints atomic.Int64
-	var load sync.WaitGroup
-	for range 8 {
-		user := db.AddUser(t, "")
-		load.Go(func() {
-			for ctx.Err() == nil {
-				if _, _, err := behind.mint(ctx, client, user, user.String()[:8]+"@example.com"); err != nil && ctx.Err() == nil {
-					t.Errorf("a sign-in failed: %v", err)
-				}
-				mints.Add(1)
-			}
-		})
-	}
-	some := func() {
-		from := mints.Load()
-		eventually(t, "some mints", func() bool { return mints.Load() > from+100 })
-	}
+	some, end := underLoad(t, db, 8, 100, func(ctx context.Context, user uuid.UUID, email string) error {
+		_, _, err := behind.mint(ctx, client, user, email)
+		return err
+	})
 	some()
 	if err := first.Kill(); err != nil {
 		t.Fatal(err)
@@ -54,8 +39,7 @@ func TestNginxRepeatsASignIn(t *testing.T) {
 	some()
 	second.stop(t)
 	some()
-	cancel()
-	load.Wait()
+	end()
 
 	for path, want := range map[string]int{"/create-coder-user": http.StatusNotImplemented, "/healthz": http.StatusNotFound, "/readyz": http.StatusNotFound} {
 		response, err := client.Post("https://coderhook.example.com"+path, "", nil)

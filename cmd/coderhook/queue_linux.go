@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Those who have been let into the kernel's queue are told that they are connected, and send their request. When the
-// port is closed they lose it. So nobody is let in any more first: what asks for a connection is dropped, and who asked
-// does so again a second later, when the port is closed, or another process has it. Handshakes that have begun go on.
+// The kernel completes handshakes by itself: clients in its queue of connections that are not accepted yet count as
+// connected, and send their requests, which are lost when the port is closed. So first the queue is closed: packets that
+// ask for a new connection are dropped. Their senders repeat them a second later, when the port is closed, or another
+// process listens there. Handshakes that have begun go on.
 const (
 	handshakeTime = 200 * time.Millisecond
 	lastAccept    = 20 * time.Millisecond // where the kernel can't do that
@@ -24,7 +25,7 @@ var dropSYN = []bpf.Instruction{
 	bpf.RetConstant{Val: 1<<32 - 1},
 }
 
-// endQueue lets nobody into the queue any more. It returns how long those need who are on their way into it.
+// endQueue lets no new connection into the queue. It returns how long handshakes that have begun may still take.
 func endQueue(listener *net.TCPListener) time.Duration {
 	program, err := bpf.Assemble(dropSYN)
 	if err != nil {
@@ -48,7 +49,7 @@ func endQueue(listener *net.TCPListener) time.Duration {
 func queued(listener *net.TCPListener) (n int) {
 	onSocket(listener, func(fd int) {
 		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			n = int(info.Unacked) // of a listening socket it is that
+			n = int(info.Unacked) // of a listening socket: the length of its queue
 		}
 	})
 	return n

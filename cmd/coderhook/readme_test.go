@@ -47,7 +47,7 @@ func TestReadmeHasEveryVariable(t *testing.T) {
 	}
 }
 
-// Every command in README, and in that of the bench, is run by CI or by a test, which this names.
+// Every command in these texts is run by CI or by a test, which this names.
 func TestReadmeCommandsAreRun(t *testing.T) {
 	t.Parallel()
 	const (
@@ -62,6 +62,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go run ./cmd/coderhook serve": "startServe",
 		"bash .ci/run":                 "CI",
 		soak:                           ".ci/run, shorter",
+		"go run ./cmd/internal/siege":  ".ci/run, a second for each attack",
 		"bash .ci/fuzz":                ".ci/run",
 		migrate:                        "TestMigrateCommand",
 		migrate + " --lock-keys":       "TestSupabaseQuickstart",
@@ -86,7 +87,11 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		`docker build --build-arg VERSION=v1.2.3 --build-arg COMMIT="$(git rev-parse HEAD)" -t coderhook .`:   "TestDockerfileBuildsAStaticProgram",
 		"docker run --rm -p 8787:8787 --env-file coderhook.env coderhook":                                     "TestDockerfileBuildsAStaticProgram",
 	}
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readme(t)+projectFile(t, "testdata/bench/README.md"), -1) {
+	text := ""
+	for _, name := range []string{"README.md", ".github/CONTRIBUTING.md", "testdata/supabase/README.md", "testdata/bench/README.md"} {
+		text += projectFile(t, name)
+	}
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(text, -1) {
 		for line := range strings.Lines(block[1]) {
 			command, _, _ := strings.Cut(line, "   #")
 			command, _, _ = strings.Cut(command, "          #")

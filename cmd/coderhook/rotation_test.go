@@ -8,9 +8,37 @@ import (
 	"testing"
 
 	"coderhook/store/storetest"
+
+	"github.com/google/uuid"
 )
 
 const newSecret = "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="
+
+// underLoad has users sign in, one time after the other, until end is called: none may fail. some waits for enough more.
+func underLoad(t *testing.T, db *storetest.DB, users, enough int, signIn func(context.Context, uuid.UUID, string) error) (some, end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var mints atomic.Int64
+	var load sync.WaitGroup
+	for range users {
+		user := db.AddUser(t, "")
+		load.Go(func() {
+			for ctx.Err() == nil {
+				if err := signIn(ctx, user, user.String()[:8]+"@example.com"); err != nil && ctx.Err() == nil {
+					t.Errorf("a sign-in failed: %v", err)
+				}
+				mints.Add(1)
+			}
+		})
+	}
+	some = func() {
+		from := mints.Load()
+		eventually(t, "some mints", func() bool { return mints.Load() > from+int64(enough) })
+	}
+	end = func() { cancel(); load.Wait() }
+	t.Cleanup(end)
+	return some, end
+}
 
 // A hook secret is rotated in four steps, none of which fails a sign-in: the server learns the new one,
 // Supabase Auth signs with both, then with the new one only, and the server forgets the old one.
@@ -27,27 +55,11 @@ func TestSecretIsRotatedUnderLoad(t *testing.T) {
 	var now atomic.Pointer[side]
 	now.Store(&side{serverWith(goodSecret), goodSecret})
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var mints atomic.Int64
-	var load sync.WaitGroup
-	for range 4 {
-		user := db.AddUser(t, "")
-		email := user.String()[:8] + "@example.com"
-		load.Go(func() {
-			for ctx.Err() == nil {
-				s := now.Load()
-				if _, _, err := s.server.mintSigned(ctx, http.DefaultClient, s.secrets, user, email); err != nil && ctx.Err() == nil {
-					t.Errorf("a sign-in failed: %v", err)
-				}
-				mints.Add(1)
-			}
-		})
-	}
-	some := func() {
-		from := mints.Load()
-		eventually(t, "some mints", func() bool { return mints.Load() > from+50 })
-	}
+	some, end := underLoad(t, db, 4, 50, func(ctx context.Context, user uuid.UUID, email string) error {
+		s := now.Load()
+		_, _, err := s.server.mintSigned(ctx, http.DefaultClient, s.secrets, user, email)
+		return err
+	})
 	some()
 	both := serverWith(goodSecret + "|" + newSecret)
 	for _, step := range []side{
@@ -59,8 +71,7 @@ func TestSecretIsRotatedUnderLoad(t *testing.T) {
 		now.Store(&step)
 		some()
 	}
-	cancel()
-	load.Wait()
+	end()
 	if _, _, err := now.Load().server.mint(t.Context(), http.DefaultClient, db.AddUser(t, "ada@example.com"), "ada@example.com"); err == nil {
 		t.Error("the old secret is still accepted")
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
+	"coderhook/store"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -35,6 +37,11 @@ func TestSealCommand(t *testing.T) {
 	}
 	if out, err := upkeepCommand(t, db, coder, secret, "seal", "--yes", "--user", eve.String()); err != nil || !sealed(eve) {
 		t.Errorf("%v: %s", err, out)
+	}
+	for _, args := range [][]string{{"reconcile"}, {"revoke", "--user", id.String()}, {"link", "--user", uuid.NewString(), "--coder-user", "mallory", "--yes"}} {
+		if out, err := upkeepCommand(t, db, coder, nil, args...); !errors.Is(err, store.ErrSecretMissing) || !sealed(id) {
+			t.Errorf("%v without the secret: %v\n%s", args, err, out)
+		}
 	}
 	if _, err := upkeepCommand(t, db, coder, secret, "seal", "--yes", "--user", uuid.NewString()); err == nil || !strings.Contains(err.Error(), "no row that needs a seal") {
 		t.Errorf("of nobody: %v", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -85,6 +84,7 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode
 	}
+	eventually(t, "the start is over", func() bool { return status(http.MethodGet, p.Addr, "/readyz") == http.StatusOK })
 	for _, test := range []struct {
 		method, path   string
 		hook, frontEnd int
@@ -107,7 +107,7 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		if key, status, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil || key == "" {
 			t.Errorf("key %.4s, status %q, %v", key, status, err)
 		}
-		metrics := metricsOf(t, p)
+		metrics := get(t, "http://"+p.Admin+"/metrics")
 		for _, want := range []string{
 			`coderhook_connections_limit{listener="hook"} 1024`, `coderhook_connections_limit{listener="frontend"} 1024`,
 			`coderhook_connections{listener="hook"} `, `coderhook_connections_evicted_total{listener="hook"} 0`,
@@ -118,18 +118,4 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		}
 	})
 	p.stop(t)
-}
-
-func metricsOf(t *testing.T, p *served) string {
-	t.Helper()
-	response, err := http.Get("http://" + p.Admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -102,6 +102,9 @@ func withParts(env *environment, do func(*hook.Reconciler, *store.Store, *coderc
 	if err != nil {
 		return err
 	}
+	if err := database.CheckSecrets(env.ctx); err != nil {
+		return err
+	}
 	provisioner := hook.NewProvisioner(c.options, database, coder, log)
 	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(newReconciler(c, provisioner, database), database, coder)

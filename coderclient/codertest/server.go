@@ -65,14 +65,10 @@ type Server struct {
 type Option func(*options)
 
 type options struct {
-	addr    string
 	now     func() time.Time
 	version generation
 	with    []func(*Settings)
 }
-
-// Addr listens on addr, host:port, and not on a free port of 127.0.0.1.
-func Addr(addr string) Option { return func(o *options) { o.addr = addr } }
 
 // Clock makes now the server's clock. It is asked often, also by several goroutines at once.
 func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
@@ -87,11 +83,11 @@ func With(change func(*Settings)) Option {
 
 // Start returns a server that listens and has one user, the owner. It panics when it can't listen.
 func Start(p Profile, opts ...Option) *Server {
-	o := options{addr: "127.0.0.1:0", now: time.Now, version: generationOf(p)}
+	o := options{now: time.Now, version: generationOf(p)}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	ln, err := net.Listen("tcp", o.addr)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(fmt.Sprintf("codertest: %v", err))
 	}

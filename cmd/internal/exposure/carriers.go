@@ -62,7 +62,7 @@ func (c carriers) shownBy(v store.View) map[int16]carrier {
 	return found
 }
 
-// asker is what can make a view show each reader something else.
+// asker matches what makes a view show different rows to different readers.
 var asker = regexp.MustCompile(`(?i)\bauth\.\w+\(|\bcurrent_setting\(|\b(CURRENT|SESSION)_(USER|ROLE)\b`)
 
 // source joins what the view reads. A materialized one is filled with its owner's rights, whatever it reads.

@@ -79,7 +79,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a key that was planted for who left is not handed out", file: "hook/key.go", tests: "^TestMintsForWhoLeft$",
-		old: ", a.Status == store.Offboarded:", new: ":",
+		old: "case a.Status == store.Offboarded:", new: "case false && a.Status == store.Offboarded:",
 	},
 	{
 		rule: "no app opens for who left", file: "hook/redirect.go", tests: "^TestNoAppOpensForWhoHasLeft$",

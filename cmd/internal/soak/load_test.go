@@ -137,6 +137,9 @@ func (s *soak) leave(ctx context.Context, random *rand.Rand) {
 		`delete from auth.users where id = $1`,
 	}[random.IntN(3)]
 	gone := s.db.inTransaction(ctx, true, sql, []any{p.id}, func() {})
+	if gone {
+		s.watchOut(p)
+	}
 	if gone && strings.HasPrefix(sql, "delete") {
 		s.enroll(ctx, random, &person{id: newID(random), email: p.email, foreign: true})
 	}

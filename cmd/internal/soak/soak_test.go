@@ -40,6 +40,7 @@ type soak struct {
 	stalls   *stalls
 	tally    tally
 	secrets  secrets
+	leaving  sync.WaitGroup // who looks after those that left
 
 	mu       sync.Mutex
 	breaches []string
@@ -58,6 +59,7 @@ func TestSoak(t *testing.T) {
 	if s.failed() { // waiting for more would only take long
 		return
 	}
+	s.leaving.Wait()
 	s.wantConsistent()
 	s.wantNoLeaks()
 	s.end()

@@ -46,7 +46,7 @@ type tally struct {
 	outcomes, faults, frontEnd                 counts
 	mu                                         sync.Mutex
 	lastToAgree                                string
-	times, afterKey                            []time.Duration
+	times, afterKey, outAfter                  []time.Duration
 }
 
 func (t *tally) answered(took time.Duration) {
@@ -78,7 +78,7 @@ func (t *tally) String() string {
   mints        %d answered (%s), slowest %s, 99%% within %s, half within %s
   not answered %d attempts refused, %d broken by a kill; sign-ins lost: %d with no server up, %d killed in the middle, %d while the machine stood still
   keys         %d made; given out while nothing failed: %d, and none: %d; shorter than the token: %d; of a Coder that was installed anew: %d
-  people       %d signed up, %d rolled back, %d banned or deleted, %d banned and back; create-coder-user: %s
+  people       %d signed up, %d rolled back, %d banned or deleted (out within %s, half of them within %s), %d banned and back; create-coder-user: %s
   servers      %d processes, %d killed, %d told to end
   faults       %s
   after them   everybody had a good key after %s; all was consistent after %s, at last: %s
@@ -86,7 +86,7 @@ func (t *tally) String() string {
 		t.mints.Load(), &t.outcomes, quantile(t.times, 1), quantile(t.times, .99), quantile(t.times, .5),
 		t.refused.Load(), t.broken.Load(), t.down.Load(), t.killed.Load(), t.stalled.Load(),
 		t.keys.Load(), t.calm.Load(), t.calmWithout.Load(), t.short.Load(), t.forgotten.Load(),
-		t.signUps.Load(), t.rolledBack.Load(), t.left.Load(), t.returned.Load(), &t.frontEnd,
+		t.signUps.Load(), t.rolledBack.Load(), t.left.Load(), quantile(t.outAfter, 1), quantile(t.outAfter, .5), t.returned.Load(), &t.frontEnd,
 		t.lives.Load(), t.kills.Load(), t.terms.Load(), &t.faults,
 		time.Duration(t.healedIn.Load()).Round(time.Millisecond), time.Duration(t.settledIn.Load()).Round(time.Millisecond), t.lastToAgree,
 		float64(t.heap.Load())/(1<<20), t.goroutines.Load(), t.coderConns.Load())
