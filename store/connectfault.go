@@ -72,6 +72,14 @@ func ConnectFaultOf(err error) ConnectFault {
 	return NoFault
 }
 
+// ConnectUser is who could not connect, or "" if err is of something else.
+func ConnectUser(err error) string {
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok && connect.Config != nil {
+		return connect.Config.User
+	}
+	return ""
+}
+
 // settle looks at the other attempts, too.
 func settle(fault ConnectFault, judged []ConnectFault) ConnectFault {
 	for _, other := range judged {

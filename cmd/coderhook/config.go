@@ -175,6 +175,9 @@ func readPolicy(v *variables) hook.Policy {
 		AllowedRoles:   v.list("ALLOWED_ROLES"),
 	}
 	for _, role := range p.AllowedRoles {
+		if strings.ContainsAny(role, "*;|") {
+			v.fault("ALLOWED_ROLES", "%q is not a role; name roles that stand in auth.users one by one, like authenticated,staff", role)
+		}
 		if role == "anon" || role == "service_role" {
 			v.fault("ALLOWED_ROLES", "%q is the role of a key of the project, not of users; name roles that stand in auth.users, like authenticated", role)
 		}

@@ -76,25 +76,30 @@ func (w *deployment) withServer(t *testing.T, broken, want, mended string) {
 const hbaWithoutTLS = `host all postgres 127.0.0.1/32 scram-sha-256
 host all coderhook 127.0.0.1/32 scram-sha-256
 host all sleeper,ghost,lent 127.0.0.1/32 trust
+host all ended 127.0.0.1/32 scram-sha-256
 `
 
 func TestWhatIsWrongWithTheLogin(t *testing.T) {
 	t.Parallel()
 	port, run := ownServer(t, map[string]string{"pg_hba.conf": hbaWithoutTLS})
 	right := "postgres://coderhook:right@127.0.0.1:" + port + "/postgres"
-	run(`create role sleeper; grant coderhook to sleeper; create role stranger login; create role lent login connection limit 0`)
+	run(`create role sleeper; grant coderhook to sleeper; create role stranger login; create role lent login connection limit 0 in role coderhook`)
+	run(`create role ended login password 'right' valid until '2020-01-01' in role coderhook`)
 	run(`create database closed`)
 	run(`revoke connect on database closed from public`)
 	for name, test := range map[string]struct{ broken, want, mend, mended string }{
 		"password":              {"postgres://coderhook:wrong@127.0.0.1:" + port + "/postgres", "correct user and password", "", right},
 		"password, prefer":      {"postgres://coderhook:wrong@127.0.0.1:" + port + "/postgres?sslmode=prefer", "correct user and password", "", right},
 		"no password":           {"postgres://coderhook@127.0.0.1:" + port + "/postgres", "correct user and password", "", right},
-		"no login":              {"postgres://sleeper@127.0.0.1:" + port + "/postgres", "alter role coderhook login", `alter role sleeper login`, "postgres://sleeper@127.0.0.1:" + port + "/postgres"},
+		"no login":              {"postgres://sleeper@127.0.0.1:" + port + "/postgres", "alter role sleeper login", `alter role sleeper login`, "postgres://sleeper@127.0.0.1:" + port + "/postgres"},
 		"no role":               {"postgres://ghost@127.0.0.1:" + port + "/postgres", "correct the user of DATABASE_URL", "", right},
 		"not in pg_hba.conf":    {"postgres://stranger@127.0.0.1:" + port + "/postgres", "pg_hba.conf", "", right},
 		"no database":           {"postgres://coderhook:right@127.0.0.1:" + port + "/nowhere", "correct the database's name", "", right},
 		"closed database":       {"postgres://coderhook:right@127.0.0.1:" + port + "/closed", "grant connect on database", "", right},
-		"too many":              {"postgres://lent@127.0.0.1:" + port + "/postgres", "pool_max_conns × replicas", "", right},
+		"too many":              {"postgres://lent@127.0.0.1:" + port + "/postgres", "alter role lent connection limit -1", `alter role lent connection limit -1`, "postgres://lent@127.0.0.1:" + port + "/postgres"},
+		"password that ended":   {"postgres://ended:right@127.0.0.1:" + port + "/postgres", "alter role ended login password '…' valid until 'infinity'", `alter role ended login password 'right' valid until 'infinity'`, "postgres://ended:right@127.0.0.1:" + port + "/postgres"},
+		"the owner's password":  {"postgres://postgres:wrong@127.0.0.1:" + port + "/postgres", "reset it in the dashboard's database settings", "", right},
+		"pg_hba.conf or TLS":    {"postgres://stranger@127.0.0.1:" + port + "/postgres?sslmode=disable", "pg_hba.conf", "", right},
 		"TLS asked for":         {right + "?sslmode=require", "set sslmode=disable", "", right},
 		"TLS and verification":  {right + "?sslmode=verify-full", "turn TLS on at the server", "", right},
 		"nobody there":          {"postgres://coderhook:right@127.0.0.1:1/postgres", "host and port", "", right},

@@ -23,8 +23,11 @@ func (d *doctor) checkWritable(ctx context.Context, i *store.Inspector) error {
 	case found.Standby:
 		d.fail(check, cure{do: "name the primary's address in DATABASE_URL, and where it names several hosts add target_session_attrs=read-write to its parameters"},
 			"no: it is a standby. Users without a key get none")
+	case found.ReadOnly && found.Source == "client":
+		d.fail(check, cure{do: "take default_transaction_read_only from the parameters of DATABASE_URL (it may stand in options there), or from where a pooler sets it"},
+			"no: the connection itself sets default_transaction_read_only. Users without a key get none")
 	case found.ReadOnly:
-		d.fail(check, cure{"if the disk is full, as Supabase makes a database read-only then, enlarge it or free space; then let it take writes", found.Undo},
+		d.fail(check, cure{"if the disk is full, as Supabase makes a database read-only then, enlarge it or free space; then set default_transaction_read_only = off where it was turned on", found.Undo},
 			"no: default_transaction_read_only is on (%s). Users without a key get none", found.Source)
 	default:
 		d.ok(check, "yes")

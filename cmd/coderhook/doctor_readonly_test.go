@@ -24,6 +24,22 @@ func TestDoctorFindsASettingThatForbidsWrites(t *testing.T) {
 	}
 }
 
+// What the URL itself sets, the database can't take back.
+func TestDoctorFindsAURLThatForbidsWrites(t *testing.T) {
+	t.Parallel()
+	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	separator := "?"
+	if strings.Contains(w.variables["DATABASE_URL"], "?") {
+		separator = "&"
+	}
+	w.variables["DATABASE_URL"] += separator + "default_transaction_read_only=on"
+	found := w.doctor(t)
+	wantResults(t, found, "failure database takes writes")
+	if !strings.Contains(found[0].Cure, "parameters of DATABASE_URL") {
+		t.Errorf("cure: %s", found[0].Cure)
+	}
+}
+
 func TestDoctorFindsAStandby(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))

@@ -21,8 +21,17 @@ type tracing struct {
 	provider *sdktrace.TracerProvider
 }
 
+// readBySDK are variables that can do harm unseen in quotes, which docker --env-file keeps.
+var readBySDK = []string{
+	"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
+	"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+}
+
 // readTraces says where traces go: "otlp", "console" or "none".
 func readTraces(v *variables) string {
+	for _, name := range readBySDK {
+		_ = v.value(name) // for its faults
+	}
 	fallback := "none"
 	if v.text("OTEL_EXPORTER_OTLP_ENDPOINT", "") != "" || v.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") != "" {
 		fallback = "otlp"

@@ -108,7 +108,7 @@ func carries(s, key string) bool {
 	s = literal.ReplaceAllString(without.ReplaceAllString(s, " "), "''")
 	s = guard.ReplaceAllString(s, " ")
 	either := of("new|old", key)
-	compared := regexp.MustCompile(either + `\s*(?:(?:is\s+(?:not\s+)?distinct\s+from|<>|!=|=)\s*` + either + `|is\s+(?:not\s+)?null)|` + of("new", key) + `\s*:=`)
+	compared := regexp.MustCompile(either + `\s*(?:(?:is\s+(?:not\s+)?distinct\s+from|<>|!=|:?=)\s*` + either + `|is\s+(?:not\s+)?null)|` + of("new", key) + `\s*:=`)
 	return row.MatchString(s) || regexp.MustCompile(either).MatchString(compared.ReplaceAllString(s, " "))
 }
 

@@ -3,6 +3,8 @@ package remedy
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 
 	"coderhook/store"
 )
@@ -10,20 +12,22 @@ import (
 const (
 	setParameter = " among the parameters of DATABASE_URL"
 	pooledUser   = "through Supabase's pooler the user is coderhook.<project-ref> (for migrate postgres.<project-ref>)"
-	setPassword  = "alter role coderhook login password '…'"
+	setPassword  = "alter role {role} login password '…'"
+	// resetPassword is for migrate: postgres can't log in to give itself a password.
+	resetPassword = "correct user and password of DATABASE_URL, special characters percent-encoded; who has forgotten this one can reset it in the dashboard's database settings, or elsewhere as another superuser; " + pooledUser
 )
 
 var connecting = map[store.ConnectFault]string{
-	store.WrongPassword: "correct user and password of DATABASE_URL, special characters percent-encoded, or set a password as the role postgres: " + setPassword + "; " + pooledUser,
+	store.WrongPassword: "correct user and password of DATABASE_URL, special characters percent-encoded, or set a password as the role postgres: " + setPassword + " valid until 'infinity'; " + pooledUser,
 	store.MayNotLogIn:   "let the role log in, as the role postgres: " + setPassword,
 	store.NoRole:        "correct the user of DATABASE_URL; the role coderhook is made by `coderhook migrate`",
 	store.NotLetIn:      "let user, database and address of this machine in: in the server's pg_hba.conf, in Supabase among the database's network restrictions",
-	store.NeedsTLS:      "the server lets nobody in from here without encryption: set sslmode=require" + setParameter,
+	store.NeedsTLS:      "the server lets nobody in from here without encryption: set sslmode=require" + setParameter + "; or let user, database and address of this machine in without it, in the server's pg_hba.conf",
 	store.NoDatabase:    "correct the database's name, the path of DATABASE_URL; in a Supabase project it is postgres",
-	store.MayNotConnect: "let the role connect, as the database's owner: grant connect on database … to coderhook",
+	store.MayNotConnect: "let the role connect, as the database's owner: grant connect on database … to {role}",
 	store.NoTenant:      "correct the user of DATABASE_URL: " + pooledUser + ", as the dashboard shows it under Connect; and see that the pooler's address is that of the project",
 	store.TooMany: "keep pool_max_conns × replicas below the size of the pool (or the server's max_connections): set pool_max_conns=" + setParameter +
-		" (10 without it), or raise that size; Supabase's pooler takes more clients in transaction mode, at port 6543",
+		" (10 without it), or raise that size, or a limit of the role's own (alter role {role} connection limit -1); Supabase's pooler takes more clients in transaction mode, at port 6543",
 	store.NotReady:     "wait until the server has started, and see its log",
 	store.BehindPooler: "see that the pooler can reach the server, and that user and password, there and in DATABASE_URL, are right",
 	store.RefusedTLS:   "turn TLS on at the server, or, in a network of your own only, set sslmode=disable" + setParameter,
@@ -36,11 +40,31 @@ var connecting = map[store.ConnectFault]string{
 	store.NoIPv6: "this host has only an IPv6 address, to which there is no way from here: take the address of the project's session pooler (in the dashboard under Connect, " +
 		"like aws-0-REGION.pooler.supabase.com:5432) and the user coderhook.<project-ref>, or give this machine IPv6",
 	store.Refused:     "do what the server says, or correct DATABASE_URL by it",
-	store.Unreachable: "see that host and port of DATABASE_URL are right, that they can be reached from here, and that the server runs",
+	store.Unreachable: "see that host and port of DATABASE_URL are right, that they can be reached from here, and that the server runs, also the one behind a pooler",
 }
 
 // Connecting is what to do about an error of connecting to the database, or "" if err is another.
-func Connecting(err error) string { return connecting[store.ConnectFaultOf(err)] }
+func Connecting(err error) string {
+	fault, role := store.ConnectFaultOf(err), roleOf(store.ConnectUser(err))
+	if fault == store.WrongPassword && role == "postgres" {
+		return resetPassword
+	}
+	return strings.ReplaceAll(connecting[fault], "{role}", role)
+}
+
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// roleOf is the role as SQL writes it: for Supabase's pooler the project's name follows.
+func roleOf(user string) string {
+	role, _, _ := strings.Cut(user, ".")
+	switch {
+	case role == "":
+		return "coderhook"
+	case plainName.MatchString(role):
+		return role
+	}
+	return `"` + strings.ReplaceAll(role, `"`, `""`) + `"`
+}
 
 // Explain adds it to the error.
 func Explain(err error) error {
