@@ -1,9 +1,10 @@
 package pgserver
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"syscall"
 )
 
@@ -27,9 +28,10 @@ func newAccount(program string) (account, error) {
 	}
 	faults := make([]error, 0, len(accounts))
 	for _, who := range accounts {
-		cmd := exec.Command(program, "--version")
-		cmd.Dir, cmd.SysProcAttr = "/", who.attributes()
-		err := cmd.Run()
+		tried, err := start(who, io.Discard, "/", program, "--version")
+		if err == nil {
+			err = tried.ended(context.Background())
+		}
 		if err == nil {
 			return who, nil
 		}

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -159,12 +158,14 @@ func (s *Server) initdb(ctx context.Context) error {
 	if err := errors.Join(s.account.own(s.dir.path), s.account.own(passwordFile)); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"),
+	made, err := start(s.account, io.Discard, s.dir.path, filepath.Join(s.bin, "initdb"),
 		"-D", s.data(), "-U", superuser, "-E", "UTF8", "--locale=C", "--no-sync",
 		"--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile="+passwordFile)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = s.dir.path, environment(), s.account.attributes()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, lastLines(out))
+	if err == nil {
+		err = made.ended(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("initdb: %w", err)
 	}
 	return errors.Join(os.Remove(passwordFile), s.writeFiles())
 }

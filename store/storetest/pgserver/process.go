@@ -63,6 +63,20 @@ func (p *process) ready(ctx context.Context, probe func(context.Context) error) 
 	}
 }
 
+// ended waits for a program that ends by itself, and has its output in the error.
+func (p *process) ended(ctx context.Context) error {
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		_ = p.cmd.Process.Kill() // fails only if it has ended by now
+		<-p.done
+	}
+	if state := p.cmd.ProcessState; !state.Success() {
+		return fmt.Errorf("%s: %s", state, p.output)
+	}
+	return nil
+}
+
 // stop ends the process by ask, and by force if that takes too long.
 func (p *process) stop(ask func() error) {
 	if p.cmd.Process == nil {
