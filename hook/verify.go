@@ -104,6 +104,9 @@ func (v *Verifier) signed(body []byte, header http.Header) error {
 // withSignatures returns the headers that count, with all signatures in one value, between spaces, as the library reads
 // them. Supabase Auth writes ", " between them; a proxy may put each on a line of its own, or join lines with a comma alone.
 func withSignatures(header http.Header) http.Header {
+	if lines := header["Webhook-Signature"]; len(lines) == 1 && strings.Count(lines[0], ",") == 1 && !strings.ContainsAny(lines[0], " \t") {
+		return header // one signature, as with one secret: there is nothing to rewrite
+	}
 	one := make(http.Header, 3)
 	for _, name := range []string{standardwebhooks.HeaderWebhookID, standardwebhooks.HeaderWebhookTimestamp, standardwebhooks.HeaderWebhookSignature} {
 		one.Set(name, header.Get(name))
