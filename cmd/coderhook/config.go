@@ -23,6 +23,9 @@ const secretsVariable = "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS"
 // secretCure is for a secret that is none.
 const secretCure = "copy the secret from the hook's settings in Supabase, or make one with: " + makeSecret
 
+// separatorCure is for a list of secrets with an empty one in it.
+const separatorCure = "remove the | that has no secret on one of its sides"
+
 const makeSecret = `echo "v1,whsec_$(openssl rand -base64 32)"`
 
 // config is what the variables say. README lists them.
@@ -161,7 +164,7 @@ func readSecrets(v *variables) *hook.Verifier {
 	for _, fault := range faultsOf(err) {
 		do := secretCure
 		if errors.Is(fault, hook.ErrEmptySecret) {
-			do = "remove the | that has no secret on one of its sides"
+			do = separatorCure
 		}
 		v.fault(secretsVariable, "%w; %s", fault, do)
 	}

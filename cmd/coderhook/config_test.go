@@ -49,7 +49,7 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 	for name, test := range map[string]struct{ set, value, want string }{
 		"missing database":     {"DATABASE_URL", "", "DATABASE_URL: is missing; set it to the project's Postgres"},
 		"short ledger secret":  {"LEDGER_SECRET", "short", "LEDGER_SECRET: secret 1 has 5 characters; at least 32"},
-		"ledger's last secret": {"LEDGER_SECRET", goodSecret + "|", "LEDGER_SECRET: secret 2 is empty; make one with: openssl"},
+		"ledger's last secret": {"LEDGER_SECRET", goodSecret + "|", "LEDGER_SECRET: secret 2 is empty; remove the |"},
 		"missing secrets":      {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: is missing; copy it"},
 		"missing coder":        {"CODER_URL", "", "CODER_URL: is missing; set it"},
 		"missing token":        {"CODER_OWNER_TOKEN", "", "CODER_OWNER_TOKEN: is missing; make one"},

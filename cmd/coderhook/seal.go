@@ -27,7 +27,11 @@ func readLedgerSecrets(v *variables) (secrets []string) {
 	for i, secret := range strings.Split(all, "|") {
 		secret = strings.TrimSpace(secret)
 		if err := store.CheckSealSecret(secret); err != nil {
-			v.fault(ledgerSecretVariable, "secret %d %w; make one with: %s", i+1, err, makeLedgerSecret)
+			do := "make one with: " + makeLedgerSecret
+			if secret == "" {
+				do = separatorCure
+			}
+			v.fault(ledgerSecretVariable, "secret %d %w; %s", i+1, err, do)
 		}
 		secrets = append(secrets, secret)
 	}
