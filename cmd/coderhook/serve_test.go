@@ -351,6 +351,13 @@ func (p *served) readiness(t *testing.T) string {
 	return string(body)
 }
 
+// becomes waits until /readyz says so. Its answers are shared for a second, and until the start is over the database
+// counts as down: what is true by now need not be what it says.
+func (p *served) becomes(t *testing.T, part string) {
+	t.Helper()
+	eventually(t, "/readyz says "+part, func() bool { return strings.Contains(p.readiness(t), part) })
+}
+
 // Sign-ins are answered while the start still asks a database that says nothing.
 func TestServeListensBeforeTheDatabaseAnswers(t *testing.T) {
 	t.Parallel()
