@@ -56,7 +56,7 @@ func (p *Provisioner) inspect(ctx context.Context, r request) (_ store.Adoption,
 	if err != nil {
 		return none, "", err
 	}
-	key := store.Key{ID: id, ExpiresAt: read.ExpiresAt, Lifetime: lifetimeOf(read), MadeAt: p.Now()}
+	key := store.Key{ID: id, ExpiresAt: read.ExpiresAt, Lifetime: read.Lifetime(), MadeAt: p.Now()}
 	return store.Adoption{UserID: r.user, Key: key, CoderUser: user.ID, Username: user.Username, Linked: linked}, "", nil
 }
 

@@ -206,7 +206,7 @@ func TestBacklogForgetsWhoLeft(t *testing.T) {
 			w.mint(t, user, "ada@example.com")
 			eventually(t, "it has failed", func() bool { return w.late() == 1 })
 			w.db.Exec(t, left.sql, user)
-			clock.advance(left.after)
+			clock.Advance(left.after)
 			back()
 			eventually(t, "it was tried again", func() bool { return w.idle() && w.jobs() == 0 })
 			if n := w.countCalls("POST", "/users"); n != 1 {

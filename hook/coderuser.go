@@ -86,7 +86,7 @@ func (p *Provisioner) reactivate(ctx context.Context, j *job, user coderclient.U
 	if err != nil {
 		return user, fmt.Errorf("activate Coder user: %w", err)
 	}
-	if len(found) != 1 || !living(found[0], p.Now()) {
+	if len(found) != 1 || !found[0].Living(p.Now()) {
 		return user, nil
 	}
 	if user, err = p.Coder.Activate(ctx, user.ID); err != nil {
@@ -97,11 +97,6 @@ func (p *Provisioner) reactivate(ctx context.Context, j *job, user coderclient.U
 	}
 	p.Log.Info().Stringer("user_id", j.user).Str("coder_user", user.Username).Msg("user is back: activated in Coder")
 	return user, nil
-}
-
-// living: neither gone nor banned.
-func living(u store.AuthUser, now time.Time) bool {
-	return u.Living(now)
 }
 
 // replaceCoderUser forgets an account that is gone in Coder and makes a new one.

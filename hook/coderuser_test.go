@@ -46,13 +46,13 @@ func TestUnconfirmedAddressGetsNoAccount(t *testing.T) {
 	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "pending" {
 		t.Errorf("got %s", got.body)
 	}
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	eventually(t, "a conflict", func() bool { return w.status(t, ada) == store.Conflict })
 	if users := w.coder.Users(); len(users) > 0 {
 		t.Errorf("made: %+v", users)
 	}
 	w.db.Exec(t, `update auth.users set email_confirmed_at = now()`)
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
 	w.settled()
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -34,17 +36,17 @@ type pendingUser struct {
 }
 
 // createCoderUser does for a signed-in user what the next token mint would do.
-func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event) error {
+func (s *Server) createCoderUser(c echo.Context, who accesstoken.Caller, line *zerolog.Event) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline)
 	defer cancel()
-	before, err := s.Accounts.Lookup(ctx, who.user)
+	before, err := s.Accounts.Lookup(ctx, who.User)
 	if err != nil {
 		return s.unavailable(c, err)
 	}
 	if err := s.refuseLeaver(ctx, c, before); err != nil {
 		return err
 	}
-	found := s.resolve(ctx, &event{user: who.user, claims: who.claims}, &record{line: line, metrics: s.Provisioner.Metrics})
+	found := s.resolve(ctx, &webhook.Event{User: who.User, Deciding: who.Claims}, &record{line: line, metrics: s.Provisioner.Metrics})
 	defer found.answered()
 	if found.err != nil {
 		return s.notCreated(c, who, found.err)
@@ -52,7 +54,7 @@ func (s *Server) createCoderUser(c echo.Context, who caller, line *zerolog.Event
 	made, err := s.coderUserOf(c.Request().Context(), before, found)
 	if _, answered := errors.AsType[*coderclient.Error](err); answered && !errors.Is(err, coderclient.ErrUnavailable) {
 		return echo.NewHTTPError(http.StatusConflict, "Coder does not accept the key that is stored for you. "+
-			"Sign in again; if that does not help, ask the operator, and name your user id: "+who.user.String())
+			"Sign in again; if that does not help, ask the operator, and name your user id: "+who.User.String())
 	}
 	if err != nil {
 		return s.unavailable(c, err)
@@ -71,7 +73,7 @@ func (s *Server) refuseLeaver(ctx context.Context, c echo.Context, known store.A
 	if err != nil {
 		return s.unavailable(c, err)
 	}
-	if known.Status == store.Offboarded || !living(user, s.Now()) {
+	if known.Status == store.Offboarded || !user.Living(s.Now()) {
 		// The token may be older than that. A new sign-in, which Supabase Auth allows or not, decides.
 		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
 	}
@@ -97,7 +99,7 @@ func (s *Server) coderUserOf(ctx context.Context, account store.Account, found r
 }
 
 // notCreated says what the caller can do about it.
-func (s *Server) notCreated(c echo.Context, who caller, err error) error {
+func (s *Server) notCreated(c echo.Context, who accesstoken.Caller, err error) error {
 	switch {
 	case errors.Is(err, errLeft):
 		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
@@ -105,9 +107,9 @@ func (s *Server) notCreated(c echo.Context, who caller, err error) error {
 		return comeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
 	case statusOf(err) == statusPending:
 		setRetryAfter(c, pendingPause)
-		return c.JSON(http.StatusAccepted, pendingUser{who.user, statusPending})
+		return c.JSON(http.StatusAccepted, pendingUser{who.User, statusPending})
 	case statusOf(err) == statusConflict:
-		return echo.NewHTTPError(http.StatusConflict, conflictText(who.user, err))
+		return echo.NewHTTPError(http.StatusConflict, conflictText(who.User, err))
 	}
 	return s.unavailable(c, err)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 
 	"github.com/google/uuid"
 )
@@ -82,7 +83,7 @@ func TestCreateCoderUserReplacesADeadKey(t *testing.T) {
 	token := f.token(t, user, "")
 	f.create(t, token)
 	eventually(t, "stored", func() bool { return f.stored(t, user) != "" && !f.leased(t, user) })
-	f.coder.AgeKey(f.account(t, user).KeyID, 8*day)
+	f.coder.AgeKey(f.account(t, user).KeyID, 8*authtest.Day)
 	f.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(-time.Minute))
 	if got := f.create(t, token); got.status != 201 || !got.created(t).Created {
 		t.Errorf("%d %s", got.status, got.body)

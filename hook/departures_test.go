@@ -271,7 +271,7 @@ func TestThrowAwayAccountsBlockNothing(t *testing.T) {
 				w.addOneMissing(t)
 				test.want.Withheld++
 			}
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			r := w.reconciler()
 			got, err := r.Reconcile(t.Context(), false)
 			if test.want.Accounts = got.Accounts; got != test.want || (err != nil) != test.err {
@@ -346,7 +346,7 @@ func TestMintsForWhoLeft(t *testing.T) {
 			w.db.Exec(t, `insert into public.profiles (id, api_key) select id, 'AbCdEfGhIj-0123456789012345678901' from auth.users on conflict (id) do update set api_key = excluded.api_key`)
 			wantNothing("with a planted key", ada, store.Offboarded)
 			w.db.Exec(t, `delete from coderhook.departures`)
-			c.advance(2 * time.Hour)
+			c.Advance(2 * time.Hour)
 			wantNothing("much later", ada, store.Offboarded)
 
 			stranger := w.db.AddUser(t, "eve@example.com")

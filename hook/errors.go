@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 
+	"coderhook/hook/webhook"
+
 	"github.com/labstack/echo/v4"
 )
 
@@ -39,16 +41,6 @@ func statusOf(err error) status {
 	return statusUnavailable
 }
 
-// errorBody is the shape in which Supabase Auth takes errors, and which all routes share.
-type errorBody struct {
-	Error errorDetail `json:"error"`
-}
-
-type errorDetail struct {
-	Code    int    `json:"http_code"`
-	Message string `json:"message"`
-}
-
 // handleError is the one place that turns errors into answers. Only texts written for the
 // caller are sent; for any other error the caller gets the status and the log the details.
 func (s *Server) handleError(err error, c echo.Context) {
@@ -65,7 +57,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	} else {
 		s.Log.Error().Err(err).Str("path", c.Path()).Msg("request failed")
 	}
-	if err := c.JSON(code, errorBody{errorDetail{code, message}}); err != nil {
+	if err := c.JSON(code, webhook.ErrorBody{Error: webhook.ErrorDetail{Code: code, Message: message}}); err != nil {
 		s.Log.Debug().Err(err).Msg("error not delivered")
 	}
 }

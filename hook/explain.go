@@ -37,7 +37,7 @@ func (o *Options) explainCheck(a store.Account, now time.Time) string {
 
 // explainMissing is for an account without a key that could be handed out.
 func (o *Options) explainMissing(a store.Account, now time.Time) string {
-	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); conflicted(a) && wait > 0 {
+	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); a.Conflicted() && wait > 0 {
 		return fmt.Sprintf("answers %s without asking Coder, for another %s: %s", statusConflict, wait.Round(time.Second), a.LastError)
 	}
 	if err := a.Distrust(); err != nil {
@@ -66,11 +66,6 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 		who = "waits for another mint that is at it (or was killed at it: at most " + o.LeaseTTL.String() + "), else " + who
 	}
 	return who + ", before it answers: " + why
-}
-
-// conflicted: Coder is not asked again at every mint.
-func conflicted(a store.Account) bool {
-	return a.Status == store.Conflict || a.Status == store.Suspended
 }
 
 // WaysOut is what an operator can do about a conflict that does not say so itself, or "".

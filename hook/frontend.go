@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/cached"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -19,12 +21,12 @@ import (
 
 // FrontEnd is what the product's own front end may ask for, with its user's access token.
 type FrontEnd struct {
-	Tokens *AccessTokens // nil: all is answered with 501
-	Apps   Apps          // required with Tokens
+	Tokens *accesstoken.Verifier // nil: all is answered with 501
+	Apps   Apps                  // required with Tokens
 	CORS   CORS
 
 	limits userLimits
-	hosts  cached[appAddresses] // under which Coder's workspace apps are
+	hosts  cached.Value[appAddresses] // under which Coder's workspace apps are
 }
 
 // Apps is what the front end's routes need of Coder, besides provisioning.
@@ -44,16 +46,16 @@ func (s *Server) addFrontEnd(e *echo.Echo) {
 		s.Log.Warn().Str("origins", text).Msg("CORS_ORIGINS")
 	}
 	if s.FrontEnd.Tokens != nil {
-		s.FrontEnd.Tokens.log = s.Log
+		s.FrontEnd.Tokens.Log = s.Log
 	}
-	s.FrontEnd.hosts.now = s.Now
-	s.FrontEnd.hosts.fetch = func(ctx context.Context) (appAddresses, error) { return readAppHosts(ctx, s.FrontEnd.Apps) }
+	s.FrontEnd.hosts.Now = s.Now
+	s.FrontEnd.hosts.Fetch = func(ctx context.Context) (appAddresses, error) { return readAppHosts(ctx, s.FrontEnd.Apps) }
 	s.frontEndRoute(e, http.MethodPost, "/create-coder-user", s.createCoderUser)
 	s.frontEndRoute(e, http.MethodGet, "/applications/auth-redirect", s.authRedirect)
 }
 
 // frontEndHandler answers a verified caller and adds to the request's line in the log.
-type frontEndHandler func(echo.Context, caller, *zerolog.Event) error
+type frontEndHandler func(echo.Context, accesstoken.Caller, *zerolog.Event) error
 
 // frontEndRoute adds a route with all that stands before its handler, and its preflight.
 func (s *Server) frontEndRoute(e *echo.Echo, method, path string, serve frontEndHandler) {
@@ -80,8 +82,8 @@ func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
 			line.Int("status", c.Response().Status).Dur("duration_ms", time.Since(started)).Msg("front end call")
 		}()
 		who, err := s.admit(c)
-		if who.user != uuid.Nil {
-			line.Stringer("user_id", who.user)
+		if who.User != uuid.Nil {
+			line.Stringer("user_id", who.User)
 		}
 		if err == nil {
 			defer proven(c.Request().Context())()
@@ -97,31 +99,31 @@ func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
 
 // admit goes from what is cheap to what is not. It names the caller also where it refuses one
 // whose token is good.
-func (s *Server) admit(c echo.Context) (caller, error) {
+func (s *Server) admit(c echo.Context) (accesstoken.Caller, error) {
 	if s.FrontEnd.Tokens == nil {
-		return caller{}, echo.NewHTTPError(http.StatusNotImplemented,
+		return accesstoken.Caller{}, echo.NewHTTPError(http.StatusNotImplemented,
 			"this server is not set up for front ends: set SUPABASE_URL (or SUPABASE_JWT_SECRET) and CORS_ORIGINS where it runs")
 	}
 	token, ok := bearer(c.Request().Header)
 	if !ok {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
-		return caller{}, echo.NewHTTPError(http.StatusUnauthorized, "send the user's Supabase access token: Authorization: Bearer <token>")
+		return accesstoken.Caller{}, echo.NewHTTPError(http.StatusUnauthorized, "send the user's Supabase access token: Authorization: Bearer <token>")
 	}
-	who, err := s.FrontEnd.Tokens.verify(c.Request().Context(), token)
-	if errors.Is(err, errNoKeys) {
+	who, err := s.FrontEnd.Tokens.Verify(c.Request().Context(), token)
+	if errors.Is(err, accesstoken.ErrNoKeys) {
 		s.Log.Error().Err(err).Msg("access token not verified")
-		return caller{}, comeBack(c, http.StatusServiceUnavailable, retryPause, "access tokens can't be verified at the moment: try again in a few seconds")
+		return accesstoken.Caller{}, comeBack(c, http.StatusServiceUnavailable, retryPause, "access tokens can't be verified at the moment: try again in a few seconds")
 	}
-	if outdated, ok := errors.AsType[keysOutdated](err); ok {
-		return caller{}, comeBack(c, http.StatusServiceUnavailable, outdated.after, "access token: "+err.Error()+": try again")
+	if outdated, ok := errors.AsType[accesstoken.OutdatedError](err); ok {
+		return accesstoken.Caller{}, comeBack(c, http.StatusServiceUnavailable, outdated.After, "access token: "+err.Error()+": try again")
 	}
 	if err != nil {
-		return caller{}, unauthorized(c, "access token: "+err.Error())
+		return accesstoken.Caller{}, unauthorized(c, "access token: "+err.Error())
 	}
-	if reason := s.Policy.skip(who.claims); reason != "" {
+	if reason := s.Policy.Skip(who.Claims); reason != "" {
 		return who, echo.NewHTTPError(http.StatusForbidden, "access token: not accepted ("+reason+")") // no refresh mends that
 	}
-	if wait := s.FrontEnd.limits.take(who.user, s.Now()); wait > 0 {
+	if wait := s.FrontEnd.limits.take(who.User, s.Now()); wait > 0 {
 		return who, comeBack(c, http.StatusTooManyRequests, wait, "too many requests for this user")
 	}
 	return who, nil

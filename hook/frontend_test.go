@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/authtest"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -26,19 +30,19 @@ const (
 // front is a world with a project whose users' front end may call.
 type front struct {
 	*world
-	project *issuer
+	project *authtest.Issuer
 	signer  *ecdsa.PrivateKey
 }
 
 func newFront(t *testing.T, s settings) *front {
 	t.Helper()
-	f := &front{project: newIssuer(t)}
+	f := &front{project: authtest.NewIssuer(t)}
 	var public map[string]any
-	f.signer, public = newECKey(t, "ec")
-	f.project.publish(public)
+	f.signer, public = authtest.NewECKey(t, "ec")
+	f.project.Publish(public)
 	others := s.server
 	s.server = func(server *Server) {
-		server.FrontEnd.Tokens = NewAccessTokens(f.project.url, jwtSecret, time.Now)
+		server.FrontEnd.Tokens = accesstoken.New(f.project.Url, authtest.JWTSecret, time.Now)
 		server.FrontEnd.CORS = CORS{Origins: []string{page, "http://localhost:5173"}}
 		if others != nil {
 			others(server)
@@ -51,7 +55,7 @@ func newFront(t *testing.T, s settings) *front {
 // token is an access token as the project issues it, with the key that it may carry.
 func (f *front) token(t testing.TB, user uuid.UUID, key string) string {
 	t.Helper()
-	claims := f.project.claims(user.String(), "ada@example.com")
+	claims := f.project.Claims(user.String(), "ada@example.com")
 	if key != "" {
 		claims["app_metadata"] = map[string]any{"api_key": key}
 	}
@@ -60,7 +64,7 @@ func (f *front) token(t testing.TB, user uuid.UUID, key string) string {
 
 func (f *front) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
-	return issue(t, jwt.SigningMethodES256, "ec", f.signer, claims)
+	return authtest.Issue(t, jwt.SigningMethodES256, "ec", f.signer, claims)
 }
 
 // create asks for the user's Coder account.
@@ -104,7 +108,7 @@ func (f *front) send(t testing.TB, method, path, token string, header http.Heade
 // wantRefusal checks status, text and shape of an error.
 func (r reply) wantRefusal(t testing.TB, what string, status int, text string) {
 	t.Helper()
-	var answer errorBody
+	var answer webhook.ErrorBody
 	if err := json.Unmarshal(r.body, &answer); err != nil || r.status != status ||
 		answer.Error.Code != status || !strings.Contains(answer.Error.Message, text) {
 		t.Errorf("%s: %d %s, want %d with %q", what, r.status, r.body, status, text)
@@ -131,24 +135,24 @@ func TestFrontEndRefusesTokens(t *testing.T) {
 	f := newFront(t, patient())
 	user := f.db.AddUser(t, "ada@example.com")
 	with := func(name string, value any) string {
-		claims := f.project.claims(user.String(), "ada@example.com")
+		claims := f.project.Claims(user.String(), "ada@example.com")
 		claims[name] = value
 		return f.sign(t, claims)
 	}
 	f.Policy.RequireAAL = "aal2"
-	stranger, _ := newECKey(t, "ec")
+	stranger, _ := authtest.NewECKey(t, "ec")
 	for name, test := range map[string]struct {
 		token, want string
 		status      int // 401 only where a refresh may help
 	}{
 		"no JWT":             {"x", "not a Supabase access token", 401},
-		"other key":          {issue(t, jwt.SigningMethodES256, "ec", stranger, f.project.claims(user.String(), "")), "the signature is not this project's", 401},
+		"other key":          {authtest.Issue(t, jwt.SigningMethodES256, "ec", stranger, f.project.Claims(user.String(), "")), "the signature is not this project's", 401},
 		"expired":            {with("exp", time.Now().Unix()-1), "expired: refresh the session", 401},
-		"anonymous":          {with("is_anonymous", true), skipAnonymous, 403},
-		"third-party client": {with("client_id", "theirs"), skipOAuthClient, 403},
-		"service role":       {with("role", "service_role"), skipRole, 403},
-		"no e-mail":          {with("email", ""), skipNoEmail, 403},
-		"assurance level":    {with("aal", "aal1"), skipAAL, 403},
+		"anonymous":          {with("is_anonymous", true), policy.SkipAnonymous, 403},
+		"third-party client": {with("client_id", "theirs"), policy.SkipOAuthClient, 403},
+		"service role":       {with("role", "service_role"), policy.SkipRole, 403},
+		"no e-mail":          {with("email", ""), policy.SkipNoEmail, 403},
+		"assurance level":    {with("aal", "aal1"), policy.SkipAAL, 403},
 	} {
 		for method, path := range bothRoutes {
 			got := f.send(t, method, path, test.token, nil, nil)
@@ -190,7 +194,7 @@ func TestFrontEndTakesAllowedClients(t *testing.T) {
 	f := newFront(t, patient())
 	f.Policy.AllowedClients = []string{"ours"}
 	user := f.db.AddUser(t, "ada@example.com")
-	claims := f.project.claims(user.String(), "ada@example.com")
+	claims := f.project.Claims(user.String(), "ada@example.com")
 	claims["client_id"] = "ours"
 	if got := f.create(t, f.sign(t, claims)); got.status != 201 {
 		t.Errorf("%d %s", got.status, got.body)
@@ -200,7 +204,7 @@ func TestFrontEndTakesAllowedClients(t *testing.T) {
 func TestTokensCanNotBeVerifiedWithoutKeys(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, patient())
-	f.project.down.Store(true)
+	f.project.Down.Store(true)
 	token := f.token(t, uuid.New(), "")
 	for method, path := range bothRoutes {
 		got := f.send(t, method, path, token, nil, nil)
@@ -231,7 +235,7 @@ func TestFrontEndRefusesWhatIsTooLarge(t *testing.T) {
 			wantRefusal(t, "chunked body", 413, "the body is larger than 4 KiB")
 	}
 	f.wantNothing(t)
-	if n := f.project.fetches.Load(); n > 0 {
+	if n := f.project.Fetches.Load(); n > 0 {
 		t.Errorf("the token was looked at: %d fetches", n)
 	}
 }
@@ -239,9 +243,9 @@ func TestFrontEndRefusesWhatIsTooLarge(t *testing.T) {
 // Both routes count together, each user for themself, and a refused call does not count.
 func TestFrontEndLimitsEachUser(t *testing.T) {
 	t.Parallel()
-	at := newClock()
+	at := authtest.NewClock()
 	s := patient()
-	s.server = func(server *Server) { server.Now = at.now }
+	s.server = func(server *Server) { server.Now = at.Now }
 	f := newFront(t, s)
 	user := f.db.AddUser(t, "ada@example.com")
 	token := f.token(t, user, "")
@@ -266,7 +270,7 @@ func TestFrontEndLimitsEachUser(t *testing.T) {
 	if got := f.enter(t, f.token(t, f.db.AddUser(t, "eve@example.com"), ""), "nonsense"); got.status != 400 {
 		t.Errorf("somebody else: %d %s", got.status, got.body)
 	}
-	at.advance(callInterval)
+	at.Advance(callInterval)
 	if got := f.create(t, token); got.status != 200 {
 		t.Errorf("after the interval: %d %s", got.status, got.body)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -90,7 +91,7 @@ func (p *Provisioner) work(j *job) {
 		}
 		return
 	}
-	ctx, stop := p.holdLease(j.base, j.lease)
+	ctx, stop := lease.Keep(j.base, p.Ledger, j.lease, p.LeaseTTL, p.Log)
 	release = stop
 	made, err := p.makeKey(ctx, j)
 	j.reason, j.expires = made.reason(), made.key.ExpiresAt
@@ -189,7 +190,7 @@ func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool,
 		if errors.Is(err, errConflict) { // else it would be asked again at every mint
 			p.record(ctx, j, store.Conflict, err)
 		}
-		p.releaseLease(j.lease)
+		lease.Release(p.base, p.Ledger, j.lease, p.Log)
 		return key, false, err
 	}
 	return "", true, nil

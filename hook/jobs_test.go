@@ -13,6 +13,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 
 	"github.com/google/uuid"
 )
@@ -44,9 +45,9 @@ func (w *world) wantNothingStored(t *testing.T, user uuid.UUID) {
 // request is a mint that goes through no network.
 func (w *world) request(t *testing.T, user uuid.UUID, email string) *http.Request {
 	t.Helper()
-	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, email)})
+	body := authtest.JSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, email)})
 	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", bytes.NewReader(body))
-	request.Header = sign(t, secretA, "id", time.Now(), body)
+	request.Header = authtest.Sign(t, authtest.SecretA, "id", time.Now(), body)
 	return request
 }
 

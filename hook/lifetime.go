@@ -22,7 +22,7 @@ type Lives interface {
 // Supabase's default before any was. What Coder itself imposes is only complained about: it may
 // change at any time, and sign-ins must go on.
 func CheckLifetime(ctx context.Context, seen Lives, configured time.Duration, log zerolog.Logger) error {
-	asking, cancel := context.WithTimeout(ctx, cleanupTimeout) // the start does not depend on the database
+	asking, cancel := context.WithTimeout(ctx, 5*time.Second) // the start does not depend on the database
 	defer cancel()
 	token, key, err := seen.Lives(asking)
 	if err != nil {

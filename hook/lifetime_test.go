@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+
 	"github.com/rs/zerolog"
 )
 
@@ -52,7 +54,7 @@ func TestLivesAreLearntFromMints(t *testing.T) {
 	t.Parallel()
 	w, _, _ := newbie(t, profileNew())
 	token, key, err := w.store.Lives(t.Context())
-	if err != nil || token != time.Hour || key != 7*day {
+	if err != nil || token != time.Hour || key != 7*authtest.Day {
 		t.Errorf("tokens %s, keys %s, %v", token, key, err)
 	}
 }

@@ -62,7 +62,7 @@ func (r *Reconciler) PlanMove(ctx context.Context, user uuid.UUID, coderName str
 		return LinkPlan{}, err
 	}
 	account, err := r.Coder.User(ctx, coderName)
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return LinkPlan{}, refuse("no user %s in Coder", coderName)
 	}
 	if err != nil {
@@ -91,7 +91,7 @@ func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !living(found[0], r.Now()) {
+	if len(found) != 1 || !found[0].Living(r.Now()) {
 		return refuse("no user %s in Supabase who may sign in", user)
 	}
 	known, err := r.Ledger.Lookup(ctx, user)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -101,19 +102,11 @@ func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (
 		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
 	}
 	j.known.KeyExpiresAt = read.ExpiresAt
-	account.Status, account.KeyExpiresAt, account.KeyLifetime = store.Active, read.ExpiresAt, lifetimeOf(read)
+	account.Status, account.KeyExpiresAt, account.KeyLifetime = store.Active, read.ExpiresAt, read.Lifetime()
 	if !p.suits(j, account) {
 		return store.Key{}, nil
 	}
-	return store.Key{Secret: account.APIKey, ID: account.KeyID, ExpiresAt: read.ExpiresAt, Lifetime: lifetimeOf(read)}, nil
-}
-
-// lifetimeOf is in whole seconds; Coder's own count can be a second short of the span.
-func lifetimeOf(k coderclient.Key) time.Duration {
-	if k.LifetimeSeconds > 0 {
-		return time.Duration(k.LifetimeSeconds) * time.Second
-	}
-	return k.ExpiresAt.Sub(k.CreatedAt).Truncate(time.Second)
+	return store.Key{Secret: account.APIKey, ID: account.KeyID, ExpiresAt: read.ExpiresAt, Lifetime: read.Lifetime()}, nil
 }
 
 // mint makes a token and reads back what Coder says of its life.
@@ -144,7 +137,7 @@ func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (
 		p.discard(j, user, key.ID)
 		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
 	}
-	key.ExpiresAt, key.Lifetime, key.MadeAt = read.ExpiresAt, lifetimeOf(read), p.Now()
+	key.ExpiresAt, key.Lifetime, key.MadeAt = read.ExpiresAt, read.Lifetime(), p.Now()
 	if key.Lifetime < 2*tokenLife(j.request, p.Now()) {
 		p.Log.Warn().Stringer("user_id", j.user).Dur("key_lifetime_ms", key.Lifetime).Msg("Coder's tokens live less than twice as long as access tokens: keys are renewed at nearly every mint")
 	}
@@ -154,7 +147,7 @@ func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (
 // discard deletes a token that nobody will use. What can't be deleted now keeps its name,
 // by which it is known as ours.
 func (p *Provisioner) discard(j *job, user coderclient.User, keyID string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.base), cleanupTimeout)
+	ctx, cancel := lease.Detach(p.base)
 	defer cancel()
 	if err := p.Coder.DeleteKey(ctx, user.ID, keyID); err != nil {
 		p.Log.Warn().Err(err).Stringer("user_id", j.user).Str("key_id", keyID).Msg("unused Coder token not deleted")

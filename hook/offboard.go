@@ -44,7 +44,7 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 		return nil
 	}
 	user, err := w.Coder.User(ctx, a.CoderUserID.String())
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return w.deleteLedgers(ctx, a)
 	}
 	if err != nil {
@@ -122,7 +122,7 @@ func hasWorkspaces(err error) bool {
 // names, and Coder may hide those that have expired.
 func (w *walk) deleteLedgers(ctx context.Context, a store.Account) error {
 	if a.KeyID != "" && !a.KeyRefused && !w.dry {
-		if err := w.Coder.DeleteKey(ctx, a.CoderUserID, a.KeyID); err != nil && !gone(err) {
+		if err := w.Coder.DeleteKey(ctx, a.CoderUserID, a.KeyID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 			return err
 		}
 	}
@@ -166,14 +166,14 @@ func (w *walk) removeOrphan(ctx context.Context, lease store.Lease, a store.Acco
 func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, error) {
 	if a.CoderUserID != uuid.Nil {
 		user, err := w.Coder.User(ctx, a.CoderUserID.String())
-		if gone(err) || a.Linked || len(user.Roles) > 0 {
+		if errors.Is(err, coderclient.ErrNotFound) || a.Linked || len(user.Roles) > 0 {
 			return coderclient.User{}, nil
 		}
 		return user, err
 	}
 	for _, name := range usernames(a.UserID) {
 		user, err := w.Coder.User(ctx, name)
-		if gone(err) {
+		if errors.Is(err, coderclient.ErrNotFound) {
 			continue
 		}
 		if err != nil {

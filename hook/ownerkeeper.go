@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -86,7 +87,7 @@ func (k *OwnerKeeper) Turn(ctx context.Context) error {
 	if err := k.describe(ctx, token); err != nil {
 		return err
 	}
-	if k.ExpiresAt().Sub(k.Now()) <= lifetimeOf(k.key)/2 {
+	if k.ExpiresAt().Sub(k.Now()) <= k.key.Lifetime()/2 {
 		if err := k.renew(ctx, token); err != nil {
 			k.warn()
 			return err
@@ -154,20 +155,14 @@ func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 	if k.cannotRenew() { // it was found out: no token is minted again only to be thrown away
 		return nil
 	}
-	task := store.Task{Name: ownerTask, Owner: k.Instance}
-	_, err := k.Ledger.ClaimTask(ctx, task, taskLease)
+	turn, err := lease.Take(ctx, k.Ledger, store.Task{Name: ownerTask, Owner: k.Instance}, k.Log)
 	if errors.Is(err, store.ErrLeased) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var finished time.Time
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		_ = k.Ledger.ReleaseTask(ctx, task, finished) // it runs out by itself
-	}()
+	defer turn.End(ctx)
 	if k.Token.Current() != token {
 		return nil
 	}
@@ -179,7 +174,7 @@ func (k *OwnerKeeper) renew(ctx context.Context, token string) error {
 	}
 	k.fixed(nil)
 	if err == nil {
-		finished = k.Now()
+		turn.Finished = k.Now()
 	}
 	return err
 }
@@ -199,7 +194,7 @@ func (k *OwnerKeeper) replace(ctx context.Context) error {
 	}
 	defer file.giveUp()
 	token, err := k.Coder.CreateToken(ctx, k.user, coderclient.NewToken{
-		Name: ownerPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: lifetimeOf(k.key),
+		Name: ownerPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: k.key.Lifetime(),
 		Scope: cmp.Or(k.key.Scope, "all"), Scopes: k.key.Scopes, AllowList: k.key.AllowList,
 	})
 	if err != nil {
@@ -238,7 +233,7 @@ func (k *OwnerKeeper) resembles(ctx context.Context, token, id string) error {
 }
 
 func (k *OwnerKeeper) discard(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	ctx, cancel := lease.Detach(ctx)
 	defer cancel()
 	return k.Coder.DeleteKey(ctx, k.user, id)
 }
@@ -265,7 +260,7 @@ const ownerForget = 24 * time.Hour
 func (k *OwnerKeeper) deleteReplaced(ctx context.Context, key store.Retired) error {
 	read, err := k.Coder.Key(ctx, key.CoderUserID, key.KeyID)
 	switch {
-	case gone(err):
+	case errors.Is(err, coderclient.ErrNotFound):
 		return k.Ledger.ForgetRetired(ctx, key.KeyID)
 	case err != nil:
 		return err
@@ -276,7 +271,7 @@ func (k *OwnerKeeper) deleteReplaced(ctx context.Context, key store.Retired) err
 		k.Log.Warn().Str("key_id", key.KeyID).Str("token_name", read.TokenName).Msg("an owner's token that this server did not make or replace is not deleted")
 		return k.Ledger.ForgetRetired(ctx, key.KeyID)
 	}
-	if err := k.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
+	if err := k.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
 	}
 	k.Log.Info().Str("key_id", key.KeyID).Msg("replaced owner's token deleted")
@@ -302,7 +297,7 @@ func (k *OwnerKeeper) Check(context.Context) error {
 	left := k.key.ExpiresAt.Sub(k.Now())
 	warning := ownerWarning
 	if k.Token.Path != "" && k.readOnly == nil {
-		warning = min(warning, lifetimeOf(k.key)/3) // it was to be renewed at half of it
+		warning = min(warning, k.key.Lifetime()/3) // it was to be renewed at half of it
 	}
 	switch {
 	case k.dead:

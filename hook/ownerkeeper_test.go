@@ -13,6 +13,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -22,14 +23,14 @@ import (
 // ownerWorld is a world whose replicas read the owner's token from files.
 type ownerWorld struct {
 	*world
-	*clock
+	*authtest.Clock
 	file string
 }
 
 func newOwnerWorld(t *testing.T, s settings) *ownerWorld {
 	t.Helper()
-	s.clock = newClock()
-	w := &ownerWorld{world: newWorld(t, s), clock: s.clock, file: filepath.Join(t.TempDir(), "owner-token")}
+	s.clock = authtest.NewClock()
+	w := &ownerWorld{world: newWorld(t, s), Clock: s.clock, file: filepath.Join(t.TempDir(), "owner-token")}
 	w.write(t, w.file, w.coder.OwnerToken)
 	return w
 }
@@ -64,13 +65,13 @@ func (w *ownerWorld) keeper(t *testing.T, file string) *OwnerKeeper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &OwnerKeeper{Token: token, Coder: client, Ledger: w.store, Instance: uuid.NewString(), Now: w.now, Log: log}
+	return &OwnerKeeper{Token: token, Coder: client, Ledger: w.store, Instance: uuid.NewString(), Now: w.Now, Log: log}
 }
 
 func (w *ownerWorld) ownerTokens() map[string]bool {
 	tokens := make(map[string]bool)
 	for _, token := range w.coder.TokensOf("owner") {
-		if token.ExpiresAt.After(w.now()) {
+		if token.ExpiresAt.After(w.Now()) {
 			tokens[token.Whole] = true
 		}
 	}
@@ -99,7 +100,7 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 			t.Fatalf("after %d hours: no key", hour)
 		}
 		w.settled()
-		w.advance(time.Hour)
+		w.Advance(time.Hour)
 	}
 	if renewals != 5 && renewals != 6 {
 		t.Errorf("%d renewals in three weeks, want one each half week", renewals)
@@ -116,8 +117,8 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
-	ci := w.coder.AddToken("owner", "ci", 30*day)
-	made := w.coder.AddToken("owner", ownerPrefix+"abcdefgh2345", 30*day)
+	ci := w.coder.AddToken("owner", "ci", 30*authtest.Day)
+	made := w.coder.AddToken("owner", ownerPrefix+"abcdefgh2345", 30*authtest.Day)
 	keeper := w.keeper(t, w.file)
 	owner, err := w.client.Me(t.Context(), w.coder.OwnerToken)
 	if err != nil {
@@ -125,13 +126,13 @@ func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
 	}
 	// By whoever has the role's password.
 	for _, id := range []string{ci.ID, made.ID} {
-		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, $4)`, id, uuid.Nil, owner.ID, w.now().Add(-time.Minute))
+		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, $4)`, id, uuid.Nil, owner.ID, w.Now().Add(-time.Minute))
 	}
 	for range 2 {
 		if err := keeper.Turn(t.Context()); err != nil {
 			t.Error(err)
 		}
-		w.advance(25 * time.Hour)
+		w.Advance(25 * time.Hour)
 	}
 	tokens := w.ownerTokens()
 	if !tokens[ci.Whole] || tokens[made.Whole] {
@@ -151,7 +152,7 @@ func TestOwnersTokenThatSlidesIsLeftAlone(t *testing.T) {
 		if err := keeper.Turn(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		w.advance(24 * time.Hour)
+		w.Advance(24 * time.Hour)
 	}
 	if w.read(t, w.file) != w.coder.OwnerToken {
 		t.Error("it was replaced")
@@ -172,7 +173,7 @@ func TestOwnersFileKeepsModeAndOwnerAndIsNeverHalfWritten(t *testing.T) {
 	}
 	before, _ := os.Stat(w.file)
 	keeper := w.keeper(t, link)
-	w.advance(85 * time.Hour)
+	w.Advance(85 * time.Hour)
 	seen, stop := make(chan string), make(chan struct{})
 	go func() { // what anybody may read at any moment
 		defer close(seen)
@@ -227,7 +228,7 @@ func TestReplicasRenewTheOwnersToken(t *testing.T) {
 				keepers[i] = w.keeper(t, files[i])
 			}
 			for range 2 * 24 * 7 / 12 {
-				w.advance(12 * time.Hour)
+				w.Advance(12 * time.Hour)
 				for range len(keepers) + 1 { // the minutes of the hour
 					var turns sync.WaitGroup
 					for _, keeper := range keepers {
@@ -238,10 +239,10 @@ func TestReplicasRenewTheOwnersToken(t *testing.T) {
 						})
 					}
 					turns.Wait()
-					w.advance(time.Minute)
+					w.Advance(time.Minute)
 				}
 			}
-			w.advance(time.Hour)
+			w.Advance(time.Hour)
 			living := make(map[string]bool)
 			for i, keeper := range keepers {
 				if err := keeper.Turn(t.Context()); err != nil {
@@ -264,7 +265,7 @@ func TestOwnersFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
 	keeper := w.keeper(t, w.file)
-	other := w.coder.AddToken("owner", "by hand", 30*day)
+	other := w.coder.AddToken("owner", "by hand", 30*authtest.Day)
 	w.write(t, w.file, other.Whole)
 	if got := keeper.Token.Current(); got != other.Whole {
 		t.Error("the file was not read again")
@@ -286,7 +287,7 @@ func TestOwnersFileIsReadAgain(t *testing.T) {
 func TestOwnersFileIsReadAgainAfter401(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
-	first, second := w.coder.AddToken("owner", "first", 30*day), w.coder.AddToken("owner", "second", 30*day)
+	first, second := w.coder.AddToken("owner", "first", 30*authtest.Day), w.coder.AddToken("owner", "second", 30*authtest.Day)
 	w.write(t, w.file, first.Whole)
 	info, _ := os.Stat(w.file)
 	keeper := w.keeper(t, w.file)
@@ -330,7 +331,7 @@ func TestOwnersTokenThatCannotBeRenewed(t *testing.T) {
 				if got, want := keeper.Check(t.Context()) != nil, hour >= 120; got != want {
 					t.Errorf("after %d h: warning %v, want %v", hour, got, want)
 				}
-				w.advance(time.Hour)
+				w.Advance(time.Hour)
 			}
 			if n := strings.Count(w.log.String(), "about to die"); n == 0 {
 				t.Error("nothing in the log")
@@ -365,7 +366,7 @@ func TestOwnersTokenKeepsItsScopes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.token.Name, c.token.Lifetime = "narrow", 7*day
+			c.token.Name, c.token.Lifetime = "narrow", 7*authtest.Day
 			first, err := w.client.CreateToken(t.Context(), me.ID, c.token)
 			if err != nil {
 				t.Fatal(err)
@@ -379,7 +380,7 @@ func TestOwnersTokenKeepsItsScopes(t *testing.T) {
 			if c.spoil != nil {
 				c.spoil(w.coder)
 			}
-			w.advance(4 * day)
+			w.Advance(4 * authtest.Day)
 			for range 3 {
 				_ = keeper.Turn(t.Context())
 			}
@@ -414,14 +415,14 @@ func TestOwnersRenewalFailsAnywhere(t *testing.T) {
 	} {
 		w := newOwnerWorld(t, profileNew())
 		keeper := w.keeper(t, w.file)
-		w.advance(85 * time.Hour)
+		w.Advance(85 * time.Hour)
 		w.coder.Fail(fault)
 		for range 4 {
 			_ = keeper.Turn(t.Context())
 			if _, err := w.client.Me(t.Context(), w.read(t, w.file)); err != nil {
 				t.Errorf("%s %s: the file's token: %v", fault.Method, fault.Path, err)
 			}
-			w.advance(15 * time.Minute)
+			w.Advance(15 * time.Minute)
 		}
 		if w.read(t, w.file) == w.coder.OwnerToken {
 			t.Errorf("%s %s: not renewed in the end", fault.Method, fault.Path)

@@ -146,3 +146,15 @@ func (p *pace) forget() {
 	defer p.mu.Unlock()
 	p.limiter = nil
 }
+
+// sleep waits, or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -207,7 +208,7 @@ func (p *Provisioner) refuse(ctx context.Context, r request) error {
 	if err := p.MayMake(ctx); err != nil {
 		return fmt.Errorf("provision: %w", err)
 	}
-	if conflicted(r.known) && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
+	if r.known.Conflicted() && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
 		return fmt.Errorf("provision: %w: %s", errConflict, r.known.LastError)
 	}
 	return nil
@@ -234,7 +235,7 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 	j := &job{
 		request: r, trace: trace.SpanContextFromContext(ctx),
 		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(),
-		lease: store.Lease{UserID: r.user, Owner: p.Instance + "/" + uuid.NewString()[:8]},
+		lease: lease.New(p.Instance, r.user),
 	}
 	p.jobs[r.user] = j
 	p.running.Go(func() { p.work(j) })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -30,7 +31,6 @@ type Register interface {
 
 const (
 	reconcileTask = "reconcile"
-	taskLease     = time.Minute // how long a killed replica keeps the others from reconciling
 	pageSize      = 100
 	// signUpPatience is how long a user who is not there may still be one whose sign-up is not committed.
 	signUpPatience = 10 * time.Minute
@@ -87,51 +87,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, dry bool) (Summary, error) {
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum Summary, err error) {
-	turn, err := r.claim(ctx, reconcileTask, "reconciling")
+	turn, err := r.take(ctx, reconcileTask)
 	if err != nil {
 		return Summary{}, err
 	}
-	defer turn.end()
-	r.Metrics.reconciledAt(turn.last)
-	if r.Now().Sub(turn.last) < interval {
+	defer turn.End(ctx)
+	r.Metrics.reconciledAt(turn.Last)
+	if r.Now().Sub(turn.Last) < interval {
 		return Summary{}, errNotDue
 	}
-	held, stop := r.holdTask(ctx, turn.task)
+	held, stop := turn.Keep(ctx)
 	defer stop()
 	if sum, err = r.pass(held, false); err == nil || errors.Is(err, ErrManyGone) {
-		turn.finished = r.Now()
+		turn.Finished = r.Now()
 	}
-	r.account(ctx, sum, err, turn.finished)
+	r.account(ctx, sum, err, turn.Finished)
 	return sum, err
 }
 
-// turn is a task that this replica has claimed.
-type turn struct {
-	task     store.Task
-	last     time.Time // when it was finished before
-	finished time.Time // when it was finished now; zero: it was not
-	end      func()    // gives the task back
-}
-
-// claim takes a task that one replica at a time does. The error is ErrReconciling where another one is at it.
-func (r *Reconciler) claim(ctx context.Context, name, what string) (*turn, error) {
-	t := &turn{task: store.Task{Name: name, Owner: r.Instance}}
-	var err error
-	t.last, err = r.Register.ClaimTask(ctx, t.task, taskLease)
+// take takes a task that one replica at a time does. The error is ErrReconciling where another one is at it.
+func (r *Reconciler) take(ctx context.Context, name string) (*lease.Turn, error) {
+	turn, err := lease.Take(ctx, r.Register, store.Task{Name: name, Owner: r.Instance}, r.Log)
 	if errors.Is(err, store.ErrLeased) {
 		return nil, ErrReconciling
 	}
-	if err != nil {
-		return nil, err
-	}
-	t.end = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		if err := r.Register.ReleaseTask(ctx, t.task, t.finished); err != nil {
-			r.Log.Warn().Err(err).Msg(what + " not given back: it runs out by itself")
-		}
-	}
-	return t, nil
+	return turn, err
 }
 
 // account counts a run. One that was broken off, by the server's end or by another replica, did
@@ -143,21 +123,6 @@ func (r *Reconciler) account(ctx context.Context, sum Summary, err error, finish
 	}
 	r.Metrics.reconciled(sum, err)
 	r.Metrics.reconciledAt(finished)
-}
-
-// holdTask keeps the task until stop is called; the context ends when somebody else has it.
-func (r *Reconciler) holdTask(ctx context.Context, task store.Task) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for sleep(ctx, taskLease/3) == nil {
-			if _, err := r.Register.ClaimTask(ctx, task, taskLease); errors.Is(err, store.ErrLeased) {
-				cancel(ErrReconciling)
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil); <-ended }
 }
 
 // pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
+	"coderhook/hook/accesstoken"
 
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
@@ -15,7 +16,7 @@ import (
 
 // authRedirect sends a signed-in user into a workspace app. The address that it gives holds an
 // encrypted key of Coder's: it goes to the caller and nowhere else.
-func (s *Server) authRedirect(c echo.Context, who caller, line *zerolog.Event) error {
+func (s *Server) authRedirect(c echo.Context, who accesstoken.Caller, line *zerolog.Event) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline)
 	defer cancel()
 	to, err := s.appURI(ctx, c)
@@ -28,7 +29,7 @@ func (s *Server) authRedirect(c echo.Context, who caller, line *zerolog.Event) e
 	}
 	location, err := s.enter(ctx, key, to.String())
 	if errors.Is(err, coderclient.ErrUnauthorized) {
-		s.Provisioner.doubt(ctx, request{user: who.user, email: who.claims.Email}, key)
+		s.Provisioner.doubt(ctx, request{user: who.User, email: who.Claims.Email}, key)
 	}
 	if err != nil {
 		return s.notLetIn(c, err)
@@ -65,28 +66,28 @@ func (s *Server) appURI(ctx context.Context, c echo.Context) (*url.URL, error) {
 // appHosts are the hosts of Coder's apps. They may have changed since they were read: before
 // an address is refused, they are asked for anew.
 func (s *Server) appHosts(ctx context.Context, to *url.URL) (appAddresses, error) {
-	hosts, err := s.FrontEnd.hosts.get(ctx)
+	hosts, err := s.FrontEnd.hosts.Get(ctx)
 	if err == nil && !hosts.has(to) {
-		hosts, err = s.FrontEnd.hosts.renew(ctx)
+		hosts, err = s.FrontEnd.hosts.Renew(ctx)
 	}
 	return hosts, err
 }
 
 // keyOf is the key of the caller's token, or, if it has none, of the profile: never one that was
 // found not to be this user's, or that a mint would not hand out.
-func (s *Server) keyOf(ctx context.Context, c echo.Context, who caller) (string, error) {
-	account, err := s.Accounts.Lookup(ctx, who.user)
+func (s *Server) keyOf(ctx context.Context, c echo.Context, who accesstoken.Caller) (string, error) {
+	account, err := s.Accounts.Lookup(ctx, who.User)
 	if err != nil {
 		return "", s.unavailable(c, err)
 	}
 	if err := s.refuseLeaver(ctx, c, account); err != nil {
 		return "", err
 	}
-	if who.key != "" {
-		if account.KeyRefused && account.KeyID == coderclient.KeyID(who.key) {
+	if who.Key != "" {
+		if account.KeyRefused && account.KeyID == coderclient.KeyID(who.Key) {
 			return "", unauthorized(c, "Coder does not accept the key: refresh the session")
 		}
-		return who.key, nil
+		return who.Key, nil
 	}
 	if now := s.Now(); s.Provisioner.judge(account, now, now) <= keyMissing {
 		return "", echo.NewHTTPError(http.StatusConflict, "there is no Coder key for this user yet: call POST /create-coder-user first")

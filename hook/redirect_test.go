@@ -10,6 +10,8 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/cached"
 
 	"github.com/google/uuid"
 )
@@ -181,16 +183,16 @@ func TestIsApp(t *testing.T) {
 // A host that the operator changed is known before somebody is refused for it, but not asked for all the time.
 func TestAuthRedirectLearnsANewHost(t *testing.T) {
 	t.Parallel()
-	at := newClock()
+	at := authtest.NewClock()
 	s := patient()
-	s.server = func(server *Server) { server.Now = at.now }
+	s.server = func(server *Server) { server.Now = at.Now }
 	f := newFront(t, s)
 	user, key := f.withKey(t)
 	token := f.token(t, user, key)
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "" })
 	f.enter(t, token, appURI).wantRefusal(t, "no host", 501, "CODER_WILDCARD_ACCESS_URL")
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "*.apps.localhost" })
-	at.advance(cachePause)
+	at.Advance(cached.Pause)
 	if got := f.enter(t, token, appURI); got.status != 303 {
 		t.Errorf("new host: %d %s", got.status, got.body)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -28,7 +29,7 @@ func carriedFor(a store.Account) time.Duration {
 
 // retire keeps a key alive that came too late to be the account's: the answer has carried it.
 func (p *Provisioner) retire(j *job, m made) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.base), cleanupTimeout)
+	ctx, cancel := lease.Detach(p.base)
 	defer cancel()
 	err := p.Ledger.Retire(ctx, store.Retired{
 		KeyID: m.key.ID, UserID: j.user, CoderUserID: m.user.ID, Until: p.Now().Add(carriedFor(j.known)),
@@ -56,7 +57,7 @@ func (p *Provisioner) deleteRetired(ctx context.Context, user uuid.UUID) {
 func (p *Provisioner) deleteOld(ctx context.Context, key store.Retired) error {
 	read, err := p.Coder.Key(ctx, key.CoderUserID, key.KeyID)
 	switch {
-	case gone(err):
+	case errors.Is(err, coderclient.ErrNotFound):
 		return p.Ledger.ForgetRetired(ctx, key.KeyID)
 	case err != nil:
 		return fmt.Errorf("read Coder token %s: %w", key.KeyID, err)
@@ -70,7 +71,7 @@ func (p *Provisioner) deleteOld(ctx context.Context, key store.Retired) error {
 		log.Error().Str("token_name", read.TokenName).Msg("a replaced key that is not ours is not deleted: somebody else wrote that row of coderhook.retired_keys")
 		return p.Ledger.ForgetRetired(ctx, key.KeyID)
 	}
-	if err := p.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !gone(err) {
+	if err := p.Coder.DeleteKey(ctx, key.CoderUserID, key.KeyID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return fmt.Errorf("delete Coder token %s: %w", key.KeyID, err)
 	}
 	log.Info().Msg("replaced key deleted")
@@ -95,4 +96,3 @@ func (p *Provisioner) mayDelete(ctx context.Context, key store.Retired, read cod
 }
 
 // gone: there is nothing in Coder that we could have made.
-func gone(err error) bool { return errors.Is(err, coderclient.ErrNotFound) }

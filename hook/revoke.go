@@ -130,7 +130,7 @@ func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !living(found[0], r.Now()) {
+	if len(found) != 1 || !found[0].Living(r.Now()) {
 		return errNotLiving
 	}
 	known, err := r.Ledger.Lookup(ctx, user)

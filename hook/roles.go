@@ -102,7 +102,7 @@ func (p *Provisioner) deleteOurs(ctx context.Context, a store.Account) error {
 		return nil
 	}
 	tokens, err := p.Coder.Tokens(ctx, a.CoderUserID)
-	if err != nil && !gone(err) {
+	if err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
 	}
 	for _, token := range tokens {

@@ -105,7 +105,7 @@ func (s *Sealing) doubt(ctx context.Context, a store.Account) (string, error) {
 	}
 	user, err := s.coderUserPatiently(ctx, a.CoderUserID)
 	switch {
-	case gone(err):
+	case errors.Is(err, coderclient.ErrNotFound):
 		return "Coder has no user " + a.CoderUserID.String(), nil
 	case err != nil:
 		return "", err

@@ -45,6 +45,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
+
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/rs/zerolog"
@@ -53,8 +56,8 @@ import (
 // Server answers Supabase Auth, the product's front end and the load balancer.
 // All fields but Checks and FrontEnd are required.
 type Server struct {
-	Verifier      *Verifier
-	Policy        Policy
+	Verifier      *webhook.Verifier
+	Policy        policy.Policy
 	Accounts      Accounts
 	Provisioner   *Provisioner
 	Deadline      time.Duration // from the request's arrival to the answer

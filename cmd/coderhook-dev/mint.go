@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/claims"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 	"coderhook/store/storetest/pgserver"
 
 	"github.com/google/uuid"
@@ -83,7 +83,7 @@ func (s *stack) sampleEvent(user uuid.UUID, email string) ([]byte, error) {
 	if err := json.Unmarshal(content, &recorded); err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
-	body, err := hook.Replay([]byte(recorded.Request.Body), user, email, time.Now())
+	body, err := webhook.Replay([]byte(recorded.Request.Body), user, email, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
@@ -97,7 +97,7 @@ func (s *stack) signed(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Header, err = hook.Sign(s.secret, uuid.NewString(), time.Now(), s.event); err != nil {
+	if r.Header, err = webhook.Sign(s.secret, uuid.NewString(), time.Now(), s.event); err != nil {
 		return nil, fmt.Errorf("CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: %w", err)
 	}
 	return r, nil

@@ -8,6 +8,9 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 )
 
@@ -41,10 +44,10 @@ type config struct {
 	traces     string // where they go: otlp, console or none
 	database   store.Config
 	coder      coderclient.Config
-	verifier   *hook.Verifier
-	policy     hook.Policy
+	verifier   *webhook.Verifier
+	policy     policy.Policy
 	options    hook.Options
-	tokens     *hook.AccessTokens // nil: no front end
+	tokens     *accesstoken.Verifier // nil: no front end
 	cors       hook.CORS
 	deadline   time.Duration
 	reject     bool
@@ -155,15 +158,15 @@ func readCoder(v *variables) coderclient.Config {
 // bySSO: Coder gives an account with such a login type to whom another server vouches for as having its address.
 func bySSO(loginType string) bool { return loginType == "oidc" || loginType == "github" }
 
-func readSecrets(v *variables) *hook.Verifier {
+func readSecrets(v *variables) *webhook.Verifier {
 	secrets := v.required(secretsVariable, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
 	if secrets == "" {
 		return nil
 	}
-	verifier, err := hook.NewVerifier(secrets, time.Now)
+	verifier, err := webhook.NewVerifier(secrets, time.Now)
 	for _, fault := range faultsOf(err) {
 		do := secretCure
-		if errors.Is(fault, hook.ErrEmptySecret) {
+		if errors.Is(fault, webhook.ErrEmptySecret) {
 			do = separatorCure
 		}
 		v.fault(secretsVariable, "%w; %s", fault, do)
@@ -171,8 +174,8 @@ func readSecrets(v *variables) *hook.Verifier {
 	return verifier
 }
 
-func readPolicy(v *variables) hook.Policy {
-	p := hook.Policy{
+func readPolicy(v *variables) policy.Policy {
+	p := policy.Policy{
 		RequireAAL:     v.oneOf("REQUIRE_AAL", "aal1", "aal2", "aal3"),
 		AllowedClients: v.list("ALLOWED_CLIENT_IDS"),
 		AllowedRoles:   v.list("ALLOWED_ROLES"),

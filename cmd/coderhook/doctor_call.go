@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -26,7 +27,7 @@ func (d *doctor) call(ctx context.Context, event []byte, secret string, at time.
 	header := http.Header{}
 	if secret != "" {
 		var err error
-		if header, err = hook.Sign(secret, uuid.NewString(), at, event); err != nil {
+		if header, err = webhook.Sign(secret, uuid.NewString(), at, event); err != nil {
 			return hookAnswer{}, fmt.Errorf("%s: %w", secretsVariable, err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 )
 
 // skippedFor tells what can't be checked when a variable is unusable.
@@ -54,7 +54,7 @@ func faultsOf(err error) []error {
 // hookSecrets are those that the server would take, one by one; none where there is a fault in them.
 func (d *doctor) hookSecrets() []string {
 	all := (&variables{get: d.get}).secret(secretsVariable)
-	if _, err := hook.NewVerifier(all, d.now); err != nil {
+	if _, err := webhook.NewVerifier(all, d.now); err != nil {
 		return nil
 	}
 	secrets := strings.Split(all, "|")

@@ -15,6 +15,7 @@ import (
 
 	"coderhook/cmd/internal/claims"
 	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -81,7 +82,7 @@ func (cmd sendCmd) replay(user uuid.UUID, now time.Time) ([]byte, error) {
 	if err := json.Unmarshal(content, &recording); err == nil && recording.Request.Body != "" {
 		content = []byte(recording.Request.Body)
 	}
-	body, err := hook.Replay(content, user, cmd.Email, now)
+	body, err := webhook.Replay(content, user, cmd.Email, now)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cmd.Recorded, err)
 	}
@@ -117,7 +118,7 @@ func (cmd sendCmd) check() (uuid.UUID, error) {
 }
 
 func (cmd sendCmd) post(env *environment, secrets string, body []byte) (hookAnswer, error) {
-	header, err := hook.Sign(secrets, uuid.NewString(), time.Now(), body)
+	header, err := webhook.Sign(secrets, uuid.NewString(), time.Now(), body)
 	if err != nil {
 		return hookAnswer{}, fmt.Errorf("%s: %w; %s", secretsVariable, err, secretCure)
 	}

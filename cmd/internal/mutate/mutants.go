@@ -5,7 +5,7 @@ type mutant struct {
 	rule     string
 	file     string // below the module's root
 	old, new string // old stands in the file exactly once
-	tests    string // that should notice: a pattern for go test -run, in the file's package
+	tests    string // that should notice: a pattern for go test -run
 }
 
 var mutants = []mutant{
@@ -14,19 +14,19 @@ var mutants = []mutant{
 		old: "Verifier.Verify(body, c.Request().Header); err != nil", new: "Verifier.Verify(body, c.Request().Header); false && err != nil",
 	},
 	{
-		rule: "an old request is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
+		rule: "an old request is refused", file: "hook/webhook/verify.go", tests: "^TestVerifyRefuses$",
 		old: "case seconds < now-limit:", new: "case false:",
 	},
 	{
-		rule: "a request of the future is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
+		rule: "a request of the future is refused", file: "hook/webhook/verify.go", tests: "^TestVerifyRefuses$",
 		old: "case seconds > now+limit:", new: "case false:",
 	},
 	{
-		rule: "each of the secrets verifies", file: "hook/verify.go", tests: "^TestVerifyAcceptsEitherSecret$",
+		rule: "each of the secrets verifies", file: "hook/webhook/verify.go", tests: "^TestVerifyAcceptsEitherSecret$",
 		old: "range v.webhooks {", new: "range v.webhooks[:1] {",
 	},
 	{
-		rule: "a weak secret is refused", file: "hook/verify.go", tests: "^TestNewVerifierRefusesBadSecrets$",
+		rule: "a weak secret is refused", file: "hook/webhook/verify.go", tests: "^TestNewVerifierRefusesBadSecrets$",
 		old: "len(key) < minSecretBytes || ", new: "",
 	},
 	{
@@ -34,15 +34,15 @@ var mutants = []mutant{
 		old: "http.MaxBytesReader(w, r.Body, MaxBody)", new: "r.Body",
 	},
 	{
-		rule: "no key for third-party clients", file: "hook/policy.go", tests: "^TestSkipped|^TestPolicy",
+		rule: "no key for third-party clients", file: "hook/policy/policy.go", tests: "^TestSkipped|^TestPolicy",
 		old: `c.ClientID != "" &&`, new: `c.ClientID == "none" &&`,
 	},
 	{
-		rule: "what a token demands has to be known", file: "hook/accesstoken.go", tests: "^TestTokensThatDemand",
+		rule: "what a token demands has to be known", file: "hook/accesstoken/verify.go", tests: "^TestTokensThatDemand",
 		old: "; demands {", new: "; demands && false {",
 	},
 	{
-		rule: "another issuer's token is refused", file: "hook/accesstoken.go", tests: "^TestRefusedAccess|^TestIssuersOfReal",
+		rule: "another issuer's token is refused", file: "hook/accesstoken/verify.go", tests: "^TestRefusedAccess|^TestIssuersOfReal",
 		old: "!a.Issuers.Takes(read.Issuer)", new: "false",
 	},
 	{

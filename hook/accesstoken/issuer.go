@@ -1,4 +1,4 @@
-package hook
+package accesstoken
 
 import (
 	"fmt"
@@ -66,20 +66,21 @@ func foldOrigin(address string) string {
 type otherIssuer struct{ found, expected string }
 
 func (e *otherIssuer) Error() string {
-	return fmt.Sprintf("issued by %s, and expected is %s", shownIssuer(e.found), e.expected)
+	return fmt.Sprintf("issued by %s, and expected is %s", ShownIssuer(e.found), e.expected)
 }
 
 func (e *otherIssuer) Is(target error) bool { return target == errOtherIssuer }
 
-func shownIssuer(issuer string) string {
+// ShownIssuer returns an issuer as it may stand in a log or an answer.
+func ShownIssuer(issuer string) string {
 	if issuer == "" {
 		return "nobody (iss is missing)"
 	}
-	return shown(issuer)
+	return Shown(issuer)
 }
 
-// shown is a claim that is short and has nothing in it that ends a quote or a line.
-func shown(claim string) string {
+// Shown returns a claim cut short, with nothing in it that ends a quote or a line.
+func Shown(claim string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' || r == '"' || r == '\\' {
 			return '?'

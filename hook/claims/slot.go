@@ -1,4 +1,4 @@
-package hook
+package claims
 
 import (
 	"bytes"
@@ -11,14 +11,14 @@ import (
 
 // The members of app_metadata that are ours.
 const (
-	keyMember    = "api_key"
-	statusMember = "api_key_status"
+	KeyMember    = "api_key"
+	StatusMember = "api_key_status"
 )
 
-// slot is where our member goes in the claims, found once and filled later.
+// Slot is where our member goes in the claims, found once and filled later.
 // Claims are spliced, not decoded and encoded again: every byte but ours
 // stays as it came, with its order, numbers, escapes and unknown fields.
-type slot struct {
+type Slot struct {
 	cuts          []span // what is taken out, in order; our member replaces the first
 	before, after string // what stands around our member: commas, braces, the name app_metadata
 }
@@ -32,12 +32,12 @@ type member struct {
 	value span
 }
 
-// findSlot locates app_metadata in claims, and in it what is ours.
+// FindSlot locates app_metadata in claims, and in it what is ours.
 // Of duplicate names the last one counts, as for Supabase Auth and for every JWT library in Go.
-func findSlot(claims []byte) (slot, error) {
+func FindSlot(claims []byte) (Slot, error) {
 	members, err := readMembers(claims, 0)
 	if err != nil {
-		return slot{}, err
+		return Slot{}, err
 	}
 	for i := len(members) - 1; i >= 0; i-- {
 		if members[i].is("app_metadata") {
@@ -45,39 +45,39 @@ func findSlot(claims []byte) (slot, error) {
 		}
 	}
 	if len(members) == 0 {
-		return slot{}, errors.New("claims is empty")
+		return Slot{}, errors.New("claims is empty")
 	}
 	end := members[len(members)-1].value.end
-	return slot{cuts: []span{{end, end}}, before: `,"app_metadata":{`, after: `}`}, nil
+	return Slot{cuts: []span{{end, end}}, before: `,"app_metadata":{`, after: `}`}, nil
 }
 
-func slotInMetadata(claims []byte, at span) (slot, error) {
+func slotInMetadata(claims []byte, at span) (Slot, error) {
 	switch jsontext.Value(claims[at.start:at.end]).Kind() {
 	case 'n':
-		return slot{cuts: []span{at}, before: `{`, after: `}`}, nil
+		return Slot{cuts: []span{at}, before: `{`, after: `}`}, nil
 	case '{':
 	default:
-		return slot{}, errors.New("claims.app_metadata is neither an object nor null")
+		return Slot{}, errors.New("claims.app_metadata is neither an object nor null")
 	}
 	members, err := readMembers(claims[:at.end], at.start)
 	if err != nil {
-		return slot{}, err
+		return Slot{}, err
 	}
 	if len(members) == 0 {
-		return slot{cuts: []span{{at.start + 1, at.start + 1}}}, nil
+		return Slot{cuts: []span{{at.start + 1, at.start + 1}}}, nil
 	}
 	if cuts := oursIn(members); len(cuts) > 0 {
-		return slot{cuts: cuts}, nil
+		return Slot{cuts: cuts}, nil
 	}
 	end := members[len(members)-1].value.end
-	return slot{cuts: []span{{end, end}}, before: `,`}, nil
+	return Slot{cuts: []span{{end, end}}, before: `,`}, nil
 }
 
 // oursIn lists what must go for our member to be the only one of its kind: an old key
 // or status in the user's own app_metadata must not pass, be it written once or twice.
 func oursIn(members []member) (cuts []span) {
 	for i, m := range members {
-		if !m.is(keyMember) && !m.is(statusMember) {
+		if !m.is(KeyMember) && !m.is(StatusMember) {
 			continue
 		}
 		cut := span{m.start, m.value.end}
@@ -89,11 +89,11 @@ func oursIn(members []member) (cuts []span) {
 	return cuts
 }
 
-// taken: a member of ours stands in the claims already.
-func (s slot) taken() bool { return s.before == "" && s.cuts[0].start < s.cuts[0].end }
+// Taken reports whether a member of ours stands in the claims already.
+func (s Slot) Taken() bool { return s.before == "" && s.cuts[0].start < s.cuts[0].end }
 
-// set appends claims to dst, with our one member set.
-func (s slot) set(dst, claims []byte, name, value string) []byte {
+// Set appends claims to dst, with our one member set.
+func (s Slot) Set(dst, claims []byte, name, value string) []byte {
 	dst = append(dst, claims[:s.cuts[0].start]...)
 	dst = append(dst, s.before...)
 	dst = append(append(append(dst, '"'), name...), '"', ':')

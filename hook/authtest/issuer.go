@@ -1,4 +1,4 @@
-package hook
+package authtest
 
 import (
 	"crypto/ecdsa"
@@ -18,29 +18,29 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// issuer is a Supabase project's auth server as far as its keys go.
-type issuer struct {
-	url     string // of the project
-	fetches atomic.Int32
-	down    atomic.Bool
+// Issuer is a Supabase project's auth server as far as its keys go.
+type Issuer struct {
+	Url     string // of the project
+	Fetches atomic.Int32
+	Down    atomic.Bool
 
 	mu   sync.Mutex
 	keys []map[string]any
 }
 
-func newIssuer(t testing.TB) *issuer {
+func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
-	i := new(issuer)
+	i := new(Issuer)
 	server := httptest.NewServer(i)
 	t.Cleanup(server.Close)
-	i.url = server.URL
+	i.Url = server.URL
 	return i
 }
 
-func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	i.fetches.Add(1)
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i.Fetches.Add(1)
 	switch {
-	case i.down.Load():
+	case i.Down.Load():
 		http.Error(w, "down", http.StatusBadGateway)
 	case r.URL.Path != "/auth/v1/.well-known/jwks.json":
 		http.NotFound(w, r)
@@ -54,25 +54,25 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// publish replaces the key set.
-func (i *issuer) publish(keys ...map[string]any) {
+// Publish replaces the key set.
+func (i *Issuer) Publish(keys ...map[string]any) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = keys
 }
 
-// claims are those of a token that the project has just issued.
-func (i *issuer) claims(user, email string) map[string]any {
+// Claims are those of a token that the project has just issued.
+func (i *Issuer) Claims(user, email string) map[string]any {
 	return map[string]any{
-		"iss": i.url + "/auth/v1", "sub": user, "aud": "authenticated", "role": "authenticated", "email": email,
+		"iss": i.Url + "/auth/v1", "sub": user, "aud": "authenticated", "role": "authenticated", "email": email,
 		"aal": "aal1", "is_anonymous": false, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
 		"app_metadata": map[string]any{},
 	}
 }
 
-func base64URL(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
+func Base64URL(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
-func newECKey(t testing.TB, id string) (*ecdsa.PrivateKey, map[string]any) {
+func NewECKey(t testing.TB, id string) (*ecdsa.PrivateKey, map[string]any) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -84,23 +84,23 @@ func newECKey(t testing.TB, id string) (*ecdsa.PrivateKey, map[string]any) {
 	}
 	return key, map[string]any{
 		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "key_ops": []string{"verify"}, "ext": true, "kid": id,
-		"x": base64URL(raw[1:33]), "y": base64URL(raw[33:]),
+		"x": Base64URL(raw[1:33]), "y": Base64URL(raw[33:]),
 	}
 }
 
-func newRSAKey(t testing.TB, id string) (*rsa.PrivateKey, map[string]any) {
+func NewRSAKey(t testing.TB, id string) (*rsa.PrivateKey, map[string]any) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return key, map[string]any{
-		"kty": "RSA", "kid": id, "n": base64URL(key.N.Bytes()), "e": base64URL(big.NewInt(int64(key.E)).Bytes()),
+		"kty": "RSA", "kid": id, "n": Base64URL(key.N.Bytes()), "e": Base64URL(big.NewInt(int64(key.E)).Bytes()),
 	}
 }
 
-// issue signs a token. An empty id leaves the header without one.
-func issue(t testing.TB, method jwt.SigningMethod, id string, key any, claims map[string]any) string {
+// Issue signs a token. An empty id leaves the header without one.
+func Issue(t testing.TB, method jwt.SigningMethod, id string, key any, claims map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(method, jwt.MapClaims(claims))
 	if id != "" {

@@ -1,4 +1,4 @@
-package hook
+package webhook_test
 
 import (
 	"encoding/base64"
@@ -8,43 +8,31 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+	"coderhook/hook/webhook"
+
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
-
-const (
-	secretA = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-	secretB = "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="
-)
-
-// sign makes the headers that Supabase Auth sends.
-func sign(t testing.TB, secrets, id string, at time.Time, body []byte) http.Header {
-	t.Helper()
-	header, err := Sign(secrets, id, at, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return header
-}
 
 func TestVerifyAcceptsEitherSecret(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	body := []byte(`{"a":1}`)
-	for _, signers := range []string{secretA, secretB, secretA + "|" + secretB, secretB + "|" + secretA} {
-		for _, secrets := range []string{secretA + "|" + secretB, secretB + " | " + secretA} {
-			v, err := NewVerifier(secrets, func() time.Time { return now })
+	for _, signers := range []string{authtest.SecretA, authtest.SecretB, authtest.SecretA + "|" + authtest.SecretB, authtest.SecretB + "|" + authtest.SecretA} {
+		for _, secrets := range []string{authtest.SecretA + "|" + authtest.SecretB, authtest.SecretB + " | " + authtest.SecretA} {
+			v, err := webhook.NewVerifier(secrets, func() time.Time { return now })
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := v.Verify(body, sign(t, signers, "id", now, body)); err != nil {
+			if err := v.Verify(body, authtest.Sign(t, signers, "id", now, body)); err != nil {
 				t.Errorf("signed with %s: %v", signers, err)
 			}
 		}
 	}
 	// Whoever still, or already, knows only one of the two must accept as well.
-	both := sign(t, secretA+"|"+secretB, "id", now, body)
-	for _, secret := range []string{secretA, secretB} {
-		v, err := NewVerifier(secret, func() time.Time { return now })
+	both := authtest.Sign(t, authtest.SecretA+"|"+authtest.SecretB, "id", now, body)
+	for _, secret := range []string{authtest.SecretA, authtest.SecretB} {
+		v, err := webhook.NewVerifier(secret, func() time.Time { return now })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,13 +47,13 @@ func TestVerifyReadsAllSignatures(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	body := []byte(`{"a":1}`)
-	v, err := NewVerifier(secretA, func() time.Time { return now })
+	v, err := webhook.NewVerifier(authtest.SecretA, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := sign(t, secretA, "id", now, body)
+	header := authtest.Sign(t, authtest.SecretA, "id", now, body)
 	good := header.Get("Webhook-Signature")
-	other := sign(t, secretB, "id", now, body).Get("Webhook-Signature")
+	other := authtest.Sign(t, authtest.SecretB, "id", now, body).Get("Webhook-Signature")
 	for _, lines := range [][]string{
 		{other, good},
 		{good, other},
@@ -97,12 +85,12 @@ func TestVerifyRefuses(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_795_417_649, 0)
 	body := []byte(`{"a":1}`)
-	v, err := NewVerifier(secretA, func() time.Time { return now })
+	v, err := webhook.NewVerifier(authtest.SecretA, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
 	set := func(name, value string) http.Header {
-		h := sign(t, secretA, "id", now, body)
+		h := authtest.Sign(t, authtest.SecretA, "id", now, body)
 		h.Set(name, value)
 		return h
 	}
@@ -111,8 +99,8 @@ func TestVerifyRefuses(t *testing.T) {
 		body   string
 		want   error
 	}{
-		"other secret":      {sign(t, secretB, "id", now, body), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
-		"other body":        {sign(t, secretA, "id", now, body), `{"a":2}`, standardwebhooks.ErrNoMatchingSignature},
+		"other secret":      {authtest.Sign(t, authtest.SecretB, "id", now, body), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
+		"other body":        {authtest.Sign(t, authtest.SecretA, "id", now, body), `{"a":2}`, standardwebhooks.ErrNoMatchingSignature},
 		"other id":          {set("Webhook-Id", "other"), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
 		"other time":        {set("Webhook-Timestamp", "1795417650"), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
 		"no id":             {set("Webhook-Id", ""), `{"a":1}`, standardwebhooks.ErrRequiredHeaders},
@@ -121,17 +109,17 @@ func TestVerifyRefuses(t *testing.T) {
 		"garbage signature": {set("Webhook-Signature", "v1,%%% v1 ,,"), `{"a":1}`, standardwebhooks.ErrNoMatchingSignature},
 		"garbage time":      {set("Webhook-Timestamp", "soon"), `{"a":1}`, standardwebhooks.ErrInvalidHeaders},
 		"no headers":        {http.Header{}, `{"a":1}`, standardwebhooks.ErrRequiredHeaders},
-		"stale":             {sign(t, secretA, "id", now.Add(-tolerance-time.Second), body), `{"a":1}`, standardwebhooks.ErrMessageTooOld},
-		"future":            {sign(t, secretA, "id", now.Add(tolerance+time.Second), body), `{"a":1}`, standardwebhooks.ErrMessageTooNew},
-		"long ago":          {sign(t, secretA, "id", time.Unix(0, 0), body), `{"a":1}`, standardwebhooks.ErrMessageTooOld},
-		"far future":        {sign(t, secretA, "id", time.Unix(1<<55, 0), body), `{"a":1}`, standardwebhooks.ErrMessageTooNew},
+		"stale":             {authtest.Sign(t, authtest.SecretA, "id", now.Add(-webhook.Tolerance-time.Second), body), `{"a":1}`, standardwebhooks.ErrMessageTooOld},
+		"future":            {authtest.Sign(t, authtest.SecretA, "id", now.Add(webhook.Tolerance+time.Second), body), `{"a":1}`, standardwebhooks.ErrMessageTooNew},
+		"long ago":          {authtest.Sign(t, authtest.SecretA, "id", time.Unix(0, 0), body), `{"a":1}`, standardwebhooks.ErrMessageTooOld},
+		"far future":        {authtest.Sign(t, authtest.SecretA, "id", time.Unix(1<<55, 0), body), `{"a":1}`, standardwebhooks.ErrMessageTooNew},
 	} {
 		if err := v.Verify([]byte(test.body), test.header); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}
 	}
-	for _, at := range []time.Time{now.Add(-tolerance), now.Add(tolerance)} {
-		if err := v.Verify(body, sign(t, secretA, "id", at, body)); err != nil {
+	for _, at := range []time.Time{now.Add(-webhook.Tolerance), now.Add(webhook.Tolerance)} {
+		if err := v.Verify(body, authtest.Sign(t, authtest.SecretA, "id", at, body)); err != nil {
 			t.Errorf("%s: %v", at, err)
 		}
 	}
@@ -152,15 +140,15 @@ func TestNewVerifierRefusesBadSecrets(t *testing.T) {
 		"no base64":   {"v1,whsec_%%%%", "not base64"},
 		"url base64":  {"v1,whsec_" + strings.Repeat("-_", 16), "not base64"},
 		"asymmetric":  {"v1a,whpk_MDEyMzQ1", "asymmetric"},
-		"one of them": {secretA + "|v1,whsec_", "secret 2"},
-		"trailing":    {secretA + "|", "secret 2"},
+		"one of them": {authtest.SecretA + "|v1,whsec_", "secret 2"},
+		"trailing":    {authtest.SecretA + "|", "secret 2"},
 	} {
-		_, err := NewVerifier(test.secret, time.Now)
+		_, err := webhook.NewVerifier(test.secret, time.Now)
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
 	}
-	if _, err := NewVerifier(key(24, 'x'), time.Now); err != nil {
+	if _, err := webhook.NewVerifier(key(24, 'x'), time.Now); err != nil {
 		t.Errorf("24 bytes: %v", err)
 	}
 }

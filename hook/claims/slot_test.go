@@ -1,6 +1,7 @@
-package hook
+package claims_test
 
 import (
+	"coderhook/hook/claims"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -33,11 +34,11 @@ func TestSpliceTouchesOnlyOurMember(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			slot, err := findSlot([]byte(test.in))
+			slot, err := claims.FindSlot([]byte(test.in))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := string(slot.set(nil, []byte(test.in), keyMember, "K"))
+			got := string(slot.Set(nil, []byte(test.in), claims.KeyMember, "K"))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -54,7 +55,7 @@ func TestSpliceRefusesWhatIsNoObject(t *testing.T) {
 		`{"app_metadata":[]}`, `{"app_metadata":"x"}`, `{"app_metadata":1}`, `{"app_metadata":true}`,
 		`{"app_metadata":{}`, `{"app_metadata":{"a"}}`, `{}`, ``, `{"a":1,}`,
 	} {
-		if slot, err := findSlot([]byte(in)); err == nil {
+		if slot, err := claims.FindSlot([]byte(in)); err == nil {
 			t.Errorf("%s: accepted as %+v", in, slot)
 		}
 	}
@@ -64,12 +65,12 @@ func TestSpliceRefusesWhatIsNoObject(t *testing.T) {
 func TestSpliceStatusReplacesStaleKey(t *testing.T) {
 	t.Parallel()
 	in := `{"app_metadata":{"api_key":"stale","a":1,"api_key_status":"conflict"}}`
-	slot, err := findSlot([]byte(in))
+	slot, err := claims.FindSlot([]byte(in))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `{"app_metadata":{"api_key_status":"pending","a":1}}`
-	if got := string(slot.set(nil, []byte(in), statusMember, "pending")); got != want {
+	if got := string(slot.Set(nil, []byte(in), claims.StatusMember, "pending")); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -77,7 +78,7 @@ func TestSpliceStatusReplacesStaleKey(t *testing.T) {
 func TestSpliceQuotesTheKey(t *testing.T) {
 	t.Parallel()
 	in := `{"app_metadata":{}}`
-	slot, err := findSlot([]byte(in))
+	slot, err := claims.FindSlot([]byte(in))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestSpliceQuotesTheKey(t *testing.T) {
 		Metadata map[string]string `json:"app_metadata"`
 	}
 	const odd = "a\"b\\c\n</script>"
-	if err := json.Unmarshal(slot.set(nil, []byte(in), keyMember, odd), &got); err != nil {
+	if err := json.Unmarshal(slot.Set(nil, []byte(in), claims.KeyMember, odd), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Metadata["api_key"] != odd {

@@ -1,4 +1,4 @@
-package hook
+package accesstoken
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/policy"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // Keys reads the project's public keys, as verifying does. Without the project's URL there are none.
-func (a *AccessTokens) Keys(ctx context.Context) (KeySet, error) {
+func (a *Verifier) Keys(ctx context.Context) (KeySet, error) {
 	if a.address == "" {
 		return KeySet{}, nil
 	}
@@ -26,7 +27,7 @@ func (a *AccessTokens) Keys(ctx context.Context) (KeySet, error) {
 const maxDiscovery = 64 << 10
 
 // Discover asks the auth server what it calls itself. Of the three places each is known to some version.
-func (a *AccessTokens) Discover(ctx context.Context) (issuer, where string, err error) {
+func (a *Verifier) Discover(ctx context.Context) (issuer, where string, err error) {
 	root, _ := url.Parse(a.address)
 	root.Path = "/.well-known/oauth-authorization-server"
 	var faults []error
@@ -46,8 +47,8 @@ func (a *AccessTokens) Discover(ctx context.Context) (issuer, where string, err 
 	return "", "", errors.Join(faults...)
 }
 
-// TokenVerdict says what the front end's routes would make of an access token.
-type TokenVerdict struct {
+// Verdict says what the front end's routes would make of an access token.
+type Verdict struct {
 	Bearer string // who it is of, what key it carries; without a secret
 	Claims string // what it says of itself, whether it is believed or not
 	Fault  error  // why it would be refused
@@ -55,16 +56,16 @@ type TokenVerdict struct {
 }
 
 // Examine judges a token as the routes do.
-func (a *AccessTokens) Examine(ctx context.Context, p Policy, token string) TokenVerdict {
+func (a *Verifier) Examine(ctx context.Context, p policy.Policy, token string) Verdict {
 	token = strings.TrimSpace(token)
-	who, err := a.verify(ctx, token)
-	verdict := TokenVerdict{Claims: unverified(token), Fault: err}
+	who, err := a.Verify(ctx, token)
+	verdict := Verdict{Claims: unverified(token), Fault: err}
 	if err != nil {
 		return verdict
 	}
-	verdict.Policy = p.skip(who.claims)
-	verdict.Bearer = "user " + who.user.String() + ", until " + who.claims.expiresAt().UTC().Format(time.RFC3339)
-	if id := coderclient.KeyID(who.key); id != "" {
+	verdict.Policy = p.Skip(who.Claims)
+	verdict.Bearer = "user " + who.User.String() + ", until " + who.Claims.ExpiresAt().UTC().Format(time.RFC3339)
+	if id := coderclient.KeyID(who.Key); id != "" {
 		verdict.Bearer += ", with the Coder key " + id
 	}
 	return verdict
@@ -79,11 +80,11 @@ func unverified(token string) string {
 	}
 	parts := []string{"algorithm " + parsed.Method.Alg()}
 	if id, ok := parsed.Header["kid"].(string); ok {
-		parts = append(parts, "key "+shown(id))
+		parts = append(parts, "key "+Shown(id))
 	}
-	parts = append(parts, "issuer "+shownIssuer(read.Issuer), "audience "+shown(strings.Join(read.Audience, " ")), "role "+shown(read.Role))
+	parts = append(parts, "issuer "+ShownIssuer(read.Issuer), "audience "+Shown(strings.Join(read.Audience, " ")), "role "+Shown(read.Role))
 	if read.ClientID != "" {
-		parts = append(parts, "third-party client "+shown(read.ClientID))
+		parts = append(parts, "third-party client "+Shown(read.ClientID))
 	}
 	if read.ExpiresAt != nil {
 		parts = append(parts, "until "+read.ExpiresAt.UTC().Format(time.RFC3339))
@@ -91,23 +92,23 @@ func unverified(token string) string {
 	return strings.Join(parts, ", ")
 }
 
-// CureOf says what to do about a token that is refused.
-func CureOf(fault error) string {
+// Cure says what to do about a token that is refused.
+func Cure(fault error) string {
 	other, _ := errors.AsType[*otherIssuer](fault)
 	switch {
 	case other != nil && other.found == "":
 		return "set SUPABASE_JWT_ISSUER=any, as the project's tokens name no issuer"
 	case other != nil:
-		return "set SUPABASE_JWT_ISSUER=" + shown(other.found) + " if that is the project's name for itself"
+		return "set SUPABASE_JWT_ISSUER=" + Shown(other.found) + " if that is the project's name for itself"
 	case errors.Is(fault, errExpired):
 		return "take a newer one: refresh the session"
-	case errors.Is(fault, errNoKeys):
+	case errors.Is(fault, ErrNoKeys):
 		return "set SUPABASE_URL to the project's address, like https://PROJECT.supabase.co"
 	case errors.Is(fault, errUnknownKey), errors.Is(fault, errSignature):
 		return "see that the token is of the project at SUPABASE_URL (or SUPABASE_JWT_SECRET), and take a newer one"
 	case errors.Is(fault, errAlgorithm):
 		return "set SUPABASE_URL for tokens that are signed with a key, SUPABASE_JWT_SECRET for those that are signed with the secret (HS256)"
-	case errors.As(fault, new(keysOutdated)):
+	case errors.As(fault, new(OutdatedError)):
 		return "try again in a minute"
 	}
 	return "take the access_token of a user's session; the anon, service_role, publishable and secret keys are none"

@@ -1,4 +1,4 @@
-package hook
+package accesstoken
 
 import (
 	"crypto/hmac"
@@ -9,32 +9,35 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+	"coderhook/hook/policy"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // hmacToken signs any header and claims by HMAC, as no library would.
 func hmacToken(header, claims, secret string) string {
-	text := base64URL([]byte(header)) + "." + base64URL([]byte(claims))
+	text := authtest.Base64URL([]byte(header)) + "." + authtest.Base64URL([]byte(claims))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(text))
-	return text + "." + base64URL(mac.Sum(nil))
+	return text + "." + authtest.Base64URL(mac.Sum(nil))
 }
 
 // Tokens whose makers know all that is public, and try to have it taken for something else.
 func TestTokenConfusion(t *testing.T) {
 	t.Parallel()
-	project := newIssuer(t)
-	key, public := newECKey(t, "ec")
-	rsaKey, rsaPublic := newRSAKey(t, "rsa")
-	evil, evilPublic := newECKey(t, "ec")
-	project.publish(public, rsaPublic)
+	project := authtest.NewIssuer(t)
+	key, public := authtest.NewECKey(t, "ec")
+	rsaKey, rsaPublic := authtest.NewRSAKey(t, "rsa")
+	evil, evilPublic := authtest.NewECKey(t, "ec")
+	project.Publish(public, rsaPublic)
 	der, err := x509.MarshalPKIXPublicKey(&rsaKey.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := project.claims(user1, "ada@example.com")
-	text := string(mustJSON(t, claims))
-	good := issue(t, jwt.SigningMethodES256, "ec", key, claims)
+	claims := project.Claims(authtest.User1, "ada@example.com")
+	text := string(authtest.JSON(t, claims))
+	good := authtest.Issue(t, jwt.SigningMethodES256, "ec", key, claims)
 	parts := strings.Split(good, ".")
 	signedBy := func(key any, header map[string]any) string {
 		token := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims(claims))
@@ -49,21 +52,21 @@ func TestTokenConfusion(t *testing.T) {
 		return signed
 	}
 	with := func(name string, value any) string {
-		changed := project.claims(user1, "ada@example.com")
+		changed := project.Claims(authtest.User1, "ada@example.com")
 		changed[name] = value
-		return issue(t, jwt.SigningMethodES256, "ec", key, changed)
+		return authtest.Issue(t, jwt.SigningMethodES256, "ec", key, changed)
 	}
 	attacks := map[string]string{
-		"none":                    base64URL([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".",
-		"None":                    base64URL([]byte(`{"alg":"None","kid":"ec"}`)) + "." + parts[1] + ".",
-		"nOnE with a signature":   base64URL([]byte(`{"alg":"nOnE","kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
-		"no algorithm":            base64URL([]byte(`{"kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
-		"null algorithm":          base64URL([]byte(`{"alg":null,"kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
-		"list of algorithms":      base64URL([]byte(`{"alg":["HS256","ES256"],"kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
+		"none":                    authtest.Base64URL([]byte(`{"alg":"none"}`)) + "." + parts[1] + ".",
+		"None":                    authtest.Base64URL([]byte(`{"alg":"None","kid":"ec"}`)) + "." + parts[1] + ".",
+		"nOnE with a signature":   authtest.Base64URL([]byte(`{"alg":"nOnE","kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
+		"no algorithm":            authtest.Base64URL([]byte(`{"kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
+		"null algorithm":          authtest.Base64URL([]byte(`{"alg":null,"kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
+		"list of algorithms":      authtest.Base64URL([]byte(`{"alg":["HS256","ES256"],"kid":"ec"}`)) + "." + parts[1] + "." + parts[2],
 		"HMAC with the DER":       hmacToken(`{"alg":"HS256","kid":"rsa"}`, text, string(der)),
 		"HMAC with the PEM":       hmacToken(`{"alg":"HS256","kid":"rsa"}`, text, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))),
 		"HMAC with the modulus":   hmacToken(`{"alg":"HS256","kid":"rsa"}`, text, rsaPublic["n"].(string)),
-		"HMAC with the JWK":       hmacToken(`{"alg":"HS256","kid":"ec"}`, text, string(mustJSON(t, public))),
+		"HMAC with the JWK":       hmacToken(`{"alg":"HS256","kid":"ec"}`, text, string(authtest.JSON(t, public))),
 		"HMAC with nothing":       hmacToken(`{"alg":"HS256"}`, text, ""),
 		"HMAC, two algorithms":    hmacToken(`{"alg":"ES256","alg":"HS256","kid":"ec"}`, text, public["x"].(string)),
 		"ES256 with HMAC's bytes": hmacToken(`{"alg":"ES256","kid":"ec"}`, text, "x"),
@@ -74,8 +77,8 @@ func TestTokenConfusion(t *testing.T) {
 		"key id of a path":        signedBy(key, map[string]any{"kid": "../ec"}),
 		"key id of SQL":           signedBy(key, map[string]any{"kid": "ec' or '1'='1"}),
 		"key id in capitals":      signedBy(key, map[string]any{"kid": "EC"}),
-		"another's signature":     parts[0] + "." + base64URL([]byte(strings.Replace(text, user1, "00000000-0000-4000-8000-000000000009", 1))) + "." + parts[2],
-		"signature of zeros":      parts[0] + "." + parts[1] + "." + base64URL(make([]byte, 64)),
+		"another's signature":     parts[0] + "." + authtest.Base64URL([]byte(strings.Replace(text, authtest.User1, "00000000-0000-4000-8000-000000000009", 1))) + "." + parts[2],
+		"signature of zeros":      parts[0] + "." + parts[1] + "." + authtest.Base64URL(make([]byte, 64)),
 		"signature twice":         good + parts[2],
 		"padded":                  parts[0] + "=." + parts[1] + "." + parts[2],
 		"blank inside":            parts[0] + " ." + parts[1] + "." + parts[2],
@@ -86,27 +89,27 @@ func TestTokenConfusion(t *testing.T) {
 		"audience with a blank":   with("aud", "authenticated else"),
 		"no audience in the list": with("aud", []string{}),
 		"issuer of the same keys": with("iss", "https://other.example.com/auth/v1"),
-		"issuer that goes on":     with("iss", project.url+"/auth/v1.evil.com"),
-		"issuer is a list":        with("iss", []string{project.url + "/auth/v1"}),
+		"issuer that goes on":     with("iss", project.Url+"/auth/v1.evil.com"),
+		"issuer is a list":        with("iss", []string{project.Url + "/auth/v1"}),
 		"user is nil":             with("sub", "00000000-0000-0000-0000-000000000000"),
-		"user in braces":          with("sub", "{"+user1+"}"),
-		"claims are a list":       base64URL([]byte(`{"alg":"ES256","kid":"ec"}`)) + "." + base64URL([]byte(`[]`)) + "." + parts[2],
+		"user in braces":          with("sub", "{"+authtest.User1+"}"),
+		"claims are a list":       authtest.Base64URL([]byte(`{"alg":"ES256","kid":"ec"}`)) + "." + authtest.Base64URL([]byte(`[]`)) + "." + parts[2],
 		"many dots":               strings.Repeat(".", 10_000),
 		"deep claims":             hmacToken(`{"alg":"HS256"}`, strings.Repeat(`{"a":`, 20_000)+"1"+strings.Repeat("}", 20_000), ""),
 		"encrypted (five parts)":  good + ".x.y",
 	}
-	for which, tokens := range map[string]*AccessTokens{
-		"keys only": NewAccessTokens(project.url, "", time.Now), "keys and secret": NewAccessTokens(project.url, jwtSecret, time.Now),
+	for which, tokens := range map[string]*Verifier{
+		"keys only": New(project.Url, "", time.Now), "keys and secret": New(project.Url, authtest.JWTSecret, time.Now),
 	} {
-		if _, err := tokens.verify(t.Context(), good); err != nil {
+		if _, err := tokens.Verify(t.Context(), good); err != nil {
 			t.Fatal(err)
 		}
 		for name, token := range attacks {
-			if got, err := tokens.verify(t.Context(), token); err == nil || got != (caller{}) {
+			if got, err := tokens.Verify(t.Context(), token); err == nil || got != (Caller{}) {
 				t.Errorf("%s: %s: %+v", which, name, got)
 			}
 		}
-		if _, err := tokens.verify(t.Context(), with("aud", []string{"else", "authenticated"})); err != nil {
+		if _, err := tokens.Verify(t.Context(), with("aud", []string{"else", "authenticated"})); err != nil {
 			t.Errorf("one of several audiences: %v", err)
 		}
 	}
@@ -115,15 +118,15 @@ func TestTokenConfusion(t *testing.T) {
 // What a token names itself reaches no header or log unescaped, however it is refused.
 func TestExamineShowsNothingThatIsNotPlain(t *testing.T) {
 	t.Parallel()
-	project := newIssuer(t)
-	key, public := newECKey(t, "ec")
-	project.publish(public)
-	tokens := NewAccessTokens(project.url, "", time.Now)
-	claims := project.claims(user1, "ada@example.com")
+	project := authtest.NewIssuer(t)
+	key, public := authtest.NewECKey(t, "ec")
+	project.Publish(public)
+	tokens := New(project.Url, "", time.Now)
+	claims := project.Claims(authtest.User1, "ada@example.com")
 	claims["role"], claims["client_id"], claims["iss"] = "a\x1b[31m\n", strings.Repeat("y", 1000), "x\"\r\n"
 	claims["app_metadata"] = map[string]any{"api_key": "AbCdEfGhIj-0123456789012345678901"}
-	verdict := tokens.Examine(t.Context(), Policy{}, issue(t, jwt.SigningMethodES256, "ec", key, claims)+"\n")
-	all := verdict.Claims + verdict.Bearer + verdict.Fault.Error() + CureOf(verdict.Fault)
+	verdict := tokens.Examine(t.Context(), policy.Policy{}, authtest.Issue(t, jwt.SigningMethodES256, "ec", key, claims)+"\n")
+	all := verdict.Claims + verdict.Bearer + verdict.Fault.Error() + Cure(verdict.Fault)
 	if strings.ContainsAny(all, "\x1b\r\n\"") || len(all) > 2000 || strings.Contains(all, "0123456789012") || verdict.Bearer != "" {
 		t.Errorf("%q", all)
 	}

@@ -1,4 +1,4 @@
-package hook
+package webhook_test
 
 import (
 	"crypto/hmac"
@@ -9,14 +9,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coderhook/hook/authtest"
+	"coderhook/hook/webhook"
 )
 
 // The verifier against a slow reference that signs by itself. A request passes if and only if one
 // of the header's entries is the signature of the very body by one of the secrets, now: whatever
 // else stands in the header, and however it was taken from a request that was good once.
 func FuzzVerify(f *testing.F) {
-	for _, r := range recordings(f) {
-		h := r.header()
+	for _, r := range authtest.Recordings(f) {
+		h := r.Header()
 		f.Add(h.Get("webhook-id"), h.Get("webhook-timestamp"), h.Get("webhook-signature"), "", []byte(r.Request.Body), uint8(0))
 		f.Add(h.Get("webhook-id"), h.Get("webhook-timestamp"), h.Get("webhook-signature")+" ", "", []byte(r.Request.Body), uint8(1))
 	}
@@ -32,11 +35,11 @@ func FuzzVerify(f *testing.F) {
 	} {
 		f.Add("id", timestamp, "", "", []byte(`{}`), uint8(0))
 	}
-	verifier, err := NewVerifier(secretA+"|"+secretB, func() time.Time { return now })
+	verifier, err := webhook.NewVerifier(authtest.SecretA+"|"+authtest.SecretB, func() time.Time { return now })
 	if err != nil {
 		f.Fatal(err)
 	}
-	known := []string{keyOf(f, secretA), keyOf(f, secretB)}
+	known := []string{keyOf(f, authtest.SecretA), keyOf(f, authtest.SecretB)}
 	// How the signature in the middle is made; only the first two are good.
 	signers := []func(id, timestamp, body string) string{
 		func(id, timestamp, body string) string { return slowSignature(known[0], id, timestamp, body) },

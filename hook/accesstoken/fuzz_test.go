@@ -1,4 +1,4 @@
-package hook
+package accesstoken
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+
 	"github.com/google/uuid"
 )
 
@@ -24,7 +26,7 @@ const (
 // bearer what the claims say; the same token with a byte changed, added or lost never passes.
 func FuzzAccessToken(f *testing.F) {
 	now := time.Unix(1_795_417_649, 0)
-	for _, r := range recordings(f) {
+	for _, r := range authtest.Recordings(f) {
 		var body struct{ Claims json.RawMessage }
 		if err := json.Unmarshal([]byte(r.Request.Body), &body); err != nil {
 			f.Fatal(err)
@@ -46,19 +48,19 @@ func FuzzAccessToken(f *testing.F) {
 			f.Add(header, []byte(claims), uint16(len(signHS256(header, []byte(claims)))-20), byte('\n')) // in the signature
 		}
 	}
-	tokens := NewAccessTokens("", jwtSecret, func() time.Time { return now })
-	issued := NewAccessTokens(fuzzProject, jwtSecret, func() time.Time { return now })
+	tokens := New("", authtest.JWTSecret, func() time.Time { return now })
+	issued := New(fuzzProject, authtest.JWTSecret, func() time.Time { return now })
 	issued.keys = nil // of these tokens none is signed by a public key
 	f.Fuzz(func(t *testing.T, header string, claims []byte, at uint16, with byte) {
 		token := signHS256(header, claims)
-		for _, a := range []*AccessTokens{tokens, issued} {
-			who, err := a.verify(t.Context(), token)
+		for _, a := range []*Verifier{tokens, issued} {
+			who, err := a.Verify(t.Context(), token)
 			checkVerdict(t, header, claims, now, a == issued, who, err)
-			if err != nil && who != (caller{}) {
+			if err != nil && who != (Caller{}) {
 				t.Errorf("%+v is told of a token that is refused: %v", who, err)
 			}
 			for _, mutant := range mutants(token, int(at), with) {
-				if who, err := a.verify(t.Context(), mutant); err == nil {
+				if who, err := a.Verify(t.Context(), mutant); err == nil {
 					t.Errorf("%q passes as %+v, it was %q", mutant, who, token)
 				}
 			}
@@ -67,10 +69,10 @@ func FuzzAccessToken(f *testing.F) {
 }
 
 func signHS256(header string, claims []byte) string {
-	text := base64URL([]byte(header)) + "." + base64URL(claims)
-	mac := hmac.New(sha256.New, []byte(jwtSecret))
+	text := authtest.Base64URL([]byte(header)) + "." + authtest.Base64URL(claims)
+	mac := hmac.New(sha256.New, []byte(authtest.JWTSecret))
 	mac.Write([]byte(text))
-	return text + "." + base64URL(mac.Sum(nil))
+	return text + "." + authtest.Base64URL(mac.Sum(nil))
 }
 
 // mutants are the token with one byte changed, one more and one less.
@@ -85,7 +87,7 @@ func mutants(token string, at int, with byte) []string {
 	return all
 }
 
-func checkVerdict(t *testing.T, header string, claims []byte, now time.Time, ofProject bool, who caller, err error) {
+func checkVerdict(t *testing.T, header string, claims []byte, now time.Time, ofProject bool, who Caller, err error) {
 	t.Helper()
 	want, may, must := bearerOf(header, claims, now, ofProject)
 	switch {
@@ -101,10 +103,10 @@ func checkVerdict(t *testing.T, header string, claims []byte, now time.Time, ofP
 // bearerOf reads the claims by their exact names, of which the last counts. May: they are those of a
 // user of this project whose token is alive. Must: and everything is of the type that Supabase Auth
 // gives it, so that there is no reason to refuse it.
-func bearerOf(header string, claims []byte, now time.Time, ofProject bool) (who caller, may, must bool) {
+func bearerOf(header string, claims []byte, now time.Time, ofProject bool) (who Caller, may, must bool) {
 	var head, c map[string]any
 	if json.Unmarshal([]byte(header), &head) != nil || unmarshalNumbers(claims, &c) != nil || head["alg"] != "HS256" {
-		return caller{}, false, false
+		return Caller{}, false, false
 	}
 	clean := true
 	text := func(name string) string {
@@ -121,15 +123,15 @@ func bearerOf(header string, claims []byte, now time.Time, ofProject bool) (who 
 	anonymous, isBool := c["is_anonymous"].(bool)
 	metadata, isObject := c["app_metadata"].(map[string]any)
 	clean = clean && (isBool || c["is_anonymous"] == nil) && (isObject || c["app_metadata"] == nil)
-	who.key, _ = metadata["api_key"].(string)
-	who.claims.Email, who.claims.Role, who.claims.AAL = text("email"), text("role"), text("aal")
-	who.claims.ClientID, who.claims.Subject, who.claims.Anonymous = text("client_id"), text("sub"), anonymous
+	who.Key, _ = metadata["api_key"].(string)
+	who.Claims.Email, who.Claims.Role, who.Claims.AAL = text("email"), text("role"), text("aal")
+	who.Claims.ClientID, who.Claims.Subject, who.Claims.Anonymous = text("client_id"), text("sub"), anonymous
 	expires, notBefore, issuer := number("exp"), number("nbf"), text("iss")
 	_, _ = number("iat"), text("jti")
-	who.claims.Expires = int64(expires)
-	user, err := uuid.Parse(who.claims.Subject)
-	who.user = user
-	may = err == nil && user != uuid.Nil && len(who.claims.Subject) == 36 && isFor(c["aud"], "authenticated") &&
+	who.Claims.Expires = int64(expires)
+	user, err := uuid.Parse(who.Claims.Subject)
+	who.User = user
+	may = err == nil && user != uuid.Nil && len(who.Claims.Subject) == 36 && isFor(c["aud"], "authenticated") &&
 		expires > float64(now.Unix()) && notBefore <= float64(now.Unix()) && (!ofProject || issuer == fuzzProject+"/auth/v1")
 	return who, may, may && clean && bytes.Equal(claims, bytes.ToValidUTF8(claims, nil))
 }

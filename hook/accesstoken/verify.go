@@ -1,4 +1,5 @@
-package hook
+// Package accesstoken lets in who bears a Supabase access token.
+package accesstoken
 
 import (
 	"context"
@@ -9,13 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"coderhook/hook/cached"
+	"coderhook/hook/claims"
+
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 )
-
-// authenticated is both audience and role of a signed-in user's token.
-const authenticated = "authenticated"
 
 // Why an access token is not accepted. All of these are for its bearer to read,
 // and stand in a quoted header.
@@ -33,65 +34,65 @@ var (
 	errCritical      = errors.New("it demands something that this server does not know (crit)")
 )
 
-// errNoKeys says that tokens can't be verified at the moment. It is not their bearer's fault.
-var errNoKeys = errors.New("the project's keys can't be read")
+// ErrNoKeys says that tokens can't be verified at the moment. It is not their bearer's fault.
+var ErrNoKeys = errors.New("the project's keys can't be read")
 
-// keysOutdated says that a token's key is not known, but may be newer than the keys that are: in a moment they
+// OutdatedError says that a token's key is not known, but may be newer than the keys that are: in a moment they
 // are read again.
-type keysOutdated struct{ after time.Duration }
+type OutdatedError struct{ After time.Duration }
 
-func (keysOutdated) Error() string { return "signed with a key that is not known yet" }
+func (OutdatedError) Error() string { return "signed with a key that is not known yet" }
 
-// AccessTokens verifies the access tokens of one Supabase project.
-type AccessTokens struct {
+// Verifier verifies the access tokens of one Supabase project.
+type Verifier struct {
 	Issuers Issuers // whose tokens are taken
+	Log     zerolog.Logger
 
-	address string          // of the auth server, "" if it is not known
-	client  *http.Client    // that asks it
-	secret  []byte          // of HS256; empty: not taken
-	keys    *cached[KeySet] // of all other algorithms; nil: not taken
+	address string                // of the auth server, "" if it is not known
+	client  *http.Client          // that asks it
+	secret  []byte                // of HS256; empty: not taken
+	keys    *cached.Value[KeySet] // of all other algorithms; nil: not taken
 	parser  *jwt.Parser
-	log     zerolog.Logger
 	noted   []string // of the keys, so that nothing is logged twice
 }
 
-// NewAccessTokens takes tokens that the project at supabaseURL signed with its own keys, and
+// New takes tokens that the project at supabaseURL signed with its own keys, and
 // tokens that were signed with the secret. Either may be empty: what it stands for is refused.
 // Without a URL every issuer is taken.
-func NewAccessTokens(supabaseURL, secret string, now func() time.Time) *AccessTokens {
-	a := &AccessTokens{secret: []byte(secret), client: &http.Client{
-		Timeout:       cacheTimeout,
+func New(supabaseURL, secret string, now func() time.Time) *Verifier {
+	a := &Verifier{secret: []byte(secret), client: &http.Client{
+		Timeout:       cached.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	a.parser = jwt.NewParser(
 		jwt.WithValidMethods(allAlgorithms()), jwt.WithExpirationRequired(),
-		jwt.WithAudience(authenticated), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
+		jwt.WithAudience(claims.Authenticated), jwt.WithTimeFunc(now), jwt.WithStrictDecoding(),
 	)
 	if supabaseURL != "" {
 		a.address = DefaultIssuer(supabaseURL)
 		a.Issuers = Issuers{a.address}
-		a.keys = &cached[KeySet]{now: now, fetch: a.readKeys}
+		a.keys = &cached.Value[KeySet]{Now: now, Fetch: a.readKeys}
 	}
 	return a
 }
 
 // readKeys says in the log what is odd about them, once.
-func (a *AccessTokens) readKeys(ctx context.Context) (KeySet, error) {
+func (a *Verifier) readKeys(ctx context.Context) (KeySet, error) {
 	keys, err := fetchKeySet(ctx, a.client, a.address+"/.well-known/jwks.json")
 	if err == nil && !slices.Equal(keys.Notes, a.noted) {
 		a.noted = keys.Notes
 		for _, note := range keys.Notes {
-			a.log.Warn().Str("note", note).Msg("the project's public keys")
+			a.Log.Warn().Str("note", note).Msg("the project's public keys")
 		}
 	}
 	return keys, err
 }
 
-// caller is who sent an access token.
-type caller struct {
-	user   uuid.UUID
-	claims claims
-	key    string // the Coder key that the token carries, or ""
+// Caller is the user who sent an access token.
+type Caller struct {
+	User   uuid.UUID
+	Claims claims.Claims
+	Key    string // the Coder key that the token carries, or ""
 }
 
 // accessClaims are the claims of an access token that count here.
@@ -111,27 +112,27 @@ type accessClaims struct {
 // package would also take "Sub" for "sub", which a project may well use for something else.
 func (c *accessClaims) UnmarshalJSON(text []byte) error {
 	type plain accessClaims
-	return unmarshal(text, (*plain)(c))
+	return claims.Unmarshal(text, (*plain)(c))
 }
 
-// verify returns the token's bearer. What it returns is believed; nothing of a refused token is.
-func (a *AccessTokens) verify(ctx context.Context, token string) (caller, error) {
+// Verify returns the token's bearer. What it returns is believed; nothing of a refused token is.
+func (a *Verifier) Verify(ctx context.Context, token string) (Caller, error) {
 	if strings.ContainsAny(token, "\r\n") { // base64 skips them, so that they would not matter in the signature
-		return caller{}, errNotAToken
+		return Caller{}, errNotAToken
 	}
 	var read accessClaims
 	if _, err := a.parser.ParseWithClaims(token, &read, a.keyFor(ctx)); err != nil {
-		return caller{}, plain(err)
+		return Caller{}, plain(err)
 	}
 	if !a.Issuers.Takes(read.Issuer) {
-		return caller{}, &otherIssuer{read.Issuer, a.Issuers.String()}
+		return Caller{}, &otherIssuer{read.Issuer, a.Issuers.String()}
 	}
 	user, err := uuid.Parse(read.Subject)
 	if err != nil || len(read.Subject) != 36 || user == uuid.Nil {
-		return caller{}, errNoUser
+		return Caller{}, errNoUser
 	}
 	key, _ := read.AppMetadata.APIKey.(string)
-	return caller{user: user, key: key, claims: claims{
+	return Caller{User: user, Key: key, Claims: claims.Claims{
 		Subject: read.Subject, Email: read.Email, Expires: read.ExpiresAt.Unix(), Role: read.Role,
 		AAL: read.AAL, ClientID: read.ClientID, Anonymous: read.Anonymous,
 	}}, nil
@@ -139,7 +140,7 @@ func (a *AccessTokens) verify(ctx context.Context, token string) (caller, error)
 
 // keyFor finds the key for a token. The algorithm is the key's own: a token that names another
 // one, as if a public key were an HMAC secret, finds no key at all.
-func (a *AccessTokens) keyFor(ctx context.Context) jwt.Keyfunc {
+func (a *Verifier) keyFor(ctx context.Context) jwt.Keyfunc {
 	return func(token *jwt.Token) (any, error) {
 		if _, demands := token.Header["crit"]; demands { // RFC 7515: who does not know what it names, refuses
 			return nil, errCritical
@@ -170,15 +171,15 @@ func issuedAt(token *jwt.Token) time.Time {
 // publicKey asks the auth server again for a key that is not known: it may be a new one. Where that was done a
 // moment ago, or failed, nobody can say yet that there is no such key, unless it would be an old one: Supabase's edge
 // shows each key within cacheFresh.
-func (a *AccessTokens) publicKey(ctx context.Context, id, algorithm string, issued time.Time) (any, error) {
-	since := a.keys.now()
-	if shown := issued.Add(cacheFresh); shown.Before(since) {
+func (a *Verifier) publicKey(ctx context.Context, id, algorithm string, issued time.Time) (any, error) {
+	since := a.keys.Now()
+	if shown := issued.Add(cached.Fresh); shown.Before(since) {
 		since = shown
 	}
-	for _, read := range []func(context.Context) (KeySet, error){a.keys.get, a.keys.renew} {
+	for _, read := range []func(context.Context) (KeySet, error){a.keys.Get, a.keys.Renew} {
 		keys, err := read(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errNoKeys, err)
+			return nil, fmt.Errorf("%w: %w", ErrNoKeys, err)
 		}
 		if key, known := keys.find(id, algorithm); key != nil {
 			return key, nil
@@ -186,19 +187,19 @@ func (a *AccessTokens) publicKey(ctx context.Context, id, algorithm string, issu
 			return nil, errAlgorithm
 		}
 	}
-	if wait := a.keys.outdated(since); wait > 0 {
-		return nil, keysOutdated{wait}
+	if wait := a.keys.Outdated(since); wait > 0 {
+		return nil, OutdatedError{wait}
 	}
 	return nil, errUnknownKey
 }
 
 // plain turns the library's errors into those of this package.
 func plain(err error) error {
-	if outdated, ok := errors.AsType[keysOutdated](err); ok {
+	if outdated, ok := errors.AsType[OutdatedError](err); ok {
 		return outdated
 	}
 	for _, known := range []struct{ theirs, ours error }{
-		{errNoKeys, err},
+		{ErrNoKeys, err},
 		{errUnknownKey, errUnknownKey},
 		{errAlgorithm, errAlgorithm},
 		{errCritical, errCritical},

@@ -1,4 +1,4 @@
-package hook
+package accesstoken
 
 import (
 	"crypto/ecdsa"
@@ -13,29 +13,31 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // keySetOf writes a key set.
 func keySetOf(t testing.TB, keys ...any) []byte {
 	t.Helper()
-	return mustJSON(t, map[string]any{"keys": keys})
+	return authtest.JSON(t, map[string]any{"keys": keys})
 }
 
 // One key that is broken, or of some other kind, does not stop the others, and each is named.
 func TestEachKeyIsReadByItself(t *testing.T) {
 	t.Parallel()
-	_, good := newECKey(t, "good")
+	_, good := authtest.NewECKey(t, "good")
 	with := func(name string, value any) map[string]any {
-		_, key := newECKey(t, "odd")
+		_, key := authtest.NewECKey(t, "odd")
 		if key[name] = value; value == nil {
 			delete(key, name)
 		}
 		return key
 	}
-	_, doubled := newECKey(t, "good")
-	small := map[string]any{"kty": "RSA", "kid": "odd", "n": base64URL(big.NewInt(1).Lsh(big.NewInt(1), 1023).Bytes()), "e": "AQAB"}
-	huge := map[string]any{"kty": "RSA", "kid": "odd", "n": base64URL([]byte(strings.Repeat("\xff", 100_000))), "e": "AQAB"}
+	_, doubled := authtest.NewECKey(t, "good")
+	small := map[string]any{"kty": "RSA", "kid": "odd", "n": authtest.Base64URL(big.NewInt(1).Lsh(big.NewInt(1), 1023).Bytes()), "e": "AQAB"}
+	huge := map[string]any{"kty": "RSA", "kid": "odd", "n": authtest.Base64URL([]byte(strings.Repeat("\xff", 100_000))), "e": "AQAB"}
 	for name, test := range map[string]struct {
 		odd  any
 		want string
@@ -48,11 +50,11 @@ func TestEachKeyIsReadByItself(t *testing.T) {
 		"to derive":          {with("key_ops", []string{"deriveKey"}), `"key_ops" is without "verify"`},
 		"secret":             {map[string]any{"kty": "oct", "kid": "odd", "k": "AAAA"}, "everybody can read it here"},
 		"post-quantum":       {map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "kid": "odd", "pub": "AAAA"}, "not supported, or it is broken"},
-		"no point":           {with("x", base64URL(make([]byte, 32))), "broken"},
+		"no point":           {with("x", authtest.Base64URL(make([]byte, 32))), "broken"},
 		"other curve's hash": {with("alg", "ES384"), `"alg" is "ES384"`},
 		"HMAC of a public":   {with("alg", "HS256"), `"alg" is "HS256"`},
 		"none":               {with("alg", "none"), `"alg" is "none"`},
-		"X25519":             {map[string]any{"kty": "OKP", "crv": "X25519", "kid": "odd", "x": base64URL(make([]byte, 32))}, "not"},
+		"X25519":             {map[string]any{"kty": "OKP", "crv": "X25519", "kid": "odd", "x": authtest.Base64URL(make([]byte, 32))}, "not"},
 		"short RSA":          {small, "RSA with 1024 bits"},
 		"huge RSA":           {huge, "RSA with 800000 bits"},
 		"id is there twice":  {doubled, "its id is there twice, and the first one counts"},
@@ -84,13 +86,13 @@ func TestEachKeyIsReadByItself(t *testing.T) {
 // Keys without alg have the usual one, and others are taken for what they say.
 func TestTokensOfEveryAlgorithmWithAKey(t *testing.T) {
 	t.Parallel()
-	project := newIssuer(t)
-	rsaKey, rsaPublic := newRSAKey(t, "rsa")
+	project := authtest.NewIssuer(t)
+	rsaKey, rsaPublic := authtest.NewRSAKey(t, "rsa")
 	keys := []map[string]any{rsaPublic}
 	tokens := map[string]string{}
-	claims := project.claims(user1, "ada@example.com")
+	claims := project.Claims(authtest.User1, "ada@example.com")
 	add := func(method jwt.SigningMethod, id string, key any) {
-		tokens[method.Alg()] = issue(t, method, id, key, claims)
+		tokens[method.Alg()] = authtest.Issue(t, method, id, key, claims)
 	}
 	add(jwt.SigningMethodRS256, "rsa", rsaKey)
 	for _, method := range []jwt.SigningMethod{jwt.SigningMethodRS384, jwt.SigningMethodRS512, jwt.SigningMethodPS256, jwt.SigningMethodPS512} {
@@ -109,29 +111,29 @@ func TestTokensOfEveryAlgorithmWithAKey(t *testing.T) {
 		}
 		half := len(raw) / 2
 		name := curve.Params().Name
-		keys = append(keys, map[string]any{"kty": "EC", "crv": name, "kid": name, "x": base64URL(raw[1 : half+1]), "y": base64URL(raw[half+1:])})
+		keys = append(keys, map[string]any{"kty": "EC", "crv": name, "kid": name, "x": authtest.Base64URL(raw[1 : half+1]), "y": authtest.Base64URL(raw[half+1:])})
 		add(map[string]jwt.SigningMethod{"P-256": jwt.SigningMethodES256, "P-384": jwt.SigningMethodES384, "P-521": jwt.SigningMethodES512}[name], name, key)
 	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys = append(keys, map[string]any{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": base64URL(public)})
+	keys = append(keys, map[string]any{"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": authtest.Base64URL(public)})
 	add(jwt.SigningMethodEdDSA, "ed", private)
-	project.publish(keys...)
-	verifier := NewAccessTokens(project.url, "", time.Now)
+	project.Publish(keys...)
+	verifier := New(project.Url, "", time.Now)
 	for name, token := range tokens {
-		if _, err := verifier.verify(t.Context(), token); err != nil {
+		if _, err := verifier.Verify(t.Context(), token); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	// The key decides on the algorithm, also among those that are taken.
 	for name, token := range map[string]string{
-		"RS512 with a key of RS256": issue(t, jwt.SigningMethodRS512, "rsa", rsaKey, claims),
-		"PS256 with a key of RS256": issue(t, jwt.SigningMethodPS256, "rsa", rsaKey, claims),
-		"HS256 with Ed25519 bytes":  issue(t, jwt.SigningMethodHS256, "ed", []byte(public), claims),
+		"RS512 with a key of RS256": authtest.Issue(t, jwt.SigningMethodRS512, "rsa", rsaKey, claims),
+		"PS256 with a key of RS256": authtest.Issue(t, jwt.SigningMethodPS256, "rsa", rsaKey, claims),
+		"HS256 with Ed25519 bytes":  authtest.Issue(t, jwt.SigningMethodHS256, "ed", []byte(public), claims),
 	} {
-		if _, err := verifier.verify(t.Context(), token); err != errAlgorithm {
+		if _, err := verifier.Verify(t.Context(), token); err != errAlgorithm {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -140,8 +142,8 @@ func TestTokensOfEveryAlgorithmWithAKey(t *testing.T) {
 // A set of very many keys, or of nonsense, is read in a moment and says little.
 func TestHugeKeySets(t *testing.T) {
 	t.Parallel()
-	_, key := newECKey(t, "same")
-	entry := mustJSON(t, key)
+	_, key := authtest.NewECKey(t, "same")
+	entry := authtest.JSON(t, key)
 	same := `{"keys":[` + strings.Repeat(string(entry)+",", maxKeySet/(len(entry)+1)-1) + string(entry) + `]}`
 	got, err := parseKeySet([]byte(same))
 	if err != nil || got.Usable != 1 || len(got.Notes) != maxNotes || len(got.keys["same"]) != 1 {
@@ -151,25 +153,25 @@ func TestHugeKeySets(t *testing.T) {
 	if _, err := parseKeySet([]byte(deep)); err == nil {
 		t.Error("a deep nest is a key set")
 	}
-	project := newIssuer(t)
+	project := authtest.NewIssuer(t)
 	var many []map[string]any
 	for i := range 10_000 {
 		many = append(many, map[string]any{"kid": fmt.Sprint(i), "kty": "EC", "pad": strings.Repeat("x", 200)})
 	}
-	project.publish(many...)
-	if _, err := NewAccessTokens(project.url, "", time.Now).readKeys(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
+	project.Publish(many...)
+	if _, err := New(project.Url, "", time.Now).readKeys(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
 		t.Errorf("a set of 2 MB: %v", err)
 	}
 }
 
 func FuzzKeySet(f *testing.F) {
-	_, key := newECKey(f, "ec")
+	_, key := authtest.NewECKey(f, "ec")
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(keySetOf(f, key))
-	f.Add(keySetOf(f, map[string]any{"kty": "RSA", "kid": "r", "n": base64URL(rsaKey.N.Bytes()), "e": "AQAB"}))
+	f.Add(keySetOf(f, map[string]any{"kty": "RSA", "kid": "r", "n": authtest.Base64URL(rsaKey.N.Bytes()), "e": "AQAB"}))
 	f.Add([]byte(`{"keys":null}`))
 	f.Add([]byte(`{"keys":[{"kid":7},{"kty":"OKP","crv":"Ed25519","kid":"e","x":"AAAA"}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -1,4 +1,4 @@
-package hook
+package webhook
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// tolerance is how far a request's timestamp may be from our clock, either way:
+// Tolerance is how far a request's timestamp may be from our clock, either way:
 // the Standard Webhooks libraries' own five minutes.
-const tolerance = 5 * time.Minute
+const Tolerance = 5 * time.Minute
 
 // minSecretBytes is what Supabase Auth itself demands (32 characters of base64).
 // The webhook library takes an empty key, with which anybody can sign.
@@ -81,7 +81,7 @@ func (v *Verifier) Verify(body []byte, header http.Header) error {
 		return standardwebhooks.ErrInvalidHeaders
 	}
 	now := v.now().Unix()
-	switch limit := int64(tolerance / time.Second); {
+	switch limit := int64(Tolerance / time.Second); {
 	case seconds < now-limit:
 		return standardwebhooks.ErrMessageTooOld
 	case seconds > now+limit:
