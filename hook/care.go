@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -206,7 +207,7 @@ var errDoubtful = errors.New("Coder took the key at the second try")
 // confirmDead asks twice before a key is thrown away, and whether Coder takes the owner's
 // token meanwhile: before 2026 it also answers 401 when its own database fails.
 func (p *Provisioner) confirmDead(ctx context.Context, key string) error {
-	if err := sleep(ctx, p.ConfirmAfter); err != nil {
+	if err := pace.Sleep(ctx, p.ConfirmAfter); err != nil {
 		return err
 	}
 	_, err := p.Coder.Me(ctx, key)
@@ -252,7 +253,7 @@ func (p *Provisioner) tryStored(ctx context.Context, user uuid.UUID) error {
 			result = checkFailed
 		}
 		p.Metrics.checks.WithLabelValues(result).Inc()
-		if !errors.Is(err, store.ErrSuperseded) || sleep(ctx, p.Poll) != nil {
+		if !errors.Is(err, store.ErrSuperseded) || pace.Sleep(ctx, p.Poll) != nil {
 			return err
 		}
 	}

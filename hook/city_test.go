@@ -19,6 +19,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/owner"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 	"coderhook/store"
@@ -39,7 +40,7 @@ type city struct {
 	log    *logBuffer
 	users  []*citizen
 	down   func() // ends the outage; nil while Coder is up
-	keeper *OwnerKeeper
+	keeper *owner.Keeper
 
 	life       *life
 	server     *Server
@@ -74,11 +75,11 @@ func newCity(t *testing.T) *city {
 	if err := os.WriteFile(file, []byte(c.coder.OwnerToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	token, err := OpenOwnerToken(file, zerolog.New(c.log))
+	token, err := owner.OpenToken(file, zerolog.New(c.log))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.keeper = &OwnerKeeper{Token: token, Ledger: c.store, Instance: "keeper", Now: c.clock.Now, Log: zerolog.New(c.log)}
+	c.keeper = &owner.Keeper{Token: token, Ledger: c.store, Instance: "keeper", Now: c.clock.Now, Log: zerolog.New(c.log)}
 	c.boot(t)
 	t.Cleanup(func() { c.end() })
 	return c

@@ -144,7 +144,7 @@ func (p *Provisioner) createOrAdopt(ctx context.Context, j *job) (coderUser, err
 		asked := time.Now()
 		user, err := p.Coder.CreateUser(ctx, coderclient.NewUser{Email: email, Username: name, Organization: org})
 		if err == nil {
-			p.pace.accepted(asked)
+			p.pace.Accepted(asked)
 			p.Metrics.accountsMade.Inc()
 			return coderUser{User: user, created: true}, nil
 		}
@@ -207,7 +207,7 @@ func (p *Provisioner) takeTurn(j *job) error {
 		j.turn = false
 		return nil
 	}
-	return p.pace.now()
+	return p.pace.Now()
 }
 
 // ours tells an account that we made for this user before a crash from anybody else's.
@@ -241,7 +241,7 @@ func (p *Provisioner) createFailed(err error) error {
 		return fmt.Errorf("%w: create Coder user: %w", errConflict, err)
 	}
 	if answered && errors.Is(err, coderclient.ErrRateLimited) {
-		if rest := p.pace.limited(answer); rest > 0 {
+		if rest := p.pace.Limited(answer); rest > 0 {
 			p.Log.Warn().Err(err).Dur("rest_ms", rest).Msg("Coder limits how many users are made at a time: the others are made in the background")
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -42,7 +43,7 @@ const (
 func (r *Reconciler) Watch(ctx context.Context) {
 	failing := false
 	var swept time.Time
-	for sleep(ctx, about(watchPause)) == nil {
+	for pace.Sleep(ctx, about(watchPause)) == nil {
 		err := r.takeUp(ctx)
 		if err == nil && time.Since(swept) > departuresSweep {
 			swept = time.Now()

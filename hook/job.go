@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -156,7 +157,7 @@ func (p *Provisioner) acquire(j *job) (key string, err error) {
 				return key, err
 			}
 		}
-		if err := sleep(ctx, p.Poll); err != nil {
+		if err := pace.Sleep(ctx, p.Poll); err != nil {
 			return "", fmt.Errorf("wait for the lease: %w", err)
 		}
 		if key, err := p.lookAgain(ctx, j); err != nil || key != "" {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -93,7 +94,7 @@ func TestLaterHonoursRetryAfter(t *testing.T) {
 		p, _ := idler()
 		p.later(someone(), fmt.Errorf("mint: %w", &coderclient.Error{Status: 429, RetryAfter: 40 * time.Second}))
 		p.later(someone(), &coderclient.Error{Status: 429, RetryAfter: 24 * time.Hour})
-		if got := p.delays(); got[0] != 40*time.Second || got[1] != longestRest {
+		if got := p.delays(); got[0] != 40*time.Second || got[1] != pace.LongestRest {
 			t.Errorf("tried again after %v", got)
 		}
 	})
@@ -160,13 +161,13 @@ func TestBacklogGoesByDue(t *testing.T) {
 				t.Errorf("got %s, want %s", next.user, users[want])
 			}
 		}
-		p.pace.limited(&refusalOfCoder)
+		p.pace.Limited(&rateLimited)
 		p.background <- struct{}{}
-		if _, _, ok := p.nextDue(); ok || p.pace.limiter == nil {
+		if _, _, ok := p.nextDue(); ok || !p.pace.Limiting() {
 			t.Error("the pace is forgotten while users are made")
 		}
 		<-p.background
-		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.pace.limiter != nil {
+		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.pace.Limiting() {
 			t.Error("an empty backlog is worked off, or goes on to slow sign-ins down")
 		}
 		if n := testutil.ToFloat64(p.Metrics.backlog); n != 0 {
@@ -174,3 +175,6 @@ func TestBacklogGoesByDue(t *testing.T) {
 		}
 	})
 }
+
+// rateLimited is what every Coder with the default settings says.
+var rateLimited = coderclient.Error{Status: 429, RetryAfter: time.Minute, RateLimit: 512}

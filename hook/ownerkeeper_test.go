@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/owner"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -52,10 +52,10 @@ func (w *ownerWorld) read(t *testing.T, file string) string {
 }
 
 // keeper is a replica's, with a client of its own that uses the token of that file.
-func (w *ownerWorld) keeper(t *testing.T, file string) *OwnerKeeper {
+func (w *ownerWorld) keeper(t *testing.T, file string) *owner.Keeper {
 	t.Helper()
 	log := zerolog.New(w.log)
-	token, err := OpenOwnerToken(file, log)
+	token, err := owner.OpenToken(file, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func (w *ownerWorld) keeper(t *testing.T, file string) *OwnerKeeper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &OwnerKeeper{Token: token, Coder: client, Ledger: w.store, Instance: uuid.NewString(), Now: w.Now, Log: log}
+	return &owner.Keeper{Token: token, Coder: client, Ledger: w.store, Instance: uuid.NewString(), Now: w.Now, Log: log}
 }
 
 func (w *ownerWorld) ownerTokens() map[string]bool {
@@ -118,7 +118,7 @@ func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
 	ci := w.coder.AddToken("owner", "ci", 30*authtest.Day)
-	made := w.coder.AddToken("owner", ownerPrefix+"abcdefgh2345", 30*authtest.Day)
+	made := w.coder.AddToken("owner", "coderhook-owner-abcdefgh2345", 30*authtest.Day)
 	keeper := w.keeper(t, w.file)
 	owner, err := w.client.Me(t.Context(), w.coder.OwnerToken)
 	if err != nil {
@@ -219,7 +219,7 @@ func TestReplicasRenewTheOwnersToken(t *testing.T) {
 			t.Parallel()
 			w := newOwnerWorld(t, profileNew())
 			files := []string{w.file, w.file, w.file, w.file}
-			keepers := make([]*OwnerKeeper, len(files))
+			keepers := make([]*owner.Keeper, len(files))
 			for i := range files {
 				if copies {
 					files[i] = filepath.Join(t.TempDir(), "copy")
@@ -317,14 +317,13 @@ func TestOwnersTokenThatCannotBeRenewed(t *testing.T) {
 			w := newOwnerWorld(t, profileNew())
 			keeper := w.keeper(t, w.file)
 			if byValue {
-				token, err := NewOwnerToken(w.coder.OwnerToken)
+				token, err := owner.NewToken(w.coder.OwnerToken)
 				if err != nil {
 					t.Fatal(err)
 				}
 				keeper.Token = token
 			} else {
 				keeper.Token.Path = "/proc/self/comm" // may be written, but nothing can be made beside it
-				keeper.Token.seen, _ = os.Stat(keeper.Token.Path)
 			}
 			for hour := range 168 {
 				_ = keeper.Turn(t.Context())
@@ -430,19 +429,5 @@ func TestOwnersRenewalFailsAnywhere(t *testing.T) {
 		if rows := storetest.Query[int](t, w.db, `select count(*) from coderhook.retired_keys`); rows != 0 {
 			t.Errorf("%s %s: the old token is not deleted", fault.Method, fault.Path)
 		}
-	}
-}
-
-// A file that is mounted by itself can't be replaced, which shows only at the end: one token is
-// minted for that, and not one at every turn.
-func TestMountedOwnerFileIsTriedOnce(t *testing.T) {
-	t.Parallel()
-	k := &OwnerKeeper{Token: &OwnerToken{Path: "/run/secrets/token"}}
-	k.fixed(fmt.Errorf("%w: %w", errReadOnly, errMounted))
-	if err := k.renew(t.Context(), "token"); err != nil { // without a ledger it would panic
-		t.Error(err)
-	}
-	if k.fixed(errReadOnly); k.cannotRenew() {
-		t.Error("a file that is only read-only counts as mounted")
 	}
 }

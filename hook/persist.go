@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -40,7 +41,7 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 			p.Metrics.stored.WithLabelValues(result).Inc()
 			return
 		}
-		_ = sleep(ctx, wait) // that the context has ended, settle sees
+		_ = pace.Sleep(ctx, wait) // that the context has ended, settle sees
 	}
 }
 

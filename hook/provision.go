@@ -9,6 +9,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -89,7 +90,7 @@ type Provisioner struct {
 	ending     context.Context // ends when the server begins to stop
 	end        context.CancelFunc
 	org        organizationCache
-	pace       pace
+	pace       pace.Limiter
 }
 
 // Options are the times and limits of provisioning. DefaultOptions has those of production.

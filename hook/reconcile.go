@@ -8,6 +8,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -59,7 +60,7 @@ type Reconciler struct {
 
 // Run reconciles at the interval until ctx ends. Of several replicas one does so.
 func (r *Reconciler) Run(ctx context.Context) {
-	for sleep(ctx, min(r.Interval, time.Minute)) == nil {
+	for pace.Sleep(ctx, min(r.Interval, time.Minute)) == nil {
 		sum, err := r.Turn(ctx)
 		switch {
 		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), ctx.Err() != nil:
@@ -204,13 +205,13 @@ func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.Auth
 	if w.dry {
 		return nil
 	}
-	return sleep(ctx, w.Pause)
+	return pace.Sleep(ctx, w.Pause)
 }
 
 func (w *walk) sitOut(ctx context.Context, limited error) error {
 	wait := w.wait
 	if wait == nil {
-		wait = sleep
+		wait = pace.Sleep
 	}
 	answer, _ := errors.AsType[*coderclient.Error](limited)
 	return wait(ctx, max(answer.RetryAfter, time.Second))

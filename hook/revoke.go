@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -115,7 +116,7 @@ func (r *Revoker) whenFree(ctx context.Context, user uuid.UUID, do func(context.
 		if !errors.Is(err, store.ErrLeased) {
 			return err
 		}
-		if sleep(waiting, r.Poll) != nil {
+		if pace.Sleep(waiting, r.Poll) != nil {
 			return err
 		}
 	}

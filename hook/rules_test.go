@@ -11,6 +11,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/owner"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -98,7 +99,7 @@ func TestOrphanThatWasUsedIsSuspended(t *testing.T) {
 }
 
 // forging is a Coder whose new tokens it does not take.
-type forging struct{ OwnerCoder }
+type forging struct{ owner.Coder }
 
 func (forging) CreateToken(context.Context, uuid.UUID, coderclient.NewToken) (string, error) {
 	return "AbCdEfGhIj-0123456789012345678901", nil

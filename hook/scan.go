@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -24,7 +25,7 @@ const (
 // Scan looks, until ctx ends, for users who left or came back without a departure that tells of it. Of several
 // replicas one does so.
 func (r *Reconciler) Scan(ctx context.Context) {
-	for sleep(ctx, about(scanLook)) == nil {
+	for pace.Sleep(ctx, about(scanLook)) == nil {
 		if !r.Coder.Available() {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/owner"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 	"coderhook/store"
@@ -139,7 +140,7 @@ func readCoder(v *variables) coderclient.Config {
 		v.fault("CODER_URL", "is missing; set it to Coder's address, like https://coder.example.com")
 	}
 	token := v.required("CODER_OWNER_TOKEN", "make one as an owner with: coder tokens create --lifetime 168h")
-	if _, err := hook.NewOwnerToken(token); token != "" && err != nil {
+	if _, err := owner.NewToken(token); token != "" && err != nil {
 		v.fault("CODER_OWNER_TOKEN", "%w", err)
 	}
 	c := coderclient.Config{

@@ -8,6 +8,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/owner"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -34,16 +35,16 @@ func readUpkeep(v *variables) upkeep {
 }
 
 // useOwnerToken lets the client ask for the owner's token at every request, as its file can change.
-func useOwnerToken(c *config, log zerolog.Logger) (*hook.OwnerToken, error) {
-	owner, err := hook.NewOwnerToken(c.coder.Token())
+func useOwnerToken(c *config, log zerolog.Logger) (*owner.Token, error) {
+	token, err := owner.NewToken(c.coder.Token())
 	if c.upkeep.ownerFile != "" {
-		owner, err = hook.OpenOwnerToken(c.upkeep.ownerFile, log)
+		token, err = owner.OpenToken(c.upkeep.ownerFile, log)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CODER_OWNER_TOKEN: %w", err)
 	}
-	c.coder.Token, c.coder.Observe = owner.Current, owner.Observe
-	return owner, nil
+	c.coder.Token, c.coder.Observe = token.Current, token.Observe
+	return token, nil
 }
 
 // both tells two observers of every call.
@@ -54,9 +55,9 @@ func both(a, b coderclient.Observer) coderclient.Observer {
 	}
 }
 
-func newOwnerKeeper(c config, owner *hook.OwnerToken, coder *coderclient.Client, database *store.Store, log zerolog.Logger) *hook.OwnerKeeper {
-	return &hook.OwnerKeeper{
-		Token: owner, Coder: coder, Ledger: database, Instance: c.options.Instance, Now: c.options.Now, Log: log,
+func newOwnerKeeper(c config, token *owner.Token, coder *coderclient.Client, database *store.Store, log zerolog.Logger) *owner.Keeper {
+	return &owner.Keeper{
+		Token: token, Coder: coder, Ledger: database, Instance: c.options.Instance, Now: c.options.Now, Log: log,
 	}
 }
 

@@ -122,8 +122,8 @@ var mutants = []mutant{
 		old: "j.finish(key, err)\n\tp.freeBackground(j)", new: "j.finish(key, err)",
 	},
 	{
-		rule: "Coder's rate limit is kept to", file: "hook/pace.go", tests: "^TestPace",
-		old: "return p.ask()\n}\n\n// now is", new: "return nil\n}\n\n// now is",
+		rule: "Coder's rate limit is kept to", file: "hook/pace/limiter.go", tests: "^TestPace",
+		old: "return p.ask()\n}\n\n// Now is", new: "return nil\n}\n\n// Now is",
 	},
 	{
 		rule: "a conflict is not tried again", file: "hook/backlog.go", tests: "^TestLater",
@@ -134,12 +134,12 @@ var mutants = []mutant{
 		old: "p.backlog.byUser[r.user]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
 	},
 	{
-		rule: "a sign-in keeps to the pace", file: "hook/pace.go", tests: "^TestPace",
+		rule: "a sign-in keeps to the pace", file: "hook/pace/limiter.go", tests: "^TestPace",
 		old: "if delay := turn.Delay(); delay > 0 {", new: "if delay := turn.Delay(); delay > time.Hour {",
 	},
 	{
 		rule: "nobody waits for the backlog", file: "hook/coderuser.go", tests: "^TestNobodyWaitsForTheBacklog$",
-		old: "return p.pace.now()", new: "return p.pace.wait(p.base)",
+		old: "return p.pace.Now()", new: "return p.pace.wait(p.base)",
 	},
 	{
 		rule: "who waits is not forgotten", file: "hook/backlog.go", tests: "^TestBacklogKeeps",
@@ -219,14 +219,14 @@ var mutants = []mutant{
 	},
 	{
 		rule: "reconciling looks again under the lease", file: "hook/walk.go", tests: "^TestReconcilingLooksAgainUnderTheLease$",
-		old: "|| living(users[0], w.Now()) != here {", new: "{",
+		old: "|| users[0].Living(w.Now()) != here {", new: "{",
 	},
 	{
 		rule: "nobody else's token is deleted", file: "hook/walk.go", tests: "^TestNobodyElsesTokenIsDeleted$",
 		old: "token.UserID != a.CoderUserID || ", new: "",
 	},
 	{
-		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$|^TestOwnersTokenKeepsItsScopes$",
+		rule: "the owner's successor is tried first", file: "hook/owner/successor.go", tests: "^TestOwnersSuccessorIsTriedFirst$|^TestOwnersTokenKeepsItsScopes$",
 		old: "if err = k.resembles(ctx, token, id); err == nil {", new: "if err == nil {",
 	},
 	{

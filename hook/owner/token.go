@@ -1,4 +1,4 @@
-package hook
+package owner
 
 import (
 	"errors"
@@ -14,10 +14,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// OwnerToken is the token with which we may do an owner's work in Coder. One from a file is read
+// Token is the token with which we may do an owner's work in Coder. One from a file is read
 // again when the file changes, or when Coder does not take it any more: somebody may have put
 // another there.
-type OwnerToken struct {
+type Token struct {
 	Path string // "" for a token that was given by value
 
 	log     zerolog.Logger
@@ -28,24 +28,24 @@ type OwnerToken struct {
 	faulty  bool        // the last try to read it failed, which was logged
 }
 
-// NewOwnerToken returns a token that was given by value.
-func NewOwnerToken(token string) (*OwnerToken, error) {
+// NewToken returns a token that was given by value.
+func NewToken(token string) (*Token, error) {
 	if coderclient.KeyID(token) == "" {
 		return nil, errNoToken
 	}
-	return &OwnerToken{token: token}, nil
+	return &Token{token: token}, nil
 }
 
-// OpenOwnerToken reads the token from a file.
-func OpenOwnerToken(path string, log zerolog.Logger) (*OwnerToken, error) {
-	o := &OwnerToken{Path: path, log: log}
+// OpenToken reads the token from a file.
+func OpenToken(path string, log zerolog.Logger) (*Token, error) {
+	o := &Token{Path: path, log: log}
 	return o, o.read()
 }
 
 var errNoToken = errors.New("is not a Coder token (10 characters, a hyphen, 22 more); make one as an owner with: coder tokens create --lifetime 168h")
 
 // Current is the token to be used now.
-func (o *OwnerToken) Current() string {
+func (o *Token) Current() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.Path == "" {
@@ -63,7 +63,7 @@ func sameContent(a, b os.FileInfo) bool {
 }
 
 // reread keeps the token that was if there is none to be read: it may be about to be written.
-func (o *OwnerToken) reread() {
+func (o *Token) reread() {
 	before := o.token
 	err := o.read()
 	if err != nil && !o.faulty {
@@ -76,7 +76,7 @@ func (o *OwnerToken) reread() {
 }
 
 // read takes the file's state first: what is written meanwhile looks new at the next call.
-func (o *OwnerToken) read() error {
+func (o *Token) read() error {
 	info, err := os.Stat(o.Path)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (o *OwnerToken) read() error {
 
 // Observe is a coderclient.Observer: a 401 to a call that was made with this token means that
 // the file may hold another one.
-func (o *OwnerToken) Observe(endpoint string, status int, _ time.Duration) {
+func (o *Token) Observe(endpoint string, status int, _ time.Duration) {
 	if status != http.StatusUnauthorized || endpoint == "get_me" || endpoint == "auth_redirect" {
 		return // get_me and auth_redirect come with a user's key
 	}
@@ -103,7 +103,7 @@ func (o *OwnerToken) Observe(endpoint string, status int, _ time.Duration) {
 }
 
 // doubt makes the next use read the file again.
-func (o *OwnerToken) doubt() {
+func (o *Token) doubt() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.doubted = true

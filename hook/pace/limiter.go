@@ -1,4 +1,5 @@
-package hook
+// Package pace says when: it sleeps under a context, and keeps to Coder's rate limit.
+package pace
 
 import (
 	"cmp"
@@ -14,18 +15,18 @@ import (
 // How Coder's rate limit is kept to. How much and how long is Coder's to say, within bounds.
 const (
 	shortestRest = time.Second
-	longestRest  = 5 * time.Minute
-	defaultLimit = 60          // requests, where nobody says: it is a proxy's limit
-	paceShare    = 0.9         // of the limit; the rest is left to people
-	paceSteps    = 16          // the slowest pace is one of so many parts
-	probeEvery   = time.Second // while resting
+	LongestRest  = 5 * time.Minute // whatever Coder says
+	defaultLimit = 60              // requests, where nobody says: it is a proxy's limit
+	Share        = 0.9             // of the limit; the rest is left to people
+	steps        = 16              // the slowest pace is one of so many parts
+	probeEvery   = time.Second     // while resting
 )
 
-// pace keeps the making of users within Coder's rate limit, which counts together all who ask
+// Limiter keeps the making of users within Coder's rate limit, which counts together all who ask
 // for that path, in a window that slides: who rests as long as Coder says and then goes on at
 // full speed is refused again at once. So after the rest users are made evenly; half as many
 // when even that was too much, as other replicas make users too, and slowly more while it is not.
-type pace struct {
+type Limiter struct {
 	mu      sync.Mutex
 	resume  time.Time // no user is made before, but for probes
 	probe   time.Time // when one may be tried
@@ -37,8 +38,8 @@ type pace struct {
 	limiter *rate.Limiter // nil: not limited lately
 }
 
-// limited takes note of a refusal and returns how long to rest; 0 when that is known already.
-func (p *pace) limited(refusal *coderclient.Error) time.Duration {
+// Limited takes note of a refusal and returns how long to rest; 0 when that is known already.
+func (p *Limiter) Limited(refusal *coderclient.Error) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -46,11 +47,11 @@ func (p *pace) limited(refusal *coderclient.Error) time.Duration {
 		return 0
 	}
 	p.refusal, p.refused = *refusal, now
-	p.window = min(max(refusal.RetryAfter, shortestRest), longestRest)
-	p.top = paceShare * rate.Limit(cmp.Or(max(refusal.RateLimit, 0), defaultLimit)) / rate.Limit(p.window.Seconds())
+	p.window = min(max(refusal.RetryAfter, shortestRest), LongestRest)
+	p.top = Share * rate.Limit(cmp.Or(max(refusal.RateLimit, 0), defaultLimit)) / rate.Limit(p.window.Seconds())
 	next := p.top
 	if p.limiter != nil {
-		next = max(p.limiter.Limit()/2, p.top/paceSteps)
+		next = max(p.limiter.Limit()/2, p.top/steps)
 	}
 	p.limiter = rate.NewLimiter(next, 1)
 	p.resume, p.probe = now.Add(p.window), now.Add(probeEvery)
@@ -58,8 +59,8 @@ func (p *pace) limited(refusal *coderclient.Error) time.Duration {
 	return p.window
 }
 
-// accepted: a user was made. Where that was asked for since the refusal, the rest is over.
-func (p *pace) accepted(asked time.Time) {
+// Accepted: a user was made. Where that was asked for since the refusal, the rest is over.
+func (p *Limiter) Accepted(asked time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if asked.After(p.refused) {
@@ -67,16 +68,16 @@ func (p *pace) accepted(asked time.Time) {
 	}
 }
 
-// rest is how long no user is made.
-func (p *pace) rest() time.Duration {
+// Rest is how long no user is made.
+func (p *Limiter) Rest() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return max(0, time.Until(p.resume))
 }
 
-// wait returns when it is time to make a user. Its error is Coder's refusal, while that holds, or
+// Wait returns when it is time to make a user. Its error is Coder's refusal, while that holds, or
 // the context's end.
-func (p *pace) wait(ctx context.Context) error {
+func (p *Limiter) Wait(ctx context.Context) error {
 	if limiter := p.current(); limiter != nil {
 		if err := limiter.Wait(ctx); err != nil {
 			return err
@@ -85,8 +86,8 @@ func (p *pace) wait(ctx context.Context) error {
 	return p.ask()
 }
 
-// now is for a sign-in, which does not wait: its error is Coder's refusal, until it can be tried again.
-func (p *pace) now() error {
+// Now is for a sign-in, which does not wait: its error is Coder's refusal, until it can be tried again.
+func (p *Limiter) Now() error {
 	limiter := p.current()
 	if limiter == nil {
 		return p.ask()
@@ -99,7 +100,7 @@ func (p *pace) now() error {
 	return nil
 }
 
-func (p *pace) current() *rate.Limiter {
+func (p *Limiter) current() *rate.Limiter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -107,21 +108,21 @@ func (p *pace) current() *rate.Limiter {
 		return nil
 	}
 	if p.limiter != nil && now.After(p.raise) {
-		p.limiter.SetLimit(min(p.limiter.Limit()+p.top/paceSteps, p.top))
+		p.limiter.SetLimit(min(p.limiter.Limit()+p.top/steps, p.top))
 		p.raise = now.Add(p.window)
 	}
 	return p.limiter
 }
 
 // ask is Coder's refusal while it holds. One sign-in each second asks Coder again.
-func (p *pace) ask() error {
-	if rest := p.rest(); rest > 0 && !p.mayProbe() {
+func (p *Limiter) ask() error {
+	if rest := p.Rest(); rest > 0 && !p.mayProbe() {
 		return p.refuse(rest)
 	}
 	return nil
 }
 
-func (p *pace) mayProbe() bool {
+func (p *Limiter) mayProbe() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -132,7 +133,7 @@ func (p *pace) mayProbe() bool {
 	return true
 }
 
-func (p *pace) refuse(wait time.Duration) error {
+func (p *Limiter) refuse(wait time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	refusal := p.refusal
@@ -140,21 +141,16 @@ func (p *pace) refuse(wait time.Duration) error {
 	return &refusal
 }
 
-// forget lets users be made at full speed again.
-func (p *pace) forget() {
+// Limiting reports whether users are made slower than anybody asks.
+func (p *Limiter) Limiting() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limiter != nil
+}
+
+// Forget lets users be made at full speed again.
+func (p *Limiter) Forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.limiter = nil
-}
-
-// sleep waits, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

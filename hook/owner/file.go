@@ -1,4 +1,4 @@
-package hook
+package owner
 
 import (
 	"errors"
