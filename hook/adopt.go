@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -64,7 +65,7 @@ func (p *Provisioner) inspect(ctx context.Context, r request) (_ store.Adoption,
 // Supabase user's, or "". Linked: nothing but the e-mail speaks for it, so that we never
 // suspend or delete it.
 func (p *Provisioner) belongs(ctx context.Context, r request, user coderclient.User) (linked bool, reason string, err error) {
-	roles, err := p.rolesOfKey(ctx, user, r.known.APIKey)
+	roles, err := p.Accounts.Roles.OfKey(ctx, user, r.known.APIKey)
 	if err != nil || len(roles) > 0 {
 		return false, fmt.Sprintf("it belongs to Coder user %s, who is %s", user.Username, strings.Join(roles, ", ")), err
 	}
@@ -74,7 +75,7 @@ func (p *Provisioner) belongs(ctx context.Context, r request, user coderclient.U
 		}
 		return r.known.Linked, reason, nil
 	}
-	named := slices.Contains(usernames(r.user), strings.ToLower(user.Username))
+	named := slices.Contains(account.Usernames(r.user), strings.ToLower(user.Username))
 	if !named && !strings.EqualFold(user.Email, r.email) {
 		return false, "it belongs to Coder user " + user.Username, nil
 	}

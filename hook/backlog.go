@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
 	"coderhook/hook/pace"
 	"coderhook/store"
 
@@ -64,7 +65,7 @@ func (e *entries) Pop() any {
 // later puts a request that failed into the backlog, if another try can help. A renewal is tried
 // again by the next mint, which has a key until then.
 func (p *Provisioner) later(r request, why error) {
-	if r.renew || errors.Is(why, errConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
+	if r.renew || errors.Is(why, account.ErrConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
 		return
 	}
 	delay := min(shortestDelay<<min(r.tries, 10), longestDelay)
@@ -120,7 +121,7 @@ func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 	if len(b.byDue) == 0 || p.ending.Err() != nil {
 		b.busy = false
 		if len(p.background) == 0 { // else those jobs keep the pace for who comes next
-			p.pace.Forget()
+			p.Accounts.Pace.Forget()
 		}
 		return request{}, 0, false
 	}
@@ -164,7 +165,7 @@ func (p *Provisioner) awaitTurn(r request) error {
 	if err != nil || account.CoderUserID != uuid.Nil {
 		return err
 	}
-	return p.pace.Wait(p.ending)
+	return p.Accounts.Pace.Wait(p.ending)
 }
 
 // stillWanted looks, just before anything is made, whether the user is to have a key: nobody may get

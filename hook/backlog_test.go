@@ -128,8 +128,8 @@ func TestNobodyWaitsForTheBacklog(t *testing.T) {
 	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = 20, 2*time.Second })
 	waiting, newcomers := &burst{users: b.users[:30]}, b.users[30:]
 	waiting.signIn(t, w.replica)
-	eventually(t, "the rest begins", func() bool { return w.Provisioner.pace.Rest() > 0 })
-	eventually(t, "the rest is over", func() bool { return w.Provisioner.pace.Rest() == 0 })
+	eventually(t, "the rest begins", func() bool { return w.Provisioner.Accounts.Pace.Rest() > 0 })
+	eventually(t, "the rest is over", func() bool { return w.Provisioner.Accounts.Pace.Rest() == 0 })
 	var minting sync.WaitGroup
 	for n, user := range newcomers {
 		minting.Go(func() {

@@ -47,7 +47,7 @@ func BenchmarkHandler(b *testing.B) {
 	o := DefaultOptions()
 	o.Now = clock
 	s := &Server{
-		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: storedKey{now}, Provisioner: NewProvisioner(o, nil, nil, zerolog.Nop()),
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: storedKey{now}, Provisioner: NewProvisioner(o, nil, nil, NewMetrics(), zerolog.Nop()),
 		Deadline: 2500 * time.Millisecond, Now: clock, Log: zerolog.New(io.Discard),
 	}
 	handler, content := s.Handler(), bytes.NewReader(body)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/hook/pace"
 	"coderhook/store"
 
@@ -29,11 +31,11 @@ type Observations interface {
 
 // tend looks after a key that an answer has just carried, in the background: renews it when it
 // is time, learns about one that the ledger does not know, and else tries it now and then.
-func (p *Provisioner) tend(r request, state keyState) {
+func (p *Provisioner) tend(r request, state apikey.State) {
 	now := p.Now()
-	longer := tokenLife(r, now) > r.known.TokenLife
+	longer := apikey.TokenLife(r.until, now) > r.known.TokenLife
 	check := now.Sub(r.known.KeyCheckedAt) >= p.CheckInterval
-	if state == keyGood && !longer && !check || !p.beginCare(r.user) {
+	if state == apikey.Good && !longer && !check || !p.beginCare(r.user) {
 		return
 	}
 	p.running.Go(func() {
@@ -44,7 +46,7 @@ func (p *Provisioner) tend(r request, state keyState) {
 			return // there will be another mint
 		}
 		defer func() { <-p.care }()
-		if err := p.noteTokenLife(ctx, r); err != nil {
+		if err := p.Keys.NoteTokenLife(ctx, r.wanted()); err != nil {
 			p.Log.Warn().Err(err).Stringer("user_id", r.user).Msg("life of the access token not noted")
 		}
 		if p.Coder.Available() {
@@ -84,17 +86,17 @@ func (p *Provisioner) takeCare(ctx context.Context) error {
 
 // lookAfter also clears away what was replaced, when the time for a check has come. A mint's look-up does not ask
 // whether there is any: nearly always there is none, and everybody would pay for the question.
-func (p *Provisioner) lookAfter(ctx context.Context, r request, state keyState, checkDue bool) {
+func (p *Provisioner) lookAfter(ctx context.Context, r request, state apikey.State, checkDue bool) {
 	switch state {
-	case keyUnknown:
+	case apikey.Unknown:
 		p.adopt(ctx, r)
-	case keyAging:
+	case apikey.Aging:
 		p.renew(ctx, r)
 	default:
 		p.check(ctx, r)
 	}
 	if checkDue {
-		p.deleteRetired(ctx, r.user)
+		p.Keys.DeleteRetired(ctx, r.user)
 	}
 }
 
@@ -113,21 +115,6 @@ func (p *Provisioner) renew(ctx context.Context, r request) {
 	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
 		<-p.background
 	}
-}
-
-// tokenLife is how long the token lives that is being minted, in whole minutes, as the clocks
-// of Supabase Auth and ours are not quite the same.
-func tokenLife(r request, now time.Time) time.Duration {
-	return (max(r.until.Sub(now), 0) + time.Minute - 1).Truncate(time.Minute)
-}
-
-// noteTokenLife writes down how long tokens live, if longer than was known: so long a replaced
-// key is kept.
-func (p *Provisioner) noteTokenLife(ctx context.Context, r request) error {
-	if life := tokenLife(r, p.Now()); life > r.known.TokenLife {
-		return p.Ledger.RecordTokenLife(ctx, r.user, life)
-	}
-	return nil
 }
 
 // check tries the key in Coder, once per interval among all replicas.
@@ -163,7 +150,7 @@ func (p *Provisioner) tryKey(ctx context.Context, r request) (result string, _ e
 	switch {
 	case errors.Is(err, coderclient.ErrInactive):
 		log.Error().Msg("the user is suspended in Coder: no keys until they are activated there")
-		return checkSuspended, p.Ledger.MarkSuspended(ctx, r.user, known.KeyID, errConflict.Error()+": "+errSuspended.Error())
+		return checkSuspended, p.Ledger.MarkSuspended(ctx, r.user, known.KeyID, account.ErrConflict.Error()+": "+account.ErrSuspended.Error())
 	case errors.Is(err, coderclient.ErrUnauthorized):
 		if err := p.confirmDead(ctx, known.APIKey); err != nil {
 			return checkFailed, err
@@ -178,7 +165,7 @@ func (p *Provisioner) tryKey(ctx context.Context, r request) (result string, _ e
 		log.Error().Str("coder_user", user.Username).Msg("the key is another Coder user's: the next mint makes another")
 		return checkRefused, p.Ledger.RefuseKey(ctx, r.user, known.KeyID, p.Now(), "the key is of Coder user "+user.Username)
 	}
-	if roles, err := p.rolesOfKey(ctx, user, known.APIKey); err != nil || len(roles) > 0 {
+	if roles, err := p.Accounts.Roles.OfKey(ctx, user, known.APIKey); err != nil || len(roles) > 0 {
 		return p.refuseChecked(ctx, r, user, roles, err)
 	}
 	if user.Username != known.CoderUsername {
@@ -192,14 +179,14 @@ func (p *Provisioner) refuseChecked(ctx context.Context, r request, user codercl
 	if err != nil {
 		return checkFailed, err
 	}
-	reason := rolesReason(user, roles)
+	reason := &account.RolesError{User: user, Roles: roles}
 	p.Log.Error().Err(reason).Stringer("user_id", r.user).Str("key_id", r.known.KeyID).Msg("the key is deleted, and there is no other")
-	if err := p.Ledger.RefuseKey(ctx, r.user, r.known.KeyID, p.Now(), errConflict.Error()+": "+reason.Error()); err != nil {
+	if err := p.Ledger.RefuseKey(ctx, r.user, r.known.KeyID, p.Now(), account.ErrConflict.Error()+": "+reason.Error()); err != nil {
 		return checkFailed, err
 	}
 	p.Metrics.rolesRefused.Inc()
 	p.note(ctx, r.known, store.RoleRefused, reason.Error())
-	return checkRefused, p.deleteOurs(ctx, r.known)
+	return checkRefused, p.Keys.DeleteOurs(ctx, r.known)
 }
 
 var errDoubtful = errors.New("Coder took the key at the second try")

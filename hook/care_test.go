@@ -36,68 +36,6 @@ func profileNew() settings {
 	return s
 }
 
-func (w *world) tokensOfAda() []codertest.Key { return w.coder.TokensOf("ada0ada0") }
-
-func TestJudge(t *testing.T) {
-	t.Parallel()
-	const key, other = "AbCdEfGhIj-0123456789012345678901", "0123456789"
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	token := now.Add(time.Hour)
-	account := func(left time.Duration, change func(*store.Account)) store.Account {
-		a := store.Account{
-			APIKey: key, KeyID: "AbCdEfGhIj", KeyExpiresAt: now.Add(left), KeyLifetime: 7 * authtest.Day,
-			Known: true, Status: store.Active,
-		}
-		if change != nil {
-			change(&a)
-		}
-		return a
-	}
-	third, fixed := Options{}, Options{RenewBefore: 2 * time.Hour}
-	for name, test := range map[string]struct {
-		options Options
-		account store.Account
-		want    keyState
-	}{
-		"no key":                  {third, account(5*authtest.Day, func(a *store.Account) { a.APIKey = "" }), keyMissing},
-		"not a Coder key":         {third, account(5*authtest.Day, func(a *store.Account) { a.APIKey, a.KeyID = "rubbish", "" }), keyMissing},
-		"expired":                 {third, account(0, nil), keyMissing},
-		"refused":                 {third, account(5*authtest.Day, func(a *store.Account) { a.KeyRefused = true }), keyMissing},
-		"suspended":               {third, account(5*authtest.Day, func(a *store.Account) { a.Status = store.Suspended }), keyMissing},
-		"dies before the token":   {third, account(time.Hour-time.Second, nil), keyShort},
-		"dies with the token":     {third, account(time.Hour, nil), keyAging},
-		"in the last third":       {third, account(7*authtest.Day/3, nil), keyAging},
-		"before the last third":   {third, account(7*authtest.Day/3+time.Second, nil), keyGood},
-		"in a window of its own":  {fixed, account(2*time.Hour, nil), keyAging},
-		"before a window":         {fixed, account(2*time.Hour+time.Second, nil), keyGood},
-		"lifetime not known":      {third, account(6*authtest.Day, func(a *store.Account) { a.KeyLifetime = 0 }), keyAging},
-		"no key is known":         {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID = "" }), keyUnknown},
-		"another than the living": {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID = other }), keyPlanted},
-		"than one without expiry": {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.KeyExpiresAt = other, time.Time{} }), keyPlanted},
-		"than the expired":        {third, account(-authtest.Day, func(a *store.Account) { a.KeyID = other }), keyPlanted},
-		"than that of a conflict": {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.Status = other, store.Conflict }), keyPlanted},
-		"than a pending user's":   {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.Status = other, store.Pending }), keyPlanted},
-		"than who was off-boarded": {third, account(5*authtest.Day, func(a *store.Account) {
-			a.KeyID, a.KeyRefused, a.Status, a.CoderUserID = other, true, store.Offboarded, ada
-		}), keyPlanted},
-		"than their refused own":   {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.KeyRefused, a.CoderUserID = other, true, ada }), keyPlanted},
-		"than a forgotten user's":  {third, account(0, func(a *store.Account) { a.KeyID, a.CoderUserID = other, uuid.Nil }), keyPlanted},
-		"suspended, and another":   {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.Status = other, store.Suspended }), keyMissing},
-		"orphaned, with a profile": {third, account(0, func(a *store.Account) { a.KeyID, a.CoderUserID, a.Status = "", ada, store.Orphaned }), keyUnknown},
-		"known without expiry":     {third, account(5*authtest.Day, func(a *store.Account) { a.KeyExpiresAt = time.Time{} }), keyUnknown},
-		"refused, but another by":  {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.KeyRefused = "0123456789", true }), keyUnknown},
-		"conflict with a key":      {third, account(5*authtest.Day, func(a *store.Account) { a.Status = store.Conflict }), keyGood},
-	} {
-		if got := test.options.judge(test.account, token, now); got != test.want {
-			t.Errorf("%s: %d, want %d", name, got, test.want)
-		}
-	}
-	long := Options{RenewBefore: 30 * authtest.Day}
-	if got := long.renewBefore(7 * authtest.Day); got != 7*authtest.Day/2 {
-		t.Errorf("a window longer than the lifetime would renew at every mint: %s", got)
-	}
-}
-
 // The old key is handed out while the new one is made, lives on for as long as a token can
 // carry it, and is then deleted.
 func TestRenewalAheadWithOverlap(t *testing.T) {
@@ -528,3 +466,5 @@ func TestAdoptingDoesNotCutOffTheKeyBefore(t *testing.T) {
 	c.Advance(75 * time.Minute)
 	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
 }
+
+func (w *world) tokensOfAda() []codertest.Key { return w.coder.TokensOf("ada0ada0") }

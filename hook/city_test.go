@@ -18,6 +18,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
 	"coderhook/hook/owner"
 	"coderhook/hook/policy"
@@ -127,7 +128,7 @@ func (c *city) boot(t settler) {
 	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.Now, 7*authtest.Day
 	o.Backlog = 0 // its time is the real one
 	ledger := mortalLedger{c.store, c.life}
-	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
+	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, NewMetrics(), log)
 	c.life.end = provisioner.cancel
 	c.server = &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
@@ -341,7 +342,7 @@ func (c *city) wantOneToken(t settler, u *citizen) {
 		}
 		accounts++
 		for _, key := range c.coder.TokensOf(user.Username) {
-			if strings.HasPrefix(key.TokenName, tokenPrefix) && key.ExpiresAt.After(c.clock.Now()) {
+			if strings.HasPrefix(key.TokenName, apikey.Prefix) && key.ExpiresAt.After(c.clock.Now()) {
 				tokens = append(tokens, key)
 			}
 		}

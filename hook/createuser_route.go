@@ -9,6 +9,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/account"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -119,9 +120,9 @@ func (s *Server) notCreated(c echo.Context, who accesstoken.Caller, err error) e
 func conflictText(user uuid.UUID, err error) string {
 	text := "Your Coder account can't be made or used as it is."
 	switch reason := err.Error(); {
-	case strings.Contains(reason, errSuspended.Error()):
+	case strings.Contains(reason, account.ErrSuspended.Error()):
 		text = "Your Coder account is suspended."
-	case strings.Contains(reason, errForeignAccount.Error()):
+	case strings.Contains(reason, account.ErrForeign.Error()):
 		text = "Coder already has an account with your e-mail address that was not made for you here."
 	}
 	return text + " Ask the operator, and name your user id: " + user.String()

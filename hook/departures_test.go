@@ -118,7 +118,7 @@ func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
 				life := &life{end: func() {}}
 				life.crashAfter(calls, calls%2 == 0)
 				mortal := *w.reconciler()
-				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, w.Provisioner.Log)
+				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
 				mortal.Provisioner, mortal.Register, mortal.Delete = provisioner, mortalLedger{w.store, life}, test.remove
 				_ = mortal.takeUp(t.Context())
 				crashed = life.dead()
@@ -150,7 +150,7 @@ func TestDeparturesAreKilledAnywhere(t *testing.T) {
 		life := &life{end: func() {}}
 		life.crashAfter(calls, calls%2 == 0)
 		mortal := *w.reconciler()
-		provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, w.Provisioner.Log)
+		provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
 		mortal.Provisioner, mortal.Register = provisioner, mortalLedger{w.store, life}
 		_ = mortal.takeUp(t.Context())
 		crashed := life.dead()
@@ -353,7 +353,7 @@ func TestMintsForWhoLeft(t *testing.T) {
 			w.db.Exec(t, leave)
 			wantNothing("whom we did not know", stranger, store.Pending)
 			underWay := w.db.AddUser(t, "bob@example.com")
-			w.Provisioner.Ledger = oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, leave) }}
+			w.useLedger(oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, leave) }})
 			wantNothing("under way", underWay, store.Pending)
 		})
 	}

@@ -4,16 +4,11 @@ import (
 	"errors"
 	"net/http"
 
+	"coderhook/hook/account"
 	"coderhook/hook/webhook"
 
 	"github.com/labstack/echo/v4"
 )
-
-// errConflict marks what does not heal by itself: an operator has to decide.
-var errConflict = errors.New("needs an operator")
-
-// errSuspended: an operator took the user's access away in Coder, and we do not give it back.
-var errSuspended = errors.New("the user is suspended in Coder")
 
 // errPending: the caller's deadline passed, but the work goes on.
 var errPending = errors.New("still being made")
@@ -33,9 +28,9 @@ const (
 
 func statusOf(err error) status {
 	switch {
-	case errors.Is(err, errConflict), errors.Is(err, errLeft):
+	case errors.Is(err, account.ErrConflict), errors.Is(err, errLeft):
 		return statusConflict
-	case errors.Is(err, errPending), errors.Is(err, errStopping):
+	case errors.Is(err, errPending), errors.Is(err, errStopping), errors.Is(err, account.ErrUnconfirmed):
 		return statusPending
 	}
 	return statusUnavailable

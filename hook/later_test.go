@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
 	"coderhook/hook/pace"
 	"coderhook/store"
 
@@ -28,7 +29,7 @@ func (c *coderUp) Available() bool { return !c.down }
 // idler is a Provisioner whose backlog nobody works off.
 func idler() (*Provisioner, *coderUp) {
 	coder := new(coderUp)
-	p := NewProvisioner(DefaultOptions(), nil, coder, zerolog.Nop())
+	p := NewProvisioner(DefaultOptions(), nil, coder, NewMetrics(), zerolog.Nop())
 	p.backlog.busy = true
 	return p, coder
 }
@@ -47,7 +48,7 @@ func (p *Provisioner) delays() (all []time.Duration) {
 func TestLaterTakesOnlyWhatPasses(t *testing.T) {
 	t.Parallel()
 	for name, refused := range map[string]error{
-		"conflict": fmt.Errorf("%w: foreign", errConflict), "stopping": errStopping, "gone": errGone,
+		"conflict": fmt.Errorf("%w: foreign", account.ErrConflict), "stopping": errStopping, "gone": errGone,
 	} {
 		p, _ := idler()
 		if p.later(someone(), refused); len(p.backlog.byDue) != 0 {
@@ -161,13 +162,13 @@ func TestBacklogGoesByDue(t *testing.T) {
 				t.Errorf("got %s, want %s", next.user, users[want])
 			}
 		}
-		p.pace.Limited(&rateLimited)
+		p.Accounts.Pace.Limited(&rateLimited)
 		p.background <- struct{}{}
-		if _, _, ok := p.nextDue(); ok || !p.pace.Limiting() {
+		if _, _, ok := p.nextDue(); ok || !p.Accounts.Pace.Limiting() {
 			t.Error("the pace is forgotten while users are made")
 		}
 		<-p.background
-		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.pace.Limiting() {
+		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.Accounts.Pace.Limiting() {
 			t.Error("an empty backlog is worked off, or goes on to slow sign-ins down")
 		}
 		if n := testutil.ToFloat64(p.Metrics.backlog); n != 0 {

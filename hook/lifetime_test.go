@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
 
 	"github.com/rs/zerolog"
@@ -39,7 +40,7 @@ func TestLifetimeShorterThanTwiceTheTokensIsRefused(t *testing.T) {
 		"Coder's own limit is too short":      {lives{token: time.Hour, key: 90 * time.Minute}, 0, "", "raise Coder's maximum"},
 	} {
 		log := new(logBuffer)
-		err := CheckLifetime(t.Context(), test.seen, test.configured, zerolog.New(log))
+		err := apikey.CheckLifetime(t.Context(), test.seen, test.configured, zerolog.New(log))
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -75,7 +77,7 @@ func (w *walk) endSessions(ctx context.Context, a store.Account, user coderclien
 	}
 	return w.act(new(int), a.UserID, "sessions of Coder user "+user.Username+" in workspace apps ended", func() error {
 		key, err := w.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
-			Name: tokenPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: time.Minute, Scope: "all",
+			Name: apikey.Prefix + strings.ToLower(rand.Text()[:12]), Lifetime: time.Minute, Scope: "all",
 		})
 		if err != nil {
 			return err
@@ -129,7 +131,7 @@ func (w *walk) deleteLedgers(ctx context.Context, a store.Account) error {
 	retired, err := w.Ledger.Retired(ctx, a.UserID)
 	for _, key := range retired {
 		if err == nil && !w.dry {
-			err = w.deleteOld(ctx, key)
+			err = w.Keys.DeleteOld(ctx, key)
 		}
 	}
 	return err
@@ -171,7 +173,7 @@ func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, e
 		}
 		return user, err
 	}
-	for _, name := range usernames(a.UserID) {
+	for _, name := range account.Usernames(a.UserID) {
 		user, err := w.Coder.User(ctx, name)
 		if errors.Is(err, coderclient.ErrNotFound) {
 			continue

@@ -84,7 +84,7 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 	w := newOwnerWorld(t, profileNew())
 	w.addAda(t)
 	keeper := w.keeper(t, w.file)
-	w.Provisioner.Coder = keeper.Coder.(*coderclient.Client)
+	w.useCoder(keeper.Coder.(*coderclient.Client))
 	renewals, last := 0, w.read(t, w.file)
 	for hour := range 3 * 7 * 24 {
 		if err := keeper.Turn(t.Context()); err != nil {

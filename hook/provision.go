@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/hook/lease"
 	"coderhook/hook/pace"
 	"coderhook/store"
@@ -74,6 +76,10 @@ type Provisioner struct {
 	// what it knows it says also after that.
 	MayMake func(context.Context) error
 
+	Accounts *account.Maker
+	Keys     *apikey.Minter
+	Rule     apikey.Rule
+
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
 	tended   map[uuid.UUID]bool // whose key is being looked after
@@ -89,8 +95,6 @@ type Provisioner struct {
 	cancel     context.CancelFunc
 	ending     context.Context // ends when the server begins to stop
 	end        context.CancelFunc
-	org        organizationCache
-	pace       pace.Limiter
 }
 
 // Options are the times and limits of provisioning. DefaultOptions has those of production.
@@ -132,11 +136,18 @@ func DefaultOptions() Options {
 }
 
 // NewProvisioner returns a Provisioner that is ready to work; Stop ends it.
-func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *Provisioner {
+func NewProvisioner(o Options, ledger Ledger, coder Coder, metrics *Metrics, log zerolog.Logger) *Provisioner {
 	base, cancel := context.WithCancel(context.Background())
 	ending, end := context.WithCancel(base)
+	roles := &account.Roles{Coder: coder}
 	return &Provisioner{
-		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
+		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: metrics,
+		Accounts: &account.Maker{
+			Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, ConfirmedOnly: o.ConfirmedOnly,
+			PersistPatience: o.PersistPatience, Now: o.Now, Log: log, Made: metrics.accountsMade,
+		},
+		Keys:       &apikey.Minter{Ledger: ledger, Coder: coder, Roles: roles, Lifetime: o.TokenLifetime, Now: o.Now, Log: log},
+		Rule:       apikey.Rule{RenewBefore: o.RenewBefore},
 		MayMake:    func(context.Context) error { return nil },
 		jobs:       make(map[uuid.UUID]*job),
 		tended:     make(map[uuid.UUID]bool),
@@ -210,7 +221,7 @@ func (p *Provisioner) refuse(ctx context.Context, r request) error {
 		return fmt.Errorf("provision: %w", err)
 	}
 	if r.known.Conflicted() && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
-		return fmt.Errorf("provision: %w: %s", errConflict, r.known.LastError)
+		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.known.LastError)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -44,7 +45,7 @@ func (w *world) adaInCoder(t *testing.T) codertest.User {
 }
 
 // ourToken is named as one that we made.
-const ourToken = tokenPrefix + "abcdefgh2345"
+const ourToken = apikey.Prefix + "abcdefgh2345"
 
 const (
 	deleteAda = `delete from auth.users`

@@ -9,6 +9,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/apikey"
 
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
@@ -89,7 +90,7 @@ func (s *Server) keyOf(ctx context.Context, c echo.Context, who accesstoken.Call
 		}
 		return who.Key, nil
 	}
-	if now := s.Now(); s.Provisioner.judge(account, now, now) <= keyMissing {
+	if now := s.Now(); s.Provisioner.Rule.Judge(account, now, now) <= apikey.Missing {
 		return "", echo.NewHTTPError(http.StatusConflict, "there is no Coder key for this user yet: call POST /create-coder-user first")
 	}
 	return account.APIKey, nil

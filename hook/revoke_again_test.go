@@ -139,7 +139,7 @@ func TestRevokeWhileAStrayKeyIsReplaced(t *testing.T) {
 			}
 		}
 	}}
-	r.Provisioner.Ledger = ledger
+	w.useLedger(ledger)
 	done := w.revokeAda(t, r)
 	for _, key := range []string{ours, stray, replaced} {
 		w.wantDead(t, key)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"coderhook/coderclient"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -151,7 +152,7 @@ func (r *Revoker) tokens(ctx context.Context, account store.Account) ([]codercli
 // count says of each token whose it is.
 func (done *Revocation) count(account store.Account, tokens []coderclient.Key) {
 	for _, token := range tokens {
-		if ours(account, token) {
+		if apikey.Ours(account, token) {
 			done.Ours++
 		} else {
 			done.Others++

@@ -34,7 +34,7 @@ func TestReconcilingLooksAgainUnderTheLease(t *testing.T) {
 			w, _, _ := newbie(t, profileNew())
 			w.db.Exec(t, test.before)
 			w.coder.ForgetRequests()
-			w.Provisioner.Ledger = oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, test.meanwhile) }}
+			w.useLedger(oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, test.meanwhile) }})
 			w.reconcile(t, w.reconciler(), Summary{Busy: 1})
 			if calls := w.coder.Requests(); len(calls) > 0 {
 				t.Errorf("Coder was asked: %v", calls)
@@ -74,7 +74,7 @@ func TestNobodyElsesTokenIsDeleted(t *testing.T) {
 		t.Fatalf("%v, %v", others, err)
 	}
 	var deleted []string
-	w.Provisioner.Coder = mixedUp{w.client, others, &deleted}
+	w.useCoder(mixedUp{w.client, others, &deleted})
 	w.db.Exec(t, banAda)
 	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 	if slices.Contains(deleted, others[0].ID) || !slices.Contains(deleted, coderclient.KeyID(key)) {

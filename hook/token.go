@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"coderhook/hook/apikey"
 	"coderhook/hook/claims"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
@@ -107,22 +108,22 @@ func (s *Server) resolve(ctx context.Context, ev *webhook.Event, record *record)
 		return resolution{err: err, answered: func() {}}
 	}
 	wanted := request{user: ev.User, email: ev.Deciding.Email, until: ev.Deciding.ExpiresAt(), known: account}
-	state := s.Provisioner.judge(account, wanted.until, s.Now())
-	if state.usable() {
+	state := s.Provisioner.Rule.Judge(account, wanted.until, s.Now())
+	if state.Usable() {
 		record.reason = reasonFound
 		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
 	}
 	switch {
 	case account.Distrust() != nil:
 		s.Provisioner.noteDistrust(account)
-	case state == keyPlanted:
+	case state == apikey.Planted:
 		s.Provisioner.notePlanted(ctx, account)
 	}
 	looked := time.Now()
 	found := s.Provisioner.Provision(ctx, wanted)
 	record.reason = found.reason
 	record.stage("provision", looked)
-	stillLives := state == keyShort && account.KeyExpiresAt.After(s.Now()) // after all that waiting
+	stillLives := state == apikey.Short && account.KeyExpiresAt.After(s.Now()) // after all that waiting
 	if found.err != nil && stillLives && statusOf(found.err) != statusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		record.reason = reasonShort

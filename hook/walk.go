@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/apikey"
 	"coderhook/hook/lease"
 	"coderhook/store"
 
@@ -188,7 +188,7 @@ func (w *walk) sweep(ctx context.Context, e store.Entry) error {
 		if !key.Until.Before(w.Now()) {
 			continue
 		}
-		err := w.act(&w.sum.Tokens, e.UserID, "replaced token "+key.KeyID+" deleted", func() error { return w.deleteOld(ctx, key) })
+		err := w.act(&w.sum.Tokens, e.UserID, "replaced token "+key.KeyID+" deleted", func() error { return w.Keys.DeleteOld(ctx, key) })
 		if err != nil {
 			return err
 		}
@@ -200,15 +200,7 @@ func (w *walk) sweep(ctx context.Context, e store.Entry) error {
 // token can carry it.
 func (w *walk) stale(a store.Account, k coderclient.Key) bool {
 	handedOut := w.Timeout + w.PersistPatience + w.LockPatience
-	return k.CreatedAt.Add(handedOut + carriedFor(a)).Before(w.Now())
-}
-
-// ourName is that of every token we make: people may well name theirs supabase-something, too.
-var ourName = regexp.MustCompile("^" + tokenPrefix + "[a-z2-7]{12}$")
-
-// ours: made by us as its name says, or the one in the ledger, which can be an adopted one.
-func ours(a store.Account, k coderclient.Key) bool {
-	return ourName.MatchString(k.TokenName) || k.ID == a.KeyID && !a.KeyRefused
+	return k.CreatedAt.Add(handedOut + apikey.CarriedFor(a)).Before(w.Now())
 }
 
 // deleteTokens deletes those of our tokens that match.
@@ -218,7 +210,7 @@ func (w *walk) deleteTokens(ctx context.Context, a store.Account, match func(cod
 		return err
 	}
 	for _, token := range tokens {
-		if token.UserID != a.CoderUserID || !ours(a, token) || !match(token) {
+		if token.UserID != a.CoderUserID || !apikey.Ours(a, token) || !match(token) {
 			continue
 		}
 		err := w.act(&w.sum.Tokens, a.UserID, "token "+token.ID+" deleted", func() error {

@@ -92,7 +92,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	w.store = storetest.Open(t, store.Config{URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets})
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
 	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.Now
-	provisioner := NewProvisioner(s.options, w.store, client, log)
+	provisioner := NewProvisioner(s.options, w.store, client, NewMetrics(), log)
 	r := &replica{client: client, Server: &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
 		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: FrontEnd{Apps: client},
@@ -330,4 +330,16 @@ func (w *world) account(t testing.TB, user uuid.UUID) store.Account {
 		t.Fatal(err)
 	}
 	return account
+}
+
+// useLedger puts another ledger before the database.
+func (r *replica) useLedger(ledger Ledger) {
+	p := r.Provisioner
+	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger = ledger, ledger, ledger
+}
+
+// useCoder puts another client before Coder.
+func (r *replica) useCoder(coder Coder) {
+	p := r.Provisioner
+	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder = coder, coder, coder, coder
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/remedy"
-	"coderhook/hook"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -65,7 +65,7 @@ func checkStart(ctx context.Context, c config, database *store.Store, log zerolo
 			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
 		}
 	}
-	return hook.CheckLifetime(ctx, database, c.options.TokenLifetime, log)
+	return apikey.CheckLifetime(ctx, database, c.options.TokenLifetime, log)
 }
 
 // databaseFault is why no key could be read or stored, or nil.

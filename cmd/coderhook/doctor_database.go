@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/remedy"
-	"coderhook/hook"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -150,7 +150,7 @@ func (d *doctor) checkLifetime(ctx context.Context, _ *store.Inspector) error {
 	defer database.Close()
 	var said []string
 	log := zerolog.New(io.Discard).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, message string) { said = append(said, message) }))
-	err = hook.CheckLifetime(ctx, database, d.config.options.TokenLifetime, log)
+	err = apikey.CheckLifetime(ctx, database, d.config.options.TokenLifetime, log)
 	switch {
 	case err != nil:
 		what, do, _ := strings.Cut(err.Error(), "; ")

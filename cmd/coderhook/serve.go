@@ -53,9 +53,8 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	watch := &coderWatch{coder: coder, log: log}
-	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	provisioner := hook.NewProvisioner(c.options, database, coder, metrics, log)
 	keeper := newOwnerKeeper(c, owner, coder, database, log)
-	provisioner.Metrics = metrics
 	keys := newKeyWatch(database.Inspector(), c, log)
 	provisioner.MayMake = keys.mayMake
 	server := &hook.Server{

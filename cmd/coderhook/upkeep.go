@@ -106,7 +106,7 @@ func withParts(env *environment, do func(*hook.Reconciler, *store.Store, *coderc
 	if err := database.CheckSecrets(env.ctx); err != nil {
 		return err
 	}
-	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	provisioner := hook.NewProvisioner(c.options, database, coder, hook.NewMetrics(), log)
 	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(newReconciler(c, provisioner, database), database, coder)
 }

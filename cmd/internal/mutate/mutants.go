@@ -54,7 +54,7 @@ var mutants = []mutant{
 		old: "if region.IsProxy() {", new: "if true || region.IsProxy() {",
 	},
 	{
-		rule: "the key outlives the token", file: "hook/key.go", tests: "^TestJudge$|^TestKeyThatDies",
+		rule: "the key outlives the token", file: "hook/apikey/state.go", tests: "^TestJudge$|^TestKeyThatDies",
 		old: "a.KeyExpiresAt.Before(tokenExpires)", new: "false",
 	},
 	{
@@ -78,7 +78,7 @@ var mutants = []mutant{
 		old: ", !user.Exists && r.known.Status == store.Offboarded:", new: ":",
 	},
 	{
-		rule: "a key that was planted for who left is not handed out", file: "hook/key.go", tests: "^TestMintsForWhoLeft$",
+		rule: "a key that was planted for who left is not handed out", file: "hook/apikey/state.go", tests: "^TestMintsForWhoLeft$",
 		old: "case a.Status == store.Offboarded:", new: "case false && a.Status == store.Offboarded:",
 	},
 	{
@@ -127,7 +127,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a conflict is not tried again", file: "hook/backlog.go", tests: "^TestLater",
-		old: "errors.Is(why, errConflict) || ", new: "",
+		old: "errors.Is(why, account.ErrConflict) || ", new: "",
 	},
 	{
 		rule: "a user waits once", file: "hook/backlog.go", tests: "^TestLater",
@@ -138,8 +138,8 @@ var mutants = []mutant{
 		old: "if delay := turn.Delay(); delay > 0 {", new: "if delay := turn.Delay(); delay > time.Hour {",
 	},
 	{
-		rule: "nobody waits for the backlog", file: "hook/coderuser.go", tests: "^TestNobodyWaitsForTheBacklog$",
-		old: "return p.pace.Now()", new: "return p.pace.wait(p.base)",
+		rule: "nobody waits for the backlog", file: "hook/account/create.go", tests: "^TestNobodyWaitsForTheBacklog$",
+		old: "return m.Pace.Now()", new: "return m.Pace.Wait(context.Background())",
 	},
 	{
 		rule: "who waits is not forgotten", file: "hook/backlog.go", tests: "^TestBacklogKeeps",
@@ -150,27 +150,27 @@ var mutants = []mutant{
 		old: " && statusOf(found.err) != statusConflict", new: "",
 	},
 	{
-		rule: "an account of another e-mail is not ours", file: "hook/coderuser.go", tests: "^TestForeign|^TestTakenUsernames$",
+		rule: "an account of another e-mail is not ours", file: "hook/account/create.go", tests: "^TestForeign|^TestTakenUsernames$",
 		old: "if strings.ToLower(user.Email) != email {", new: "if false {",
 	},
 	{
-		rule: "an account with roles is not ours", file: "hook/coderuser.go", tests: "^TestAnAccountWithARoleIsNotTaken$",
-		old: "p.rolesOf(ctx, user); err != nil || len(roles) > 0 {", new: "p.rolesOf(ctx, user); err != nil || len(roles) > 99 {",
+		rule: "an account with roles is not ours", file: "hook/account/create.go", tests: "^TestAnAccountWithARoleIsNotTaken$",
+		old: "m.Roles.Of(ctx, user); err != nil || len(roles) > 0 {", new: "m.Roles.Of(ctx, user); err != nil || len(roles) > 99 {",
 	},
 	{
-		rule: "a promoted account gets no key", file: "hook/coderuser.go", tests: "^TestAPromotedAccountGetsNoKey$",
-		old: "return coderUser{User: user}, p.refuseRoles(ctx, j, user)", new: "return coderUser{User: user}, nil",
+		rule: "a promoted account gets no key", file: "hook/account/account.go", tests: "^TestAPromotedAccountGetsNoKey$",
+		old: "return User{User: user}, m.Roles.Refuse(ctx, user)", new: "return User{User: user}, nil",
 	},
 	{
-		rule: "with single sign-on only confirmed addresses get an account", file: "hook/coderuser.go", tests: "^TestUnconfirmedAddressGetsNoAccount$",
+		rule: "with single sign-on only confirmed addresses get an account", file: "hook/account/create.go", tests: "^TestUnconfirmedAddressGetsNoAccount$",
 		old: "case err != nil || confirmed:", new: "case err != nil || confirmed || true:",
 	},
 	{
-		rule: "a planted key is not handed out", file: "hook/key.go", tests: "^TestJudge$|^TestAPlantedKey",
-		old: "case !ledgers && hasOwnKey(a):", new: "case false:",
+		rule: "a planted key is not handed out", file: "hook/apikey/state.go", tests: "^TestJudge$|^TestAPlantedKey",
+		old: "case !ledgers && HasOwn(a):", new: "case false:",
 	},
 	{
-		rule: "a row that somebody else wrote is not believed", file: "hook/key.go", tests: "^TestNobodyBorrowsAnAccount$|^TestSealing$",
+		rule: "a row that somebody else wrote is not believed", file: "hook/apikey/state.go", tests: "^TestNobodyBorrowsAnAccount$|^TestSealing$",
 		old: "a.Distrust() != nil, ", new: "",
 	},
 	{
@@ -182,12 +182,12 @@ var mutants = []mutant{
 		old: "return key.String != secret", new: "return false",
 	},
 	{
-		rule: "a retired key that is not ours stays", file: "hook/retire.go", tests: "^TestOnlyOurTokensAreDeleted$",
+		rule: "a retired key that is not ours stays", file: "hook/apikey/retire.go", tests: "^TestOnlyOurTokensAreDeleted$",
 		old: "account.CoderUserID == uuid.Nil || account.CoderUserID != key.CoderUserID {", new: "false {",
 	},
 	{
-		rule: "an account of another ledger row is not ours", file: "hook/coderuser.go", tests: "^TestAccountOfAnotherLedgerRow",
-		old: "return owner == j.user, nil", new: "return owner == j.user || true, nil",
+		rule: "an account of another ledger row is not ours", file: "hook/account/create.go", tests: "^TestAccountOfAnotherLedgerRow",
+		old: "return owner == r.UserID, nil", new: "return owner == r.UserID || true, nil",
 	},
 	{
 		rule: "the profile's key belongs to its user", file: "hook/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",

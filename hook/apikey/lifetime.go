@@ -1,4 +1,4 @@
-package hook
+package apikey
 
 import (
 	"context"
@@ -39,6 +39,20 @@ func CheckLifetime(ctx context.Context, seen Lives, configured time.Duration, lo
 	if key > 0 && key < 2*token {
 		log.Error().Stringer("key_lifetime", key).Stringer("token_life", token).
 			Msg("Coder's tokens live less than twice as long as access tokens: keys are renewed at nearly every mint; raise Coder's maximum and CODER_TOKEN_LIFETIME")
+	}
+	return nil
+}
+
+// TokenLife returns how long the token lives that is being minted, in whole minutes, as the clocks
+// of Supabase Auth and ours are not quite the same.
+func TokenLife(until, now time.Time) time.Duration {
+	return (max(until.Sub(now), 0) + time.Minute - 1).Truncate(time.Minute)
+}
+
+// NoteTokenLife writes down how long tokens live, if longer than was known: so long a replaced key is kept.
+func (m *Minter) NoteTokenLife(ctx context.Context, w Wanted) error {
+	if life := TokenLife(w.Until, m.Now()); life > w.Known {
+		return m.Ledger.RecordTokenLife(ctx, w.UserID, life)
 	}
 	return nil
 }
