@@ -129,19 +129,20 @@ func (c *city) boot(t settler) {
 	o.Backlog = 0 // its time is the real one
 	ledger := mortalLedger{c.store, c.life}
 	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, NewMetrics(), log)
-	c.life.end = provisioner.cancel
+	c.life.end = provisioner.kill
 	c.server = &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
 		Deadline: 2500 * time.Millisecond, Now: c.clock.Now, Log: log,
 	}
 	c.handler = c.server.Handler()
-	c.reconciler = &Reconciler{Provisioner: provisioner, Register: ledger, Interval: authtest.Day}
+	c.reconciler = NewReconciler(provisioner, ledger)
+	c.reconciler.Interval = authtest.Day
 }
 
 // end lets nothing of the server go on.
 func (c *city) end() {
-	c.server.Provisioner.cancel()
-	c.server.Provisioner.running.Wait()
+	c.server.Provisioner.kill()
+	c.server.Provisioner.Wait()
 }
 
 // reboot comes after a crash.
@@ -203,7 +204,7 @@ func (c *city) mintAll(t settler, users []*citizen) []minted {
 			}
 		}
 		minting.Wait()
-		c.server.Provisioner.running.Wait()
+		c.server.Provisioner.Wait()
 		if c.life.dead() {
 			c.reboot(t)
 		}
@@ -434,4 +435,10 @@ func TestYear(t *testing.T) {
 		"%d answers without a key and %d with a key shorter than the token, all while Coder was down; %d keys were handed out in all; "+
 		"at the end one live token of ours for each user; took %s",
 		days, len(c.users), c.mints, c.repeated, c.crashes, c.outages, c.without, c.fallbacks, len(keys), time.Since(began).Round(time.Second))
+}
+
+// kill ends all that is under way, as the end of the process would.
+func (p *Provisioner) kill() {
+	p.cancel()
+	p.Rotator.cancel()
 }

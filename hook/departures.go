@@ -152,7 +152,7 @@ func (r *Reconciler) departed(ctx context.Context, d store.Departure, e store.En
 	case !user.Living(r.Now()), awaited(e.Account):
 		err = w.entry(working, e, user)
 	case time.Since(d.At) > r.LeaseTTL: // whoever took it before was killed at it
-		err = r.tryStored(working, e.UserID)
+		err = r.TryKey(working, e.UserID)
 	}
 	limited, _ := errors.AsType[*coderclient.Error](err)
 	switch {

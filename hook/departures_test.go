@@ -19,7 +19,7 @@ import (
 func (w *world) watching(t *testing.T, r *replica, run ...func(*Reconciler, context.Context)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	reconciler := &Reconciler{Provisioner: r.Provisioner, Register: w.store, Interval: time.Hour}
+	reconciler := w.reconcilerOf(r)
 	var running sync.WaitGroup
 	for _, f := range run {
 		running.Go(func() { f(reconciler, ctx) })
@@ -117,9 +117,9 @@ func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
 				w.db.Exec(t, banAda)
 				life := &life{end: func() {}}
 				life.crashAfter(calls, calls%2 == 0)
-				mortal := *w.reconciler()
 				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
-				mortal.Provisioner, mortal.Register, mortal.Delete = provisioner, mortalLedger{w.store, life}, test.remove
+				mortal := NewReconciler(provisioner, mortalLedger{w.store, life})
+				mortal.Interval, mortal.Delete = time.Hour, test.remove
 				_ = mortal.takeUp(t.Context())
 				crashed = life.dead()
 				if err := provisioner.Stop(t.Context()); err != nil {
@@ -149,9 +149,9 @@ func TestDeparturesAreKilledAnywhere(t *testing.T) {
 		w.db.Exec(t, banAda)
 		life := &life{end: func() {}}
 		life.crashAfter(calls, calls%2 == 0)
-		mortal := *w.reconciler()
 		provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
-		mortal.Provisioner, mortal.Register = provisioner, mortalLedger{w.store, life}
+		mortal := NewReconciler(provisioner, mortalLedger{w.store, life})
+		mortal.Interval = time.Hour
 		_ = mortal.takeUp(t.Context())
 		crashed := life.dead()
 		if err := provisioner.Stop(t.Context()); err != nil {

@@ -39,6 +39,11 @@ func (j *job) accountRequest() account.Request {
 	return account.Request{UserID: j.user, Email: j.email, Known: j.known, Lease: j.lease, Tries: j.tries, Since: j.since, Turn: j.turn}
 }
 
+// subject is the user for whom the answer carries a key that was there.
+func (r request) subject() Subject {
+	return Subject{UserID: r.user, Email: r.email, Until: r.until, Known: r.known}
+}
+
 // wanted is the key that the token is to carry.
 func (r request) wanted() apikey.Wanted {
 	return apikey.Wanted{UserID: r.user, Until: r.until, Known: r.known.TokenLife}

@@ -69,7 +69,7 @@ func (r *Reconciler) PlanMove(ctx context.Context, user uuid.UUID, coderName str
 	if err != nil {
 		return LinkPlan{}, err
 	}
-	roles, err := r.Accounts.Roles.Of(ctx, owner)
+	roles, err := r.Roles.Of(ctx, owner)
 	if err != nil {
 		return LinkPlan{}, err
 	}

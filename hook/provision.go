@@ -24,6 +24,7 @@ import (
 type Ledger interface {
 	Accounts
 	Observations
+	apikey.Ledger
 	Claim(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Extend(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Release(ctx context.Context, lease store.Lease) error
@@ -79,17 +80,16 @@ type Provisioner struct {
 	Accounts *account.Maker
 	Keys     *apikey.Minter
 	Rule     apikey.Rule
+	Rotator  *Rotator
 
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
-	tended   map[uuid.UUID]bool // whose key is being looked after
 	backlog  backlog
 	stopping bool
 
-	running    sync.WaitGroup // jobs, and looking after keys
+	running    sync.WaitGroup // jobs
 	workingOff sync.WaitGroup // the backlog
 	slots      chan struct{}
-	care       chan struct{}   // slots of looking after keys
 	background chan struct{}   // limits the jobs that no mint waits for to half of the slots
 	base       context.Context // of the work that outlives the request that asked for it
 	cancel     context.CancelFunc
@@ -140,7 +140,7 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, metrics *Metrics, log
 	base, cancel := context.WithCancel(context.Background())
 	ending, end := context.WithCancel(base)
 	roles := &account.Roles{Coder: coder}
-	return &Provisioner{
+	p := &Provisioner{
 		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: metrics,
 		Accounts: &account.Maker{
 			Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, ConfirmedOnly: o.ConfirmedOnly,
@@ -150,13 +150,17 @@ func NewProvisioner(o Options, ledger Ledger, coder Coder, metrics *Metrics, log
 		Rule:       apikey.Rule{RenewBefore: o.RenewBefore},
 		MayMake:    func(context.Context) error { return nil },
 		jobs:       make(map[uuid.UUID]*job),
-		tended:     make(map[uuid.UUID]bool),
 		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
 		slots:      make(chan struct{}, o.Concurrency),
-		care:       make(chan struct{}, o.Concurrency),
 		background: make(chan struct{}, max(1, o.Concurrency/2)),
 		base:       base, cancel: cancel, ending: ending, end: end,
 	}
+	p.Rotator = (&Rotator{
+		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Keys: p.Keys, Renew: p.Renew,
+		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
+		Now: o.Now, Log: log, Checks: metrics.checks, RolesRefused: metrics.rolesRefused,
+	}).Start()
+	return p
 }
 
 // Provision returns the user's key, made now if need be. When ctx ends first, the work goes on
@@ -233,6 +237,23 @@ func (p *Provisioner) mayMakeNow() error {
 	return p.MayMake(ctx)
 }
 
+// Renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
+// When many keys age at the same time, those who wait for their first one come before them.
+func (p *Provisioner) Renew(ctx context.Context, s Subject) {
+	r := request{user: s.UserID, email: s.Email, until: s.Until, known: s.Known, renew: true}
+	if p.refuse(ctx, r) != nil {
+		return
+	}
+	select {
+	case p.background <- struct{}{}:
+	default:
+		return // there will be another mint
+	}
+	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
+		<-p.background
+	}
+}
+
 // join returns the job that works for the user, and whether it is a new one.
 func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, _ error) {
 	p.mu.Lock()
@@ -254,6 +275,12 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 	return j, true, nil
 }
 
+// Wait returns when nothing is under way but the backlog.
+func (p *Provisioner) Wait() {
+	p.Rotator.Wait()
+	p.running.Wait()
+}
+
 // Stop lets running work end, and what is made be written, until ctx ends.
 func (p *Provisioner) Stop(ctx context.Context) error {
 	p.mu.Lock()
@@ -264,7 +291,7 @@ func (p *Provisioner) Stop(ctx context.Context) error {
 	p.mu.Unlock()
 	p.end()
 	ended := make(chan struct{})
-	go func() { p.workingOff.Wait(); p.running.Wait(); close(ended) }()
+	go func() { p.workingOff.Wait(); _ = p.Rotator.Stop(ctx); p.running.Wait(); close(ended) }()
 	defer p.cancel()
 	select {
 	case <-ended:

@@ -7,28 +7,15 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/hook/lease"
 	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
-
-// Register is what reconciling needs of the database beyond what provisioning does.
-type Register interface {
-	ClaimTask(ctx context.Context, task store.Task, ttl time.Duration) (finished time.Time, err error)
-	ReleaseTask(ctx context.Context, task store.Task, finished time.Time) error
-	Page(ctx context.Context, after uuid.UUID, limit int) ([]store.Entry, error)
-	Entries(ctx context.Context, users []uuid.UUID) ([]store.Entry, error)
-	IntendSuspension(ctx context.Context, lease store.Lease) error
-	Offboard(ctx context.Context, lease store.Lease, now time.Time) error
-	Stopped(ctx context.Context, user uuid.UUID) error
-	Remove(ctx context.Context, lease store.Lease) error
-	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
-	Seal(ctx context.Context, account store.Account) error
-	AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error)
-	Departures
-}
 
 const (
 	reconcileTask = "reconcile"
@@ -47,8 +34,25 @@ var ErrReconciling = errors.New("another replica is reconciling")
 // Reconciler compares the ledger with Supabase's users and with Coder: it takes from those who
 // left what we gave them, and cleans up what crashes left behind.
 type Reconciler struct {
-	*Provisioner
+	Instance        string        // names this process in leases and turns
+	LeaseTTL        time.Duration // how long a killed holder blocks its user
+	Timeout         time.Duration // for one user's work in Coder
+	Poll            time.Duration // between looks at what another replica is doing
+	PersistPatience time.Duration // how long a user may stay uncommitted before the sign-up counts as rolled back
+	LockPatience    time.Duration // how long a locked profile is tried again
+	Now             func() time.Time
+	Log             zerolog.Logger
+	Metrics         *Metrics
+
+	Ledger   ReconcileLedger
+	Coder    ReconcileCoder
+	Roles    *account.Roles
+	Keys     *apikey.Minter
 	Register Register
+	TryKey   func(ctx context.Context, user uuid.UUID) error // checks the stored key of a user who was let off
+	// MakeKey has a key made for a user whose tokens live so long.
+	MakeKey func(ctx context.Context, known store.Account, life time.Duration) error
+
 	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
 	Interval time.Duration // between two runs of any replica

@@ -19,8 +19,13 @@ import (
 	"github.com/google/uuid"
 )
 
-func (w *world) reconciler() *Reconciler {
-	return &Reconciler{Provisioner: w.Provisioner, Register: w.store, Interval: time.Hour}
+func (w *world) reconciler() *Reconciler { return w.reconcilerOf(w.replica) }
+
+// reconcilerOf reconciles as a replica does.
+func (w *world) reconcilerOf(r *replica) *Reconciler {
+	reconciler := NewReconciler(r.Provisioner, w.store)
+	reconciler.Interval = time.Hour
+	return reconciler
 }
 
 // reconcile runs once and compares the summary but for the number of accounts.
@@ -381,7 +386,7 @@ func TestOneReplicaReconciles(t *testing.T) {
 	s.clock = authtest.NewClock()
 	w := newWorld(t, s)
 	other := w.start(t, s)
-	mine, theirs := w.reconciler(), &Reconciler{Provisioner: other.Provisioner, Register: w.store, Interval: time.Hour}
+	mine, theirs := w.reconciler(), w.reconcilerOf(other)
 	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: reconcileTask, Owner: theirs.Instance}, time.Minute); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (s *Server) authRedirect(c echo.Context, who accesstoken.Caller, line *zero
 	}
 	location, err := s.enter(ctx, key, to.String())
 	if errors.Is(err, coderclient.ErrUnauthorized) {
-		s.Provisioner.doubt(ctx, request{user: who.User, email: who.Claims.Email}, key)
+		s.Provisioner.Rotator.Doubt(ctx, Subject{UserID: who.User, Email: who.Claims.Email}, key)
 	}
 	if err != nil {
 		return s.notLetIn(c, err)

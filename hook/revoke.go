@@ -29,7 +29,7 @@ type KeyEnder interface {
 type Revoker struct {
 	*Reconciler
 	Book  Revocations
-	Keys  KeyEnder
+	Ender KeyEnder
 	All   bool   // also the tokens and sessions that are not ours: a stolen key can make others
 	Actor string // who says so, for the audit trail
 	Why   string // likewise
@@ -142,7 +142,5 @@ func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
 		return errors.New("there is no Coder account yet") // a mint makes it: only its claims have the e-mail address
 	}
 	life := max(known.TokenLife, time.Hour)
-	made := r.Provision(ctx, request{user: user, until: r.Now().Add(life), known: known})
-	made.answered()
-	return made.err
+	return r.MakeKey(ctx, known, life)
 }

@@ -121,7 +121,7 @@ func TestRevokeWhileAStrayKeyIsReplaced(t *testing.T) {
 	w.db.Exec(t, `update public.profiles set api_key = $1`, stray)
 	r := w.revoker()
 	var replaced string
-	ledger := &lookups{Ledger: r.Ledger, first: func() {
+	ledger := &lookups{Ledger: w.store, first: func() {
 		lease := store.Lease{UserID: ada, Owner: "another replica"}
 		user, _ := w.coder.User("ada0ada0")
 		token, err := w.client.CreateToken(t.Context(), user.ID, coderclient.NewToken{Name: "supabase-abcdefghijkl", Lifetime: 30 * authtest.Day})
@@ -139,7 +139,7 @@ func TestRevokeWhileAStrayKeyIsReplaced(t *testing.T) {
 			}
 		}
 	}}
-	w.useLedger(ledger)
+	r.Ledger = ledger
 	done := w.revokeAda(t, r)
 	for _, key := range []string{ours, stray, replaced} {
 		w.wantDead(t, key)

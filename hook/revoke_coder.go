@@ -81,7 +81,7 @@ func (r *Revoker) endAll(ctx context.Context, lease store.Lease, account store.A
 	}
 	done.count(account, tokens)
 	if user.HasPassword() && !account.Linked {
-		err := r.Keys.EndAllKeys(ctx, user.ID)
+		err := r.Ender.EndAllKeys(ctx, user.ID)
 		if done.Sessions = err == nil; err != nil && !errors.Is(err, coderclient.ErrRefused) {
 			return err
 		}

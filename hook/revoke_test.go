@@ -19,7 +19,7 @@ import (
 )
 
 func (w *world) revoker() *Revoker {
-	return &Revoker{Reconciler: w.reconciler(), Book: w.store, Keys: w.client, Actor: "root", Why: "a laptop was stolen"}
+	return &Revoker{Reconciler: w.reconciler(), Book: w.store, Ender: w.client, Actor: "root", Why: "a laptop was stolen"}
 }
 
 func (w *world) revokeAda(t *testing.T, r *Revoker) Revocation {

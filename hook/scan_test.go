@@ -67,7 +67,7 @@ func TestScanTakesTurns(t *testing.T) {
 	s.clock = authtest.NewClock()
 	w := newWorld(t, s)
 	other := w.start(t, s)
-	mine, theirs := w.reconciler(), &Reconciler{Provisioner: other.Provisioner, Register: w.store}
+	mine, theirs := w.reconciler(), w.reconcilerOf(other)
 	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: scanTask, Owner: theirs.Instance}, time.Minute); err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func (s *Server) resolve(ctx context.Context, ev *webhook.Event, record *record)
 	state := s.Provisioner.Rule.Judge(account, wanted.until, s.Now())
 	if state.Usable() {
 		record.reason = reasonFound
-		return resolution{key: account.APIKey, answered: func() { s.Provisioner.tend(wanted, state) }}
+		return resolution{key: account.APIKey, answered: func() { s.Provisioner.Rotator.Tend(wanted.subject(), state) }}
 	}
 	switch {
 	case account.Distrust() != nil:

@@ -154,7 +154,7 @@ func (w *walk) bringBack(ctx context.Context, e store.Entry) error {
 	if err != nil || w.sum.Busy > busy || w.dry || e.Status == store.Offboarded {
 		return err
 	}
-	return w.tryStored(ctx, e.UserID)
+	return w.TryKey(ctx, e.UserID)
 }
 
 // welcome gives back what off-boarding took from a user who is here again.

@@ -335,11 +335,11 @@ func (w *world) account(t testing.TB, user uuid.UUID) store.Account {
 // useLedger puts another ledger before the database.
 func (r *replica) useLedger(ledger Ledger) {
 	p := r.Provisioner
-	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger = ledger, ledger, ledger
+	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, p.Rotator.Ledger, p.Rotator.Lookups = ledger, ledger, ledger, ledger, ledger
 }
 
 // useCoder puts another client before Coder.
 func (r *replica) useCoder(coder Coder) {
 	p := r.Provisioner
-	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder = coder, coder, coder, coder
+	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder, p.Rotator.Coder = coder, coder, coder, coder, coder
 }

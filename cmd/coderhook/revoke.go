@@ -112,6 +112,6 @@ func (p *progress) note(env *environment, done hook.Revocation, err error) {
 // withRevoker is withReconciler, for keys.
 func withRevoker(env *environment, do func(*hook.Revoker, *store.Store) error) error {
 	return withParts(env, func(r *hook.Reconciler, database *store.Store, coder *coderclient.Client) error {
-		return do(&hook.Revoker{Reconciler: r, Book: database, Keys: coder}, database)
+		return do(&hook.Revoker{Reconciler: r, Book: database, Ender: coder}, database)
 	})
 }

@@ -62,10 +62,9 @@ func newOwnerKeeper(c config, token *owner.Token, coder *coderclient.Client, dat
 }
 
 func newReconciler(c config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
-	return &hook.Reconciler{
-		Provisioner: provisioner, Register: database,
-		Delete: c.upkeep.deletes, Interval: c.upkeep.interval, Pause: reconcilePause,
-	}
+	r := hook.NewReconciler(provisioner, database)
+	r.Delete, r.Interval, r.Pause = c.upkeep.deletes, c.upkeep.interval, reconcilePause
+	return r
 }
 
 // inBackground runs until ctx ends, or stop is called, which waits.

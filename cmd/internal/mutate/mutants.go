@@ -191,7 +191,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "the profile's key belongs to its user", file: "hook/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",
-		old: "if !named && !strings.EqualFold(user.Email, r.email) {", new: "if false {",
+		old: "if !named && !strings.EqualFold(user.Email, r.Email) {", new: "if false {",
 	},
 	{
 		rule: "nothing is written before the answer", file: "hook/persist.go", tests: "^TestKeyIsStoredAfterTheAnswer$",
