@@ -104,9 +104,9 @@ func (s *Server) notCreated(c echo.Context, who accesstoken.Caller, err error) e
 	case errors.Is(err, errLeft):
 		return echo.NewHTTPError(http.StatusConflict, "Your access has ended. If that is wrong, sign in again.")
 	case errors.Is(err, errStopping):
-		return comeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
+		return accesstoken.ComeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
 	case statusOf(err) == statusPending:
-		setRetryAfter(c, pendingPause)
+		accesstoken.SetRetryAfter(c, pendingPause)
 		return c.JSON(http.StatusAccepted, pendingUser{who.User, statusPending})
 	case statusOf(err) == statusConflict:
 		return echo.NewHTTPError(http.StatusConflict, conflictText(who.User, err))

@@ -3,16 +3,13 @@ package hook
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/cached"
+	"coderhook/hook/proof"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -36,9 +33,6 @@ type Apps interface {
 	Me(ctx context.Context, key string) (coderclient.User, error)
 	AuthRedirect(ctx context.Context, key, redirectURI string) (string, error)
 }
-
-// retryPause is what a caller is told to wait where nothing better is known.
-const retryPause = 5 * time.Second
 
 // addFrontEnd adds the front end's routes.
 func (s *Server) addFrontEnd(e *echo.Echo) {
@@ -86,7 +80,7 @@ func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
 			line.Stringer("user_id", who.User)
 		}
 		if err == nil {
-			defer proven(c.Request().Context())()
+			defer proof.Give(c.Request().Context())()
 			err = serve(c, who, line)
 		}
 		if err != nil {
@@ -100,70 +94,23 @@ func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
 // admit goes from what is cheap to what is not. It names the caller also where it refuses one
 // whose token is good.
 func (s *Server) admit(c echo.Context) (accesstoken.Caller, error) {
-	if s.FrontEnd.Tokens == nil {
-		return accesstoken.Caller{}, echo.NewHTTPError(http.StatusNotImplemented,
-			"this server is not set up for front ends: set SUPABASE_URL (or SUPABASE_JWT_SECRET) and CORS_ORIGINS where it runs")
-	}
-	token, ok := bearer(c.Request().Header)
-	if !ok {
-		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
-		return accesstoken.Caller{}, echo.NewHTTPError(http.StatusUnauthorized, "send the user's Supabase access token: Authorization: Bearer <token>")
-	}
-	who, err := s.FrontEnd.Tokens.Verify(c.Request().Context(), token)
-	if errors.Is(err, accesstoken.ErrNoKeys) {
-		s.Log.Error().Err(err).Msg("access token not verified")
-		return accesstoken.Caller{}, comeBack(c, http.StatusServiceUnavailable, retryPause, "access tokens can't be verified at the moment: try again in a few seconds")
-	}
-	if outdated, ok := errors.AsType[accesstoken.OutdatedError](err); ok {
-		return accesstoken.Caller{}, comeBack(c, http.StatusServiceUnavailable, outdated.After, "access token: "+err.Error()+": try again")
-	}
+	callers := accesstoken.Authenticator{Tokens: s.FrontEnd.Tokens, Policy: s.Policy}
+	who, err := callers.Admit(c)
 	if err != nil {
-		return accesstoken.Caller{}, unauthorized(c, "access token: "+err.Error())
-	}
-	if reason := s.Policy.Skip(who.Claims); reason != "" {
-		return who, echo.NewHTTPError(http.StatusForbidden, "access token: not accepted ("+reason+")") // no refresh mends that
+		return who, err
 	}
 	if wait := s.FrontEnd.limits.take(who.User, s.Now()); wait > 0 {
-		return who, comeBack(c, http.StatusTooManyRequests, wait, "too many requests for this user")
+		return who, accesstoken.ComeBack(c, http.StatusTooManyRequests, wait, "too many requests for this user")
 	}
 	return who, nil
-}
-
-// bearer is the token of the only Authorization header.
-func bearer(header http.Header) (string, bool) {
-	values := header.Values(echo.HeaderAuthorization)
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	token = strings.TrimSpace(token)
-	return token, strings.EqualFold(scheme, "Bearer") && token != ""
-}
-
-// unauthorized is what makes a client refresh its session. The reason holds no quotes.
-func unauthorized(c echo.Context, reason string) error {
-	c.Response().Header().Set(echo.HeaderWWWAuthenticate,
-		fmt.Sprintf(`Bearer error="invalid_token", error_description="%s"`, reason))
-	return echo.NewHTTPError(http.StatusUnauthorized, reason)
-}
-
-// comeBack says when to try again.
-func comeBack(c echo.Context, code int, after time.Duration, message string) error {
-	setRetryAfter(c, after)
-	return echo.NewHTTPError(code, message)
-}
-
-func setRetryAfter(c echo.Context, after time.Duration) {
-	seconds := max(1, int(math.Ceil(after.Seconds())))
-	c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
 }
 
 // unavailable is the answer where Coder or the database can't be reached.
 func (s *Server) unavailable(c echo.Context, err error) error {
 	s.Log.Warn().Err(err).Str("path", c.Path()).Msg("not available")
-	after := retryPause
+	after := accesstoken.RetryPause
 	if answer, ok := errors.AsType[*coderclient.Error](err); ok && answer.RetryAfter > 0 {
 		after = answer.RetryAfter
 	}
-	return comeBack(c, http.StatusServiceUnavailable, after, "the development environment can't be reached at the moment: try again in a few seconds")
+	return accesstoken.ComeBack(c, http.StatusServiceUnavailable, after, "the development environment can't be reached at the moment: try again in a few seconds")
 }

@@ -85,7 +85,7 @@ func (s *Server) keyOf(ctx context.Context, c echo.Context, who accesstoken.Call
 	}
 	if who.Key != "" {
 		if account.KeyRefused && account.KeyID == coderclient.KeyID(who.Key) {
-			return "", unauthorized(c, "Coder does not accept the key: refresh the session")
+			return "", accesstoken.Unauthorized(c, "Coder does not accept the key: refresh the session")
 		}
 		return who.Key, nil
 	}
@@ -109,7 +109,7 @@ func (s *Server) enter(ctx context.Context, key, to string) (string, error) {
 func (s *Server) notLetIn(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, coderclient.ErrUnauthorized):
-		return unauthorized(c, "Coder does not accept the key: refresh the session")
+		return accesstoken.Unauthorized(c, "Coder does not accept the key: refresh the session")
 	case errors.Is(err, coderclient.ErrInactive):
 		return echo.NewHTTPError(http.StatusConflict, "Your Coder account is suspended. Ask the operator.")
 	case errors.Is(err, coderclient.ErrNotFound), errors.Is(err, coderclient.ErrForbidden):

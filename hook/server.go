@@ -7,7 +7,7 @@
 //
 //   - Verify: read the body (intake.go), check an HMAC over its raw bytes with any of the secrets, and a timestamp
 //     within five minutes (verify.go), and refuse a delivery that was answered before (deliveries.go). Only then is
-//     anything decoded (event.go), and the listener told that this connection is no stranger's (proof.go).
+//     anything decoded (event.go), and the listener told that this connection is no stranger's (package proof).
 //   - Decide who gets no key by policy (policy.go).
 //   - Look up and judge the key (key.go). A stored key that lives at least as long as the token is the common case; it
 //     costs one SQL round trip. Rows of the ledger without a good seal count for nothing (seal.go).

@@ -8,6 +8,7 @@ import (
 
 	"coderhook/hook/claims"
 	"coderhook/hook/policy"
+	"coderhook/hook/proof"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -35,7 +36,7 @@ func (s *Server) customAccessToken(c echo.Context) error {
 		record.line.AnErr("error", err)
 		return err
 	}
-	defer proven(ctx)()
+	defer proof.Give(ctx)()
 	record.line.Stringer("user_id", ev.User).Str("method", ev.Method).Str("call_id", ev.CallID()).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
 	s.lastIssuer(c, ev)
