@@ -13,6 +13,14 @@ import (
 	"github.com/google/uuid"
 )
 
+// createdUser is the answer for a user who has a Coder account and a key.
+type createdUser struct {
+	UserID      uuid.UUID `json:"user_id"`
+	CoderUserID uuid.UUID `json:"coder_user_id"`
+	Username    string    `json:"username"`
+	Created     bool      `json:"created"`
+}
+
 // created decodes the answer of the route.
 func (r reply) created(t testing.TB) createdUser {
 	t.Helper()

@@ -96,6 +96,7 @@ type resolution struct {
 	made     bool   // while the caller waited
 	reason   string // where it comes from
 	err      error
+	renewal  error  // why a key that dies before the token was not replaced
 	answered func() // to be called once the answer is out
 }
 
@@ -128,7 +129,7 @@ func (s *Server) resolve(ctx context.Context, ev *webhook.Event, record *record)
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		record.reason = reasonShort
 		record.line.AnErr("renewal", found.err)
-		found.key, found.err = account.APIKey, nil
+		found.key, found.renewal, found.err = account.APIKey, found.err, nil
 	}
 	return found
 }

@@ -1,4 +1,5 @@
-package hook
+// Package frontend answers the product's own pages.
+package frontend
 
 import (
 	"context"
@@ -16,17 +17,22 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// FrontEnd is what the product's own front end may ask for, with its user's access token.
-type FrontEnd struct {
-	Tokens *accesstoken.Verifier // nil: all is answered with 501
-	Apps   Apps                  // required with Tokens
-	CORS   CORS
+// Routes answers the product's own pages, each call with its user's access token. All fields but CORS are required.
+type Routes struct {
+	Callers  accesstoken.Authenticator
+	Accounts Accounts
+	Keys     Keyring
+	Apps     Apps
+	CORS     CORS
+	Deadline time.Duration // of an answer's work
+	Now      func() time.Time
+	Log      zerolog.Logger
+	Limits   UserLimits
 
-	limits userLimits
-	hosts  cached.Value[appAddresses] // under which Coder's workspace apps are
+	hosts cached.Value[appAddresses] // under which Coder's workspace apps are
 }
 
-// Apps is what the front end's routes need of Coder, besides provisioning.
+// Apps is what the routes need of Coder, besides provisioning.
 type Apps interface {
 	ApplicationHost(ctx context.Context) (string, error)
 	Regions(ctx context.Context) ([]coderclient.Region, error)
@@ -34,27 +40,24 @@ type Apps interface {
 	AuthRedirect(ctx context.Context, key, redirectURI string) (string, error)
 }
 
-// addFrontEnd adds the front end's routes.
-func (s *Server) addFrontEnd(e *echo.Echo) {
-	for _, text := range s.FrontEnd.CORS.Warnings() {
-		s.Log.Warn().Str("origins", text).Msg("CORS_ORIGINS")
+// Register adds the routes.
+func (r *Routes) Register(e *echo.Echo) {
+	for _, text := range r.CORS.Warnings() {
+		r.Log.Warn().Str("origins", text).Msg("CORS_ORIGINS")
 	}
-	if s.FrontEnd.Tokens != nil {
-		s.FrontEnd.Tokens.Log = s.Log
-	}
-	s.FrontEnd.hosts.Now = s.Now
-	s.FrontEnd.hosts.Fetch = func(ctx context.Context) (appAddresses, error) { return readAppHosts(ctx, s.FrontEnd.Apps) }
-	s.frontEndRoute(e, http.MethodPost, "/create-coder-user", s.createCoderUser)
-	s.frontEndRoute(e, http.MethodGet, "/applications/auth-redirect", s.authRedirect)
+	r.hosts.Now = r.Now
+	r.hosts.Fetch = func(ctx context.Context) (appAddresses, error) { return readAppHosts(ctx, r.Apps) }
+	r.add(e, http.MethodPost, "/create-coder-user", r.createCoderUser)
+	r.add(e, http.MethodGet, "/applications/auth-redirect", r.authRedirect)
 }
 
-// frontEndHandler answers a verified caller and adds to the request's line in the log.
-type frontEndHandler func(echo.Context, accesstoken.Caller, *zerolog.Event) error
+// handler answers a verified caller and adds to the request's line in the log.
+type handler func(echo.Context, accesstoken.Caller, *zerolog.Event) error
 
-// frontEndRoute adds a route with all that stands before its handler, and its preflight.
-func (s *Server) frontEndRoute(e *echo.Echo, method, path string, serve frontEndHandler) {
-	around := []echo.MiddlewareFunc{s.FrontEnd.CORS.allow(method), private, capped}
-	e.Add(method, path, s.admitted(serve), around...)
+// add adds a route with all that stands before its handler, and its preflight.
+func (r *Routes) add(e *echo.Echo, method, path string, serve handler) {
+	around := []echo.MiddlewareFunc{r.CORS.allow(method), private, capped}
+	e.Add(method, path, r.admitted(serve), around...)
 	e.OPTIONS(path, preflight, around...)
 }
 
@@ -68,14 +71,14 @@ func private(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // admitted lets a handler see only those callers whose token, policy and rate allow it.
-func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
+func (r *Routes) admitted(serve handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
-		line := s.Log.Info().Str("path", c.Path())
+		line := r.Log.Info().Str("path", c.Path())
 		defer func() {
 			line.Int("status", c.Response().Status).Dur("duration_ms", time.Since(started)).Msg("front end call")
 		}()
-		who, err := s.admit(c)
+		who, err := r.admit(c)
 		if who.User != uuid.Nil {
 			line.Stringer("user_id", who.User)
 		}
@@ -93,21 +96,20 @@ func (s *Server) admitted(serve frontEndHandler) echo.HandlerFunc {
 
 // admit goes from what is cheap to what is not. It names the caller also where it refuses one
 // whose token is good.
-func (s *Server) admit(c echo.Context) (accesstoken.Caller, error) {
-	callers := accesstoken.Authenticator{Tokens: s.FrontEnd.Tokens, Policy: s.Policy}
-	who, err := callers.Admit(c)
+func (r *Routes) admit(c echo.Context) (accesstoken.Caller, error) {
+	who, err := r.Callers.Admit(c)
 	if err != nil {
 		return who, err
 	}
-	if wait := s.FrontEnd.limits.take(who.User, s.Now()); wait > 0 {
+	if wait := r.Limits.take(who.User, r.Now()); wait > 0 {
 		return who, accesstoken.ComeBack(c, http.StatusTooManyRequests, wait, "too many requests for this user")
 	}
 	return who, nil
 }
 
 // unavailable is the answer where Coder or the database can't be reached.
-func (s *Server) unavailable(c echo.Context, err error) error {
-	s.Log.Warn().Err(err).Str("path", c.Path()).Msg("not available")
+func (r *Routes) unavailable(c echo.Context, err error) error {
+	r.Log.Warn().Err(err).Str("path", c.Path()).Msg("not available")
 	after := accesstoken.RetryPause
 	if answer, ok := errors.AsType[*coderclient.Error](err); ok && answer.RetryAfter > 0 {
 		after = answer.RetryAfter
