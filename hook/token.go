@@ -129,7 +129,7 @@ func (s *Server) resolve(ctx context.Context, ev *webhook.Event, record *record)
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		record.reason = reasonShort
 		record.line.AnErr("renewal", found.err)
-		found.key, found.renewal, found.err = account.APIKey, found.err, nil
+		found.key, found.made, found.renewal, found.err = account.APIKey, false, found.err, nil
 	}
 	return found
 }
