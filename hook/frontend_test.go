@@ -12,6 +12,7 @@ import (
 
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/authtest"
+	"coderhook/hook/frontend"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
@@ -42,8 +43,9 @@ func newFront(t *testing.T, s settings) *front {
 	f.project.Publish(public)
 	others := s.server
 	s.server = func(server *Server) {
-		server.FrontEnd.Tokens = accesstoken.New(f.project.Url, authtest.JWTSecret, time.Now)
-		server.FrontEnd.CORS = CORS{Origins: []string{page, "http://localhost:5173"}}
+		server.FrontEnd.Callers.Tokens = accesstoken.New(f.project.Url, authtest.JWTSecret, time.Now)
+		server.FrontEnd.Callers.Tokens.Log = server.Log
+		server.FrontEnd.CORS = frontend.CORS{Origins: []string{page, "http://localhost:5173"}}
 		if others != nil {
 			others(server)
 		}
@@ -123,7 +125,7 @@ var bothRoutes = map[string]string{
 
 func TestFrontEndIsNotSetUp(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, settings{profile: profiles[1], options: DefaultOptions(), server: func(s *Server) { s.FrontEnd.Tokens = nil }})
+	f := newFront(t, settings{profile: profiles[1], options: DefaultOptions(), server: func(s *Server) { s.FrontEnd.Callers.Tokens = nil }})
 	for method, path := range bothRoutes {
 		f.send(t, method, path, "x", nil, nil).wantRefusal(t, path, 501, "set SUPABASE_URL (or SUPABASE_JWT_SECRET)")
 	}
@@ -139,7 +141,7 @@ func TestFrontEndRefusesTokens(t *testing.T) {
 		claims[name] = value
 		return f.sign(t, claims)
 	}
-	f.Policy.RequireAAL = "aal2"
+	f.FrontEnd.Callers.Policy.RequireAAL = "aal2"
 	stranger, _ := authtest.NewECKey(t, "ec")
 	for name, test := range map[string]struct {
 		token, want string
@@ -192,7 +194,7 @@ func (f *front) wantNothing(t testing.TB) {
 func TestFrontEndTakesAllowedClients(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, patient())
-	f.Policy.AllowedClients = []string{"ours"}
+	f.FrontEnd.Callers.Policy.AllowedClients = []string{"ours"}
 	user := f.db.AddUser(t, "ada@example.com")
 	claims := f.project.Claims(user.String(), "ada@example.com")
 	claims["client_id"] = "ours"
@@ -222,15 +224,15 @@ func TestFrontEndRefusesWhatIsTooLarge(t *testing.T) {
 	f := newFront(t, patient())
 	token := f.token(t, uuid.New(), "")
 	for method, path := range bothRoutes {
-		f.send(t, method, strings.Split(path, "?")[0]+"?redirect_uri="+strings.Repeat("x", maxFrontEndQuery), token, nil, nil).
+		f.send(t, method, strings.Split(path, "?")[0]+"?redirect_uri="+strings.Repeat("x", frontend.MaxQuery), token, nil, nil).
 			wantRefusal(t, "query", 414, "the query is larger than 4 KiB")
-		f.send(t, method, path, strings.Repeat("x", maxFrontEndHeader), nil, nil).
+		f.send(t, method, path, strings.Repeat("x", frontend.MaxHeader), nil, nil).
 			wantRefusal(t, "token", 431, "the headers are larger than 32 KiB")
-		f.send(t, method, path, token, http.Header{"X-Other": {strings.Repeat("x", maxFrontEndHeader)}}, nil).
+		f.send(t, method, path, token, http.Header{"X-Other": {strings.Repeat("x", frontend.MaxHeader)}}, nil).
 			wantRefusal(t, "header", 431, "the headers are larger than 32 KiB")
-		f.send(t, method, path, token, nil, strings.NewReader(strings.Repeat("x", maxFrontEndBody+1))).
+		f.send(t, method, path, token, nil, strings.NewReader(strings.Repeat("x", frontend.MaxBody+1))).
 			wantRefusal(t, "body", 413, "the body is larger than 4 KiB")
-		chunked := io.MultiReader(strings.NewReader(strings.Repeat("x", maxFrontEndBody)), strings.NewReader("x"))
+		chunked := io.MultiReader(strings.NewReader(strings.Repeat("x", frontend.MaxBody)), strings.NewReader("x"))
 		f.send(t, method, path, token, nil, chunked).
 			wantRefusal(t, "chunked body", 413, "the body is larger than 4 KiB")
 	}
@@ -249,7 +251,7 @@ func TestFrontEndLimitsEachUser(t *testing.T) {
 	f := newFront(t, s)
 	user := f.db.AddUser(t, "ada@example.com")
 	token := f.token(t, user, "")
-	for i := range callsAtOnce {
+	for i := range frontend.CallsAtOnce {
 		if got := f.create(t, token); got.status/100 != 2 {
 			t.Fatalf("call %d: %d %s", i, got.status, got.body)
 		}
@@ -270,24 +272,9 @@ func TestFrontEndLimitsEachUser(t *testing.T) {
 	if got := f.enter(t, f.token(t, f.db.AddUser(t, "eve@example.com"), ""), "nonsense"); got.status != 400 {
 		t.Errorf("somebody else: %d %s", got.status, got.body)
 	}
-	at.Advance(callInterval)
+	at.Advance(frontend.CallInterval)
 	if got := f.create(t, token); got.status != 200 {
 		t.Errorf("after the interval: %d %s", got.status, got.body)
 	}
 	f.create(t, token).wantRefusal(t, "the one after", 429, "too many")
-}
-
-func TestUserLimitsForgetWhoIsQuiet(t *testing.T) {
-	t.Parallel()
-	var limits userLimits
-	at := time.Now()
-	for range 1000 {
-		if wait := limits.take(uuid.New(), at); wait > 0 {
-			t.Fatal(wait)
-		}
-	}
-	limits.take(uuid.New(), at.Add(time.Minute))
-	if len(limits.users) != 1 {
-		t.Errorf("%d users are kept", len(limits.users))
-	}
 }

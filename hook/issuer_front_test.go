@@ -40,7 +40,7 @@ func TestIssuersOfRealProjects(t *testing.T) {
 		"a quote and a new line": {accesstoken.Issuers{ours}, "a\"b\r\nSet-Cookie: x", "a?b??Set-Cookie: x"},
 		"very long":              {accesstoken.Issuers{ours}, strings.Repeat("x", 5000), strings.Repeat("x", 200) + ", and"},
 	} {
-		f.FrontEnd.Tokens.Issuers = test.issuers
+		f.FrontEnd.Callers.Tokens.Issuers = test.issuers
 		got := f.create(t, token(test.issuer))
 		if test.found == "" {
 			if got.status/100 != 2 {

@@ -56,9 +56,13 @@ func (s *Server) lastIssuer(c echo.Context, ev *webhook.Event) {
 		}
 		return
 	}
-	tokens, issuer := s.FrontEnd.Tokens, string(ev.Deciding.Issuer)
+	issuer := string(ev.Deciding.Issuer)
 	if issuer == SendIssuer {
 		return
+	}
+	var tokens *accesstoken.Verifier
+	if s.FrontEnd != nil {
+		tokens = s.FrontEnd.Callers.Tokens
 	}
 	if s.issuers.note(issuer, tokens == nil || tokens.Issuers.Takes(issuer)) {
 		s.Log.Warn().Str("found", accesstoken.ShownIssuer(issuer)).Stringer("expected", tokens.Issuers).

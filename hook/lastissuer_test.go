@@ -55,7 +55,7 @@ func TestIssuerOfEvents(t *testing.T) {
 func TestNobodyMindsTheIssuerWithoutAFrontEnd(t *testing.T) {
 	t.Parallel()
 	s := patient()
-	s.server = func(server *Server) { server.FrontEnd.Tokens = nil }
+	s.server = func(server *Server) { server.FrontEnd.Callers.Tokens = nil }
 	f := newFront(t, s)
 	f.mintWith(t, nil, "password")
 	if strings.Contains(f.log.String(), "refused by the front end") {

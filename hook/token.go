@@ -9,6 +9,7 @@ import (
 	"coderhook/hook/apikey"
 	"coderhook/hook/claims"
 	"coderhook/hook/policy"
+	"coderhook/hook/proof"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -36,7 +37,7 @@ func (s *Server) customAccessToken(c echo.Context) error {
 		record.line.AnErr("error", err)
 		return err
 	}
-	defer proven(ctx)()
+	defer proof.Give(ctx)()
 	record.line.Stringer("user_id", ev.User).Str("method", ev.Method).Str("call_id", ev.CallID()).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
 	s.lastIssuer(c, ev)
@@ -96,6 +97,7 @@ type resolution struct {
 	made     bool   // while the caller waited
 	reason   string // where it comes from
 	err      error
+	renewal  error  // why a key that dies before the token was not replaced
 	answered func() // to be called once the answer is out
 }
 
@@ -128,7 +130,7 @@ func (s *Server) resolve(ctx context.Context, ev *webhook.Event, record *record)
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		record.reason = reasonShort
 		record.line.AnErr("renewal", found.err)
-		found.key, found.err = account.APIKey, nil
+		found.key, found.made, found.renewal, found.err = account.APIKey, false, found.err, nil
 	}
 	return found
 }

@@ -16,6 +16,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/frontend"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 	"coderhook/store"
@@ -95,12 +96,14 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	provisioner := NewProvisioner(s.options, w.store, client, NewMetrics(), log)
 	r := &replica{client: client, Server: &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
-		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: FrontEnd{Apps: client},
+		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {
 		s.server(r.Server)
 	}
+	r.FrontEnd.Keys, r.FrontEnd.Callers.Policy = FrontEndKeys{r.Server}, r.Policy
+	r.FrontEnd.Deadline, r.FrontEnd.Now = r.Deadline, r.Now
 	server := httptest.NewServer(r.counted(r.Handler()))
 	r.url = server.URL
 	t.Cleanup(func() {

@@ -9,6 +9,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/frontend"
 	"coderhook/hook/owner"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
@@ -49,7 +50,7 @@ type config struct {
 	policy     policy.Policy
 	options    hook.Options
 	tokens     *accesstoken.Verifier // nil: no front end
-	cors       hook.CORS
+	cors       frontend.CORS
 	deadline   time.Duration
 	reject     bool
 	readable   bool // keys may be made although everybody can read them

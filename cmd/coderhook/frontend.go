@@ -5,8 +5,11 @@ import (
 	"strings"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/frontend"
+	"coderhook/store"
 )
 
 // minJWTSecret is what an HMAC with SHA-256 wants at least, in bytes.
@@ -39,9 +42,26 @@ func readAccessTokens(v *variables) *accesstoken.Verifier {
 	return tokens
 }
 
-func readCORS(v *variables) hook.CORS {
-	cors := hook.CORS{
-		Origins:     hook.NormalOrigins(v.list("CORS_ORIGINS")),
+// newFrontEnd returns the routes for browsers, which get their keys from the server.
+func newFrontEnd(c config, server *hook.Server, coder *coderclient.Client, database *store.Store) *frontend.Routes {
+	if c.tokens != nil {
+		c.tokens.Log = server.Log
+	}
+	return &frontend.Routes{
+		Callers:  accesstoken.Authenticator{Tokens: c.tokens, Policy: server.Policy},
+		Accounts: database,
+		Keys:     hook.FrontEndKeys{Server: server},
+		Apps:     coder,
+		CORS:     c.cors,
+		Deadline: server.Deadline,
+		Now:      server.Now,
+		Log:      server.Log,
+	}
+}
+
+func readCORS(v *variables) frontend.CORS {
+	cors := frontend.CORS{
+		Origins:     frontend.NormalOrigins(v.list("CORS_ORIGINS")),
 		Headers:     v.list("CORS_HEADERS"),
 		Credentials: v.oneOf("CORS_CREDENTIALS", "false", "true") == "true",
 	}

@@ -10,7 +10,7 @@ import (
 	"os"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/proof"
 )
 
 // Limits of one server. Supabase Auth sends small headers and keeps few connections; the largest
@@ -57,7 +57,7 @@ func openFrontDoor(ctx context.Context, addr string, handler http.Handler) (*fro
 		},
 		ConnState: d.guests.connState,
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return hook.WithProof(ctx, guestOf(conn).prove)
+			return proof.NewContext(ctx, guestOf(conn).prove)
 		},
 	}
 	return d, nil

@@ -72,8 +72,8 @@ func (serveCmd) Run(env *environment) error {
 			"owner_token": {Run: keeper.Check},
 			"keys":        {Run: keys.check},
 		},
-		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
 	}
+	server.FrontEnd = newFrontEnd(c, server, coder, database)
 	describeDependencies(metrics, database, coder)
 	describeOwnerToken(metrics, keeper)
 	describeKeys(metrics, keys)

@@ -46,11 +46,11 @@ var mutants = []mutant{
 		old: "!a.Issuers.Takes(read.Issuer)", new: "false",
 	},
 	{
-		rule: "an origin's asterisk is one label", file: "hook/origin.go", tests: "^TestOriginsThatLookAlike$",
+		rule: "an origin's asterisk is one label", file: "hook/frontend/origin.go", tests: "^TestOriginsThatLookAlike$",
 		old: "under && fits && isLabel(label)", new: "under && fits",
 	},
 	{
-		rule: "Coder's own address is no app's", file: "hook/redirecturi.go", tests: "^TestAuthRedirectRefusesWhat",
+		rule: "Coder's own address is no app's", file: "hook/frontend/redirecturi.go", tests: "^TestAuthRedirectRefusesWhat",
 		old: "if region.IsProxy() {", new: "if true || region.IsProxy() {",
 	},
 	{
@@ -82,8 +82,8 @@ var mutants = []mutant{
 		old: "case a.Status == store.Offboarded:", new: "case false && a.Status == store.Offboarded:",
 	},
 	{
-		rule: "no app opens for who left", file: "hook/redirect.go", tests: "^TestNoAppOpensForWhoHasLeft$",
-		old: "s.refuseLeaver(ctx, c, account); err != nil {", new: "s.refuseLeaver(ctx, c, account); false && err != nil {",
+		rule: "no app opens for who left", file: "hook/frontend/redirect.go", tests: "^TestNoAppOpensForWhoHasLeft$",
+		old: "r.refuseLeaver(ctx, c, account); err != nil {", new: "r.refuseLeaver(ctx, c, account); false && err != nil {",
 	},
 	{
 		rule: "too many who are missing are left alone", file: "hook/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$|^TestReconcilingRefuses",

@@ -1,4 +1,4 @@
-package hook
+package frontend
 
 import (
 	"errors"
@@ -14,34 +14,34 @@ import (
 
 // What a front end's request may be at most, in bytes. Its token is the largest part of it.
 const (
-	maxFrontEndHeader = 32 << 10
-	maxFrontEndQuery  = 4 << 10
-	maxFrontEndBody   = 4 << 10
+	MaxHeader = 32 << 10
+	MaxQuery  = 4 << 10
+	MaxBody   = 4 << 10
 )
 
 // A user's calls cost calls to Coder, which has limits of its own: so many at once, then one
 // in each interval.
 const (
-	callsAtOnce  = 20
-	callInterval = 3 * time.Second
+	CallsAtOnce  = 20
+	CallInterval = 3 * time.Second
 )
 
 // capped refuses what is too large before anything is made of it.
 func capped(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if len(r.URL.RawQuery) > maxFrontEndQuery {
+		if len(r.URL.RawQuery) > MaxQuery {
 			return echo.NewHTTPError(http.StatusRequestURITooLong, "the query is larger than 4 KiB")
 		}
-		if headerSize(r.Header) > maxFrontEndHeader {
+		if headerSize(r.Header) > MaxHeader {
 			return echo.NewHTTPError(http.StatusRequestHeaderFieldsTooLarge, "the headers are larger than 32 KiB")
 		}
 		tooLarge := echo.NewHTTPError(http.StatusRequestEntityTooLarge, "the body is larger than 4 KiB")
-		if r.ContentLength > maxFrontEndBody {
+		if r.ContentLength > MaxBody {
 			return tooLarge
 		}
 		// Nothing is asked for in a body: it is read only to see its end.
-		_, err := io.Copy(io.Discard, http.MaxBytesReader(c.Response(), r.Body, maxFrontEndBody))
+		_, err := io.Copy(io.Discard, http.MaxBytesReader(c.Response(), r.Body, MaxBody))
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return tooLarge
 		}
@@ -61,21 +61,21 @@ func headerSize(header http.Header) (size int) {
 	return size
 }
 
-// userLimits counts the calls of each user. Its zero value is ready.
-type userLimits struct {
+// UserLimits counts the calls of each user. Its zero value is ready.
+type UserLimits struct {
 	mu    sync.Mutex
 	users map[uuid.UUID]*rate.Limiter
 	swept time.Time
 }
 
 // take counts a call. Where it is one too many, it says for how long.
-func (l *userLimits) take(user uuid.UUID, now time.Time) time.Duration {
+func (l *UserLimits) take(user uuid.UUID, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
 	limiter, ok := l.users[user]
 	if !ok {
-		limiter = rate.NewLimiter(rate.Every(callInterval), callsAtOnce)
+		limiter = rate.NewLimiter(rate.Every(CallInterval), CallsAtOnce)
 		l.users[user] = limiter
 	}
 	call := limiter.ReserveN(now, 1)
@@ -86,15 +86,15 @@ func (l *userLimits) take(user uuid.UUID, now time.Time) time.Duration {
 	return wait
 }
 
-// sweep forgets who has not called for so long that they may do all they might at first.
-func (l *userLimits) sweep(now time.Time) {
+// sweep drops limiters that have refilled.
+func (l *UserLimits) sweep(now time.Time) {
 	if l.users != nil && now.Sub(l.swept) < time.Minute {
 		return
 	}
 	l.swept = now
 	kept := make(map[uuid.UUID]*rate.Limiter)
 	for user, limiter := range l.users {
-		if limiter.TokensAt(now) < callsAtOnce {
+		if limiter.TokensAt(now) < CallsAtOnce {
 			kept[user] = limiter
 		}
 	}

@@ -1,4 +1,4 @@
-package hook
+package frontend
 
 import (
 	"bufio"
@@ -118,7 +118,7 @@ func goesOn(raw string) string {
 // recordedRedirects are those that real Coder servers were asked for.
 func recordedRedirects(t testing.TB) (asked []string) {
 	t.Helper()
-	files, err := filepath.Glob("../testdata/coder/*.jsonl")
+	files, err := filepath.Glob("../../testdata/coder/*.jsonl")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d recordings (%v)", len(files), err)
 	}

@@ -1,4 +1,4 @@
-package hook
+package frontend
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
-	"coderhook/hook/apikey"
 
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
@@ -17,23 +16,23 @@ import (
 
 // authRedirect sends a signed-in user into a workspace app. The address that it gives holds an
 // encrypted key of Coder's: it goes to the caller and nowhere else.
-func (s *Server) authRedirect(c echo.Context, who accesstoken.Caller, line *zerolog.Event) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), s.Deadline)
+func (r *Routes) authRedirect(c echo.Context, who accesstoken.Caller, line *zerolog.Event) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), r.Deadline)
 	defer cancel()
-	to, err := s.appURI(ctx, c)
+	to, err := r.appURI(ctx, c)
 	if err != nil {
 		return err
 	}
-	key, err := s.keyOf(ctx, c, who)
+	key, err := r.keyOf(ctx, c, who)
 	if err != nil {
 		return err
 	}
-	location, err := s.enter(ctx, key, to.String())
+	location, err := r.enter(ctx, key, to.String())
 	if errors.Is(err, coderclient.ErrUnauthorized) {
-		s.Provisioner.Rotator.Doubt(ctx, Subject{UserID: who.User, Email: who.Claims.Email}, key)
+		r.Keys.Doubt(ctx, Wanted{User: who.User, Email: who.Claims.Email}, key)
 	}
 	if err != nil {
-		return s.notLetIn(c, err)
+		return r.notLetIn(c, err)
 	}
 	line.Str("key_id", coderclient.KeyID(key)).Str("app", to.Hostname())
 	c.Response().Header().Add(echo.HeaderVary, echo.HeaderAccept)
@@ -44,19 +43,19 @@ func (s *Server) authRedirect(c echo.Context, who accesstoken.Caller, line *zero
 }
 
 // appURI is the address that is asked for, if it is one of Coder's apps.
-func (s *Server) appURI(ctx context.Context, c echo.Context) (*url.URL, error) {
+func (r *Routes) appURI(ctx context.Context, c echo.Context) (*url.URL, error) {
 	to, err := parseAppURI(c.QueryParam("redirect_uri"))
 	if err != nil {
 		return nil, echo.NewHTTPError(http.StatusBadRequest, err.Error())
 	}
-	hosts, err := s.appHosts(ctx, to)
+	hosts, err := r.appHosts(ctx, to)
 	switch {
 	case err != nil:
-		return nil, s.unavailable(c, err)
+		return nil, r.unavailable(c, err)
 	case hosts.has(to):
 		return to, nil
 	case hosts.missing != nil: // it may be a proxy's
-		return nil, s.unavailable(c, hosts.missing)
+		return nil, r.unavailable(c, hosts.missing)
 	case hosts.none():
 		return nil, echo.NewHTTPError(http.StatusNotImplemented,
 			"Coder has no host for workspace apps: its operator has to set CODER_WILDCARD_ACCESS_URL")
@@ -66,31 +65,31 @@ func (s *Server) appURI(ctx context.Context, c echo.Context) (*url.URL, error) {
 
 // appHosts are the hosts of Coder's apps. They may have changed since they were read: before
 // an address is refused, they are asked for anew.
-func (s *Server) appHosts(ctx context.Context, to *url.URL) (appAddresses, error) {
-	hosts, err := s.FrontEnd.hosts.Get(ctx)
+func (r *Routes) appHosts(ctx context.Context, to *url.URL) (appAddresses, error) {
+	hosts, err := r.hosts.Get(ctx)
 	if err == nil && !hosts.has(to) {
-		hosts, err = s.FrontEnd.hosts.Renew(ctx)
+		hosts, err = r.hosts.Renew(ctx)
 	}
 	return hosts, err
 }
 
 // keyOf is the key of the caller's token, or, if it has none, of the profile: never one that was
 // found not to be this user's, or that a mint would not hand out.
-func (s *Server) keyOf(ctx context.Context, c echo.Context, who accesstoken.Caller) (string, error) {
-	account, err := s.Accounts.Lookup(ctx, who.User)
+func (r *Routes) keyOf(ctx context.Context, c echo.Context, who accesstoken.Caller) (string, error) {
+	account, err := r.Accounts.Lookup(ctx, who.User)
 	if err != nil {
-		return "", s.unavailable(c, err)
+		return "", r.unavailable(c, err)
 	}
-	if err := s.refuseLeaver(ctx, c, account); err != nil {
+	if err := r.refuseLeaver(ctx, c, account); err != nil {
 		return "", err
 	}
 	if who.Key != "" {
 		if account.KeyRefused && account.KeyID == coderclient.KeyID(who.Key) {
-			return "", unauthorized(c, "Coder does not accept the key: refresh the session")
+			return "", accesstoken.Unauthorized(c, "Coder does not accept the key: refresh the session")
 		}
 		return who.Key, nil
 	}
-	if now := s.Now(); s.Provisioner.Rule.Judge(account, now, now) <= apikey.Missing {
+	if !r.Keys.HandsOut(account) {
 		return "", echo.NewHTTPError(http.StatusConflict, "there is no Coder key for this user yet: call POST /create-coder-user first")
 	}
 	return account.APIKey, nil
@@ -98,19 +97,19 @@ func (s *Server) keyOf(ctx context.Context, c echo.Context, who accesstoken.Call
 
 // enter asks Coder for the address. An ordinary call goes before it, as that wakes a dormant
 // user where this one would not; a key with a narrow scope may do no more than this one.
-func (s *Server) enter(ctx context.Context, key, to string) (string, error) {
-	_, err := s.FrontEnd.Apps.Me(ctx, key)
+func (r *Routes) enter(ctx context.Context, key, to string) (string, error) {
+	_, err := r.Apps.Me(ctx, key)
 	if err != nil && !errors.Is(err, coderclient.ErrNotFound) && !errors.Is(err, coderclient.ErrForbidden) {
 		return "", err
 	}
-	return s.FrontEnd.Apps.AuthRedirect(ctx, key, to)
+	return r.Apps.AuthRedirect(ctx, key, to)
 }
 
 // notLetIn never passes on where Coder would send the user instead: to its own login page.
-func (s *Server) notLetIn(c echo.Context, err error) error {
+func (r *Routes) notLetIn(c echo.Context, err error) error {
 	switch {
 	case errors.Is(err, coderclient.ErrUnauthorized):
-		return unauthorized(c, "Coder does not accept the key: refresh the session")
+		return accesstoken.Unauthorized(c, "Coder does not accept the key: refresh the session")
 	case errors.Is(err, coderclient.ErrInactive):
 		return echo.NewHTTPError(http.StatusConflict, "Your Coder account is suspended. Ask the operator.")
 	case errors.Is(err, coderclient.ErrNotFound), errors.Is(err, coderclient.ErrForbidden):
@@ -118,10 +117,10 @@ func (s *Server) notLetIn(c echo.Context, err error) error {
 	case errors.Is(err, coderclient.ErrRefused):
 		return echo.NewHTTPError(http.StatusBadRequest, errNotAnApp.Error())
 	}
-	return s.unavailable(c, err)
+	return r.unavailable(c, err)
 }
 
-// wantsJSON: a script can't read where a redirect leads to.
+// wantsJSON reports whether a script asks, which can't read where a redirect leads to.
 func wantsJSON(r *http.Request) bool {
 	return strings.Contains(strings.Join(r.Header.Values(echo.HeaderAccept), ","), echo.MIMEApplicationJSON)
 }

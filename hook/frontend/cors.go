@@ -1,4 +1,4 @@
-package hook
+package frontend
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// CORS says which web pages may call the front end's routes.
+// CORS says which web pages may call the routes.
 type CORS struct {
 	Origins     []string // as NormalOrigins gives them, or only "*"; none: no page on another origin
 	Headers     []string // that pages may send beside those of the routes, like traceparent
@@ -97,5 +97,5 @@ func (c CORS) allow(method string) echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(config)
 }
 
-// preflight is reached by who is no browser asking before a call: CORS answers those.
+// preflight answers OPTIONS requests that are not CORS preflights.
 func preflight(c echo.Context) error { return c.NoContent(http.StatusNoContent) }
