@@ -2,23 +2,65 @@ package hook
 
 import (
 	"context"
-	"time"
+	"errors"
 
-	"coderhook/store"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/hook/metrics"
+	"coderhook/hook/pace"
+
+	"github.com/rs/zerolog"
 )
 
-// NewReconciler returns a Reconciler that looks after what p makes.
-func NewReconciler(p *Provisioner, register Register) *Reconciler {
-	return &Reconciler{
-		Instance: p.Instance, LeaseTTL: p.LeaseTTL, Timeout: p.Timeout, Poll: p.Poll,
-		PersistPatience: p.PersistPatience, LockPatience: p.LockPatience, Now: p.Now, Log: p.Log, Metrics: p.Metrics,
-		Ledger: p.Ledger, Coder: p.Coder, Roles: p.Accounts.Roles, Keys: p.Keys, Register: register, TryKey: p.Rotator.TryStored, MakeKey: p.MakeKey,
+// Ledger is all that keys need of the database, room by room.
+type Ledger interface {
+	ProvisionLedger
+	account.Ledger
+	apikey.Ledger
+	Observations
+	Lookups
+}
+
+// Coder is all that keys need of Coder, room by room.
+type Coder interface {
+	ProvisionCoder
+	account.Coder
+	account.RolesCoder
+	apikey.Coder
+	RotationCoder
+}
+
+// NewKeyring puts together all that makes keys and looks after them. Stop ends it.
+func NewKeyring(o Options, ledger Ledger, coder Coder, reg *metrics.Registry, log zerolog.Logger) *Keyring {
+	roles := &account.Roles{Coder: coder}
+	keys := &apikey.Minter{Ledger: ledger, Coder: coder, Roles: roles, Lifetime: o.TokenLifetime, Now: o.Now, Log: log}
+	accounts := &account.Maker{
+		Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, ConfirmedOnly: o.ConfirmedOnly,
+		PersistPatience: o.PersistPatience, Now: o.Now, Log: log, Made: account.Made(reg),
+	}
+	p := NewProvisioner(o, ledger, coder, accounts, keys, reg, log)
+	rotator := &Rotator{
+		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Keys: keys,
+		Renew: func(ctx context.Context, s Subject) {
+			p.Renew(ctx, Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known})
+		},
+		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
+		Now: o.Now, Log: log, Checks: Checks(reg), RolesRefused: account.RolesRefused(reg),
+	}
+	return &Keyring{
+		Accounts: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newKeyringMetrics(reg),
 	}
 }
 
-// MakeKey has a key made for a user whose token lives so long from now on.
-func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
-	made := p.Provision(ctx, request{user: known.UserID, until: p.Now().Add(life), known: known})
-	made.answered()
-	return made.err
+// Stop lets what is under way end, until ctx ends.
+func (k *Keyring) Stop(ctx context.Context) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- k.Rotator.Stop(ctx) }()
+	return errors.Join(k.Provisioner.Stop(ctx), <-stopped)
+}
+
+// Wait returns when nothing is under way but the backlog.
+func (k *Keyring) Wait() {
+	k.Rotator.Wait()
+	k.Provisioner.Wait()
 }

@@ -44,7 +44,7 @@ type backlog struct {
 
 // entry is one user's request.
 type entry struct {
-	request
+	Request
 	due time.Time // by the real clock, as all waiting; tokens and users live by the Provisioner's
 }
 
@@ -62,9 +62,9 @@ func (e *entries) Pop() any {
 	return x
 }
 
-// later puts a request that failed into the backlog, if another try can help. A renewal is tried
+// later puts a Request that failed into the backlog, if another try can help. A renewal is tried
 // again by the next mint, which has a key until then.
-func (p *Provisioner) later(r request, why error) {
+func (p *Provisioner) later(r Request, why error) {
 	if r.renew || errors.Is(why, account.ErrConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
 		return
 	}
@@ -77,21 +77,21 @@ func (p *Provisioner) later(r request, why error) {
 	if p.stopping || p.Backlog == 0 {
 		return
 	}
-	if known, ok := p.backlog.byUser[r.user]; ok {
-		if r.until.After(known.until) {
-			known.email, known.until = r.email, r.until
+	if known, ok := p.backlog.byUser[r.User]; ok {
+		if r.Until.After(known.Until) {
+			known.Email, known.Until = r.Email, r.Until
 		}
 		return
 	}
 	if len(p.backlog.byDue) >= p.Backlog {
-		p.Log.Warn().Stringer("user_id", r.user).Int("backlog", p.Backlog).Msg("too many users wait for a key: this one's is made at the next mint")
+		p.Log.Warn().Stringer("user_id", r.User).Int("backlog", p.Backlog).Msg("too many users wait for a key: this one's is made at the next mint")
 		return
 	}
-	r.tries, r.since, r.known = r.tries+1, cmp.Or(r.since, p.Now()), store.Account{} // known by then
+	r.tries, r.since, r.Known = r.tries+1, cmp.Or(r.since, p.Now()), store.Account{} // known by then
 	e := &entry{r, time.Now().Add(delay)}
-	p.backlog.byUser[r.user] = e
+	p.backlog.byUser[r.User] = e
 	heap.Push(&p.backlog.byDue, e)
-	p.Metrics.backlog.Inc()
+	p.metrics.backlog.Inc()
 	if !p.backlog.busy {
 		p.backlog.busy = true
 		p.workingOff.Go(p.workOff)
@@ -114,7 +114,7 @@ func (p *Provisioner) workOff() {
 
 // nextDue takes out what is due, or tells how long to wait, no more than a second as something
 // may come that is due before. It is false when there is nothing left, or the server stops.
-func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
+func (p *Provisioner) nextDue() (_ Request, wait time.Duration, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b := &p.backlog
@@ -123,25 +123,25 @@ func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 		if len(p.background) == 0 { // else those jobs keep the pace for who comes next
 			p.Accounts.Pace.Forget()
 		}
-		return request{}, 0, false
+		return Request{}, 0, false
 	}
 	if wait = min(time.Until(b.byDue[0].due), time.Second); wait > 0 {
-		return request{}, wait, true
+		return Request{}, wait, true
 	}
 	if !p.Coder.Available() || p.mayMakeNow() != nil {
-		return request{}, time.Second, true
+		return Request{}, time.Second, true
 	}
 	e := heap.Pop(&b.byDue).(*entry)
-	delete(b.byUser, e.user)
-	p.Metrics.backlog.Dec()
-	return e.request, 0, true
+	delete(b.byUser, e.User)
+	p.metrics.backlog.Dec()
+	return e.Request, 0, true
 }
 
 // tryAgain begins a job, once it is the user's turn and there is room. Whoever waits here holds no
 // slot and no lease: sign-ins that need no new Coder user go on.
-func (p *Provisioner) tryAgain(r request) {
+func (p *Provisioner) tryAgain(r Request) {
 	if err := p.awaitTurn(r); err != nil {
-		p.Log.Debug().Err(err).Stringer("user_id", r.user).Msg("not tried again yet")
+		p.Log.Debug().Err(err).Stringer("user_id", r.User).Msg("not tried again yet")
 		p.later(r, err)
 		return
 	}
@@ -158,10 +158,10 @@ func (p *Provisioner) tryAgain(r request) {
 }
 
 // awaitTurn waits within Coder's rate limit, which is for new Coder users only.
-func (p *Provisioner) awaitTurn(r request) error {
+func (p *Provisioner) awaitTurn(r Request) error {
 	ctx, cancel := context.WithTimeout(p.ending, p.Timeout)
 	defer cancel()
-	account, err := p.Ledger.Lookup(ctx, r.user)
+	account, err := p.Ledger.Lookup(ctx, r.User)
 	if err != nil || account.CoderUserID != uuid.Nil {
 		return err
 	}
@@ -170,17 +170,17 @@ func (p *Provisioner) awaitTurn(r request) error {
 
 // stillWanted looks, just before anything is made, whether the user is to have a key: nobody may get
 // an account in Coder who is banned or deleted. A sign-up that is not committed can't be seen yet.
-func (p *Provisioner) stillWanted(ctx context.Context, r request) error {
+func (p *Provisioner) stillWanted(ctx context.Context, r Request) error {
 	now := p.Now()
 	waited := r.tries > 0
-	if waited && r.until.Before(now) {
+	if waited && r.Until.Before(now) {
 		return errOldToken
 	}
-	user, err := p.authUser(ctx, r.user)
+	user, err := p.authUser(ctx, r.User)
 	switch {
 	case err != nil:
 		return fmt.Errorf("provision: %w", err)
-	case user.Left(now), !user.Exists && r.known.Status == store.Offboarded:
+	case user.Left(now), !user.Exists && r.Known.Status == store.Offboarded:
 		return errLeft
 	case waited && !user.Exists && now.Sub(r.since) > p.PersistPatience:
 		return errRolledBack

@@ -128,8 +128,8 @@ func TestNobodyWaitsForTheBacklog(t *testing.T) {
 	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = 20, 2*time.Second })
 	waiting, newcomers := &burst{users: b.users[:30]}, b.users[30:]
 	waiting.signIn(t, w.replica)
-	eventually(t, "the rest begins", func() bool { return w.Provisioner.Accounts.Pace.Rest() > 0 })
-	eventually(t, "the rest is over", func() bool { return w.Provisioner.Accounts.Pace.Rest() == 0 })
+	eventually(t, "the rest begins", func() bool { return w.Keyring.Provisioner.Accounts.Pace.Rest() > 0 })
+	eventually(t, "the rest is over", func() bool { return w.Keyring.Provisioner.Accounts.Pace.Rest() == 0 })
 	var minting sync.WaitGroup
 	for n, user := range newcomers {
 		minting.Go(func() {
@@ -162,15 +162,11 @@ func TestBacklogIsWorkedOffWhenCoderIsBack(t *testing.T) {
 
 // idle: nobody is at the backlog.
 func (r *replica) idle() bool {
-	r.Provisioner.mu.Lock()
-	defer r.Provisioner.mu.Unlock()
-	return !r.Provisioner.backlog.busy
+	return !r.Keyring.Provisioner.Load().WorkingOff
 }
 
 func (r *replica) late() int {
-	r.Provisioner.mu.Lock()
-	defer r.Provisioner.mu.Unlock()
-	return len(r.Provisioner.backlog.byDue)
+	return r.Keyring.Provisioner.Load().Queued
 }
 
 // One failure is tried again after a second, not at once and not for ever.
@@ -239,7 +235,7 @@ func TestMintThatJoinsTheBacklogIsAnsweredFirst(t *testing.T) {
 func TestBacklogGoesOnWhileKeysWaitToBeStored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
-	ghosts := 2 * cap(w.Provisioner.background)
+	ghosts := w.Keyring.Provisioner.Concurrency
 	back := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users", Status: 429, Header: http.Header{"Retry-After": {"2"}, "X-Ratelimit-Limit": {"1000"}}})
 	for n := range ghosts {
 		w.mint(t, uuid.New(), fmt.Sprintf("ghost%d@example.com", n))
@@ -271,7 +267,7 @@ func TestBacklogEndsWithTheServer(t *testing.T) {
 	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit = 1 })
 	b.signIn(t, w.replica)
 	eventually(t, "four wait", func() bool { return w.late() == 4 })
-	if err := w.Provisioner.Stop(t.Context()); err != nil {
+	if err := w.Keyring.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

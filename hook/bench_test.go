@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coderhook/hook/claims"
+	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 	"coderhook/store"
@@ -46,8 +47,11 @@ func BenchmarkHandler(b *testing.B) {
 	}
 	o := DefaultOptions()
 	o.Now = clock
+	registry := metrics.New()
+	ring := NewKeyring(o, nil, nil, registry, zerolog.Nop())
+	ring.Accounts = storedKey{now}
 	s := &Server{
-		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: storedKey{now}, Provisioner: NewProvisioner(o, nil, nil, NewMetrics(), zerolog.Nop()),
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
 		Deadline: 2500 * time.Millisecond, Now: clock, Log: zerolog.New(io.Discard),
 	}
 	handler, content := s.Handler(), bytes.NewReader(body)

@@ -6,10 +6,12 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/account"
+	"coderhook/hook/metrics"
 	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // check tries the key in Coder, once per interval among all replicas.
@@ -139,4 +141,11 @@ func (k *Rotator) TryStored(ctx context.Context, user uuid.UUID) error {
 			return err
 		}
 	}
+}
+
+// Checks counts keys that were tried in Coder, by what it said.
+func Checks(r *metrics.Registry) *prometheus.CounterVec {
+	checks := r.Counters("coderhook_key_checks_total", "Keys that were tried in Coder, by what it said.", "result")
+	metrics.Zero(checks, checkOK, checkRefused, checkSuspended, checkFailed)
+	return checks
 }

@@ -20,6 +20,7 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
+	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
@@ -128,21 +129,22 @@ func (c *city) boot(t settler) {
 	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.Now, 7*authtest.Day
 	o.Backlog = 0 // its time is the real one
 	ledger := mortalLedger{c.store, c.life}
-	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, NewMetrics(), log)
-	c.life.end = provisioner.kill
+	registry := metrics.New()
+	ring := NewKeyring(o, ledger, mortalCoder{client, c.life}, registry, log)
+	c.life.end = func() { kill(ring) }
 	c.server = &Server{
-		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
 		Deadline: 2500 * time.Millisecond, Now: c.clock.Now, Log: log,
 	}
 	c.handler = c.server.Handler()
-	c.reconciler = NewReconciler(provisioner, ledger)
+	c.reconciler = NewReconciler(ring, ledger, mortalCoder{client, c.life}, ledger, registry)
 	c.reconciler.Interval = authtest.Day
 }
 
 // end lets nothing of the server go on.
 func (c *city) end() {
-	c.server.Provisioner.kill()
-	c.server.Provisioner.Wait()
+	kill(c.server.Keyring)
+	c.server.Keyring.Wait()
 }
 
 // reboot comes after a crash.
@@ -204,7 +206,7 @@ func (c *city) mintAll(t settler, users []*citizen) []minted {
 			}
 		}
 		minting.Wait()
-		c.server.Provisioner.Wait()
+		c.server.Keyring.Wait()
 		if c.life.dead() {
 			c.reboot(t)
 		}
@@ -438,7 +440,8 @@ func TestYear(t *testing.T) {
 }
 
 // kill ends all that is under way, as the end of the process would.
-func (p *Provisioner) kill() {
-	p.cancel()
-	p.Rotator.cancel()
+func kill(k *Keyring) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = k.Stop(ctx)
 }

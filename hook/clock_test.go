@@ -32,7 +32,7 @@ func (r *replica) settled() {
 	for r.serving.Load() > 0 {
 		runtime.Gosched()
 	}
-	r.Provisioner.Wait()
+	r.Keyring.Wait()
 }
 
 // countCalls counts the requests that Coder got with this method and the end of the path.

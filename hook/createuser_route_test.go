@@ -251,7 +251,7 @@ func TestCreateCoderUserWhileStopping(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, patient())
 	user := f.db.AddUser(t, "ada@example.com")
-	if err := f.Provisioner.Stop(t.Context()); err != nil {
+	if err := f.Keyring.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	got := f.create(t, f.token(t, user, ""))

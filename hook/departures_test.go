@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/metrics"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -117,12 +118,12 @@ func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
 				w.db.Exec(t, banAda)
 				life := &life{end: func() {}}
 				life.crashAfter(calls, calls%2 == 0)
-				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
-				mortal := NewReconciler(provisioner, mortalLedger{w.store, life})
+				ring, registry := w.mortal(life)
+				mortal := NewReconciler(ring, mortalLedger{w.store, life}, mortalCoder{w.client, life}, mortalLedger{w.store, life}, registry)
 				mortal.Interval, mortal.Delete = time.Hour, test.remove
 				_ = mortal.takeUp(t.Context())
 				crashed = life.dead()
-				if err := provisioner.Stop(t.Context()); err != nil {
+				if err := ring.Stop(t.Context()); err != nil {
 					t.Error(err)
 				}
 				w.db.Exec(t, unbanAda)
@@ -149,12 +150,12 @@ func TestDeparturesAreKilledAnywhere(t *testing.T) {
 		w.db.Exec(t, banAda)
 		life := &life{end: func() {}}
 		life.crashAfter(calls, calls%2 == 0)
-		provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
-		mortal := NewReconciler(provisioner, mortalLedger{w.store, life})
+		ring, registry := w.mortal(life)
+		mortal := NewReconciler(ring, mortalLedger{w.store, life}, mortalCoder{w.client, life}, mortalLedger{w.store, life}, registry)
 		mortal.Interval = time.Hour
 		_ = mortal.takeUp(t.Context())
 		crashed := life.dead()
-		if err := provisioner.Stop(t.Context()); err != nil {
+		if err := ring.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		// By then it would have come up by itself, and the lease would have run out.
@@ -392,4 +393,11 @@ func TestUncommittedSignUpGetsItsKey(t *testing.T) {
 	tx.Exec(t, "commit")
 	eventually(t, "stored", func() bool { return key != "" && w.stored(t, ada) == key })
 	w.wantWorkingKey(t, key, "ada@example.com")
+}
+
+// mortal is a ring whose process may end at any moment.
+func (w *world) mortal(of *life) (*Keyring, *metrics.Registry) {
+	registry := metrics.New()
+	p := w.Keyring.Provisioner
+	return NewKeyring(p.Options, mortalLedger{w.store, of}, mortalCoder{w.client, of}, registry, p.Log), registry
 }

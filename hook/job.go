@@ -19,39 +19,35 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// request asks for a key that lives at least until the token that will carry it.
-type request struct {
-	user  uuid.UUID
-	email string
-	until time.Time     // when the token expires
-	known store.Account // as it was looked up
-	renew bool          // the key is good, but it is time for another
-	tries int           // in the background, after the mint that asked got no key
-	since time.Time     // when that was
-	turn  bool          // it may make a Coder user now
+// Request asks for a key that lives at least until the token that will carry it.
+type Request struct {
+	User  uuid.UUID
+	Email string
+	Until time.Time     // when the token expires
+	Known store.Account // as it was looked up
+
+	renew bool      // the key is good, but it is time for another
+	tries int       // in the background, after the mint that asked got no key
+	since time.Time // when that was
+	turn  bool      // it may make a Coder user now
 }
 
 // unattended: no mint waits for it.
-func (r request) unattended() bool { return r.renew || r.tries > 0 }
+func (r Request) unattended() bool { return r.renew || r.tries > 0 }
 
 // accountRequest asks for the account of a job whose lease is held.
 func (j *job) accountRequest() account.Request {
-	return account.Request{UserID: j.user, Email: j.email, Known: j.known, Lease: j.lease, Tries: j.tries, Since: j.since, Turn: j.turn}
-}
-
-// subject is the user for whom the answer carries a key that was there.
-func (r request) subject() Subject {
-	return Subject{UserID: r.user, Email: r.email, Until: r.until, Known: r.known}
+	return account.Request{UserID: j.User, Email: j.Email, Known: j.Known, Lease: j.lease, Tries: j.tries, Since: j.since, Turn: j.turn}
 }
 
 // wanted is the key that the token is to carry.
-func (r request) wanted() apikey.Wanted {
-	return apikey.Wanted{UserID: r.user, Until: r.until, Known: r.known.TokenLife}
+func (r Request) wanted() apikey.Wanted {
+	return apikey.Wanted{UserID: r.User, Until: r.Until, Known: r.Known.TokenLife}
 }
 
 // job is the work for one user in this process; every mint of that user waits for the same one.
 type job struct {
-	request
+	Request
 	trace    trace.SpanContext // of the mint that began it
 	base     context.Context   // the Provisioner's, within that trace
 	lease    store.Lease
@@ -102,10 +98,10 @@ func (p *Provisioner) work(j *job) {
 	j.reason = reasonFound // by acquire, if that is all
 	key, err := p.acquire(j)
 	if err != nil || key != "" {
-		j.expires = j.known.KeyExpiresAt
+		j.expires = j.Known.KeyExpiresAt
 		p.finish(j, key, err)
 		if err != nil && j.unattended() { // else the mint's line says it
-			p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("no key")
+			p.Log.Warn().Err(err).Stringer("user_id", j.User).Msg("no key")
 		}
 		return
 	}
@@ -115,7 +111,7 @@ func (p *Provisioner) work(j *job) {
 	j.reason, j.expires = made.reason(), made.key.ExpiresAt
 	p.finish(j, made.key.Secret, err)
 	if errors.Is(err, errGone) {
-		p.Log.Info().Err(err).Stringer("user_id", j.user).Msg("not tried again")
+		p.Log.Info().Err(err).Stringer("user_id", j.User).Msg("not tried again")
 		return
 	}
 	if err != nil {
@@ -128,7 +124,7 @@ func (p *Provisioner) work(j *job) {
 // finish gives the result to the mints that wait. Without any there is no answer to be waited for.
 func (p *Provisioner) finish(j *job, key string, err error) {
 	if err != nil {
-		p.later(j.request, err)
+		p.later(j.Request, err)
 	}
 	p.mu.Lock()
 	if !j.awaited {
@@ -149,13 +145,13 @@ func (p *Provisioner) freeBackground(j *job) {
 // leave ends a job, however it ended. A panic must not take the server down, nor leave anybody waiting.
 func (p *Provisioner) leave(j *job) {
 	if fault := recover(); fault != nil {
-		p.Log.Error().Stringer("user_id", j.user).Interface("panic", fault).Bytes("stack", debug.Stack()).Msg("provisioning panicked")
+		p.Log.Error().Stringer("user_id", j.User).Interface("panic", fault).Bytes("stack", debug.Stack()).Msg("provisioning panicked")
 		j.finish("", errors.New("provision: internal error"))
 	}
 	p.freeBackground(j)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.jobs, j.user)
+	delete(p.jobs, j.User)
 	close(j.left)
 }
 
@@ -163,12 +159,12 @@ func (p *Provisioner) leave(j *job) {
 // replica has the lease, it waits, holding no slot, for the key that is being made there,
 // which it returns, or for the lease of a killed holder to run out.
 func (p *Provisioner) acquire(j *job) (key string, err error) {
-	p.Metrics.waiting.Inc()
-	defer p.Metrics.waiting.Dec()
+	p.metrics.waiting.Inc()
+	defer p.metrics.waiting.Dec()
 	ctx, cancel := context.WithTimeout(j.base, p.Timeout)
 	defer cancel()
 	for {
-		if !j.known.Leased {
+		if !j.Known.Leased {
 			key, held, err := p.claim(ctx, j)
 			if held || err != nil || key != "" {
 				return key, err
@@ -193,7 +189,7 @@ func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool,
 			p.freeSlot()
 		}
 	}()
-	if err := p.refuse(ctx, j.request); err != nil { // since the mint asked
+	if err := p.refuse(ctx, j.Request); err != nil { // since the mint asked
 		return "", false, err
 	}
 	switch err := p.Ledger.Claim(ctx, j.lease, p.LeaseTTL); {
@@ -227,14 +223,14 @@ func (p *Provisioner) freeSlot() { <-p.slots }
 
 // lookAgain returns the key that somebody else may have stored since the job began, or "".
 func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
-	found, err := p.Ledger.Lookup(ctx, j.user)
+	found, err := p.Ledger.Lookup(ctx, j.User)
 	if err != nil {
 		return "", fmt.Errorf("provision: %w", err)
 	}
 	if err := account.Distrust(found); err != nil {
 		return "", err
 	}
-	j.known = found
+	j.Known = found
 	if p.suits(j, found) {
 		return found.APIKey, nil
 	}
@@ -243,6 +239,6 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 
 // suits reports whether the account's key is what the job is to get.
 func (p *Provisioner) suits(j *job, a store.Account) bool {
-	state := p.Rule.Judge(a, j.until, p.Now())
+	state := p.Rule.Judge(a, j.Until, p.Now())
 	return state == apikey.Good || state.Usable() && !j.renew
 }

@@ -105,9 +105,7 @@ func TestLostLeaseEndsTheWork(t *testing.T) {
 }
 
 func (w *world) jobs() int {
-	w.Provisioner.mu.Lock()
-	defer w.Provisioner.mu.Unlock()
-	return len(w.Provisioner.jobs)
+	return w.Keyring.Provisioner.Load().Jobs
 }
 
 // Those who wait for another replica's lease hold no slot, and leave none behind.
@@ -218,7 +216,7 @@ func TestNoNewWorkWhileStopping(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
 	user := w.db.AddUser(t, "ada@example.com")
-	if err := w.Provisioner.Stop(t.Context()); err != nil {
+	if err := w.Keyring.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.mint(t, user, "ada@example.com"); got.keyStatus(t) != "pending" || len(w.coder.Requests()) > 0 {
@@ -243,22 +241,16 @@ func TestAKeyForAnotherTokenIsTooShort(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
 	user := w.db.AddUser(t, "ada@example.com")
-	other := &job{
-		request: request{user: user}, key: "other", expires: w.Now().Add(time.Minute),
-		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}),
+	p := w.Keyring.Provisioner
+	p.Keys.Lifetime = 2 * time.Minute
+	other := p.Provision(t.Context(), Request{User: user, Email: "ada@example.com", Until: w.Now().Add(time.Minute)})
+	if other.Err != nil {
+		t.Fatal(other.Err)
 	}
-	close(other.done)
-	w.Provisioner.mu.Lock()
-	w.Provisioner.jobs[user] = other
-	w.Provisioner.mu.Unlock()
-	var storing sync.WaitGroup
-	storing.Go(func() { // what a job does once an answer is out
-		<-other.answered
-		w.Provisioner.leave(other)
-	})
-	if got := w.mint(t, user, "ada@example.com"); got.key(t) == "" || got.key(t) == "other" {
+	p.Keys.Lifetime = 0 // the other's answer is not out yet, so that its job is not over
+	if got := w.mint(t, user, "ada@example.com"); got.key(t) == "" || got.key(t) == other.Key {
 		t.Errorf("got %s", got.body)
 	}
-	storing.Wait()
-	w.wantOneUser(t, 1)
+	other.Answered()
+	w.wantOneUser(t, 2)
 }

@@ -4,28 +4,40 @@ import (
 	"context"
 
 	"coderhook/coderclient"
+	"coderhook/hook/metrics"
 	"coderhook/store"
 
-	"github.com/rs/zerolog"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // notePlanted tells of a key that was put into a profile past us. It is handed out to nobody, and the mint replaces it.
-func (p *Provisioner) notePlanted(ctx context.Context, a store.Account) {
-	p.Metrics.planted.Inc()
-	p.Log.Error().Stringer("user_id", a.UserID).Str("key_id", coderclient.KeyID(a.APIKey)).Str("own_key_id", a.KeyID).
+func (k *Keyring) notePlanted(ctx context.Context, a store.Account) {
+	k.metrics.planted.Inc()
+	k.Log.Error().Stringer("user_id", a.UserID).Str("key_id", coderclient.KeyID(a.APIKey)).Str("own_key_id", a.KeyID).
 		Msg("the profile holds a key that is not the user's own: it is not handed out; see who can write the keys with coderhook doctor")
-	note(ctx, p.Ledger, p.Log, a, store.KeyPlanted, "beside the user's own, "+a.KeyID)
+	note(ctx, k.Trail, k.Log, a, store.KeyPlanted, "beside the user's own, "+a.KeyID)
 }
 
-// note leaves a row in the audit trail about something that was seen.
-func note(ctx context.Context, trail Trail, log zerolog.Logger, a store.Account, what store.Action, why string) {
-	err := trail.Note(ctx, store.Event{Action: what, UserID: a.UserID, CoderUserID: a.CoderUserID, KeyID: coderclient.KeyID(a.APIKey), Detail: why})
-	if err != nil {
-		log.Warn().Err(err).Stringer("user_id", a.UserID).Str("action", string(what)).Msg("no row in the audit trail")
+// keyringMetrics counts mints that met something that is not ours.
+type keyringMetrics struct {
+	planted    prometheus.Counter
+	distrusted prometheus.Counter
+	stageTime  *prometheus.HistogramVec
+}
+
+func newKeyringMetrics(r *metrics.Registry) *keyringMetrics {
+	m := &keyringMetrics{
+		planted:    r.Counter("coderhook_planted_keys_total", "Mints that found a key in the profile which is not the one that was stored for the user: it is not handed out."),
+		distrusted: r.Counter("coderhook_distrusted_rows_total", "Mints that met a row of the ledger without a seal, or with one that does not fit: nothing is done on its word."),
+		stageTime:  r.Times("coderhook_stage_duration_seconds", "Time of a mint's stages: lookup, provision.", "stage"),
 	}
+	m.stageTime.WithLabelValues("lookup")
+	m.stageTime.WithLabelValues("provision")
+	return m
 }
 
-// Trail is where it is written down what was seen.
-type Trail interface {
-	Note(ctx context.Context, event store.Event) error
+// noteDistrust logs and counts a mint that met such a row.
+func (k *Keyring) noteDistrust(a store.Account) {
+	k.metrics.distrusted.Inc()
+	k.Log.Error().Err(a.Distrust()).Stringer("user_id", a.UserID).Stringer("coder_user_id", a.CoderUserID).Msg("nothing is done on this row's word")
 }

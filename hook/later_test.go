@@ -10,6 +10,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/account"
+	"coderhook/hook/metrics"
 	"coderhook/hook/pace"
 	"coderhook/store"
 
@@ -20,7 +21,7 @@ import (
 
 // coderUp is a Coder that is there, or not, and of which nothing else is asked.
 type coderUp struct {
-	Coder
+	ProvisionCoder
 	down bool
 }
 
@@ -29,13 +30,13 @@ func (c *coderUp) Available() bool { return !c.down }
 // idler is a Provisioner whose backlog nobody works off.
 func idler() (*Provisioner, *coderUp) {
 	coder := new(coderUp)
-	p := NewProvisioner(DefaultOptions(), nil, coder, NewMetrics(), zerolog.Nop())
+	p := NewProvisioner(DefaultOptions(), nil, coder, &account.Maker{Pace: new(pace.Limiter)}, nil, metrics.New(), zerolog.Nop())
 	p.backlog.busy = true
 	return p, coder
 }
 
-func someone() request {
-	return request{user: uuid.New(), email: "ada@example.com", until: time.Now().Add(time.Hour)}
+func someone() Request {
+	return Request{User: uuid.New(), Email: "ada@example.com", Until: time.Now().Add(time.Hour)}
 }
 
 func (p *Provisioner) delays() (all []time.Duration) {
@@ -73,7 +74,7 @@ func TestLaterGrowsRarer(t *testing.T) {
 		p, _ := idler()
 		first := time.Now()
 		r := someone()
-		r.until = first.Add(24 * time.Hour)
+		r.Until = first.Add(24 * time.Hour)
 		for n, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300} {
 			p.later(r, errors.New("anything"))
 			if got := p.delays(); len(got) != 1 || got[0] != want*time.Second {
@@ -107,14 +108,14 @@ func TestLaterKnowsAUserOnce(t *testing.T) {
 	r := someone()
 	p.later(r, errPending)
 	newer, older := r, r
-	newer.email, newer.until = "ada@new.example.com", r.until.Add(time.Hour)
-	older.until = r.until.Add(-time.Hour)
+	newer.Email, newer.Until = "ada@new.example.com", r.Until.Add(time.Hour)
+	older.Until = r.Until.Add(-time.Hour)
 	p.later(newer, errPending)
 	p.later(older, errPending)
-	if got := p.backlog.byDue; len(got) != 1 || got[0].email != newer.email || !got[0].until.Equal(newer.until) {
+	if got := p.backlog.byDue; len(got) != 1 || got[0].Email != newer.Email || !got[0].Until.Equal(newer.Until) {
 		t.Errorf("got %+v, want one entry, for the token that lives longest", got[0])
 	}
-	if n := testutil.ToFloat64(p.Metrics.backlog); n != 1 {
+	if n := testutil.ToFloat64(p.metrics.backlog); n != 1 {
 		t.Errorf("the metric says %v", n)
 	}
 }
@@ -132,7 +133,7 @@ func TestBacklogKeepsWhomAJobIsFor(t *testing.T) {
 	p, _ := idler()
 	p.Ledger = emptyLedger{}
 	r := someone()
-	p.jobs[r.user] = &job{request: r}
+	p.jobs[r.User] = &job{Request: r}
 	if p.tryAgain(r); len(p.backlog.byDue) != 1 || len(p.background) != 0 {
 		t.Errorf("%d in the backlog, want 1; %d places are taken", len(p.backlog.byDue), len(p.background))
 	}
@@ -145,7 +146,7 @@ func TestBacklogGoesByDue(t *testing.T) {
 		var users []uuid.UUID
 		for _, retry := range []time.Duration{30, 10, 20} {
 			r := someone()
-			users = append(users, r.user)
+			users = append(users, r.User)
 			p.later(r, &coderclient.Error{Status: 429, RetryAfter: retry * time.Second})
 		}
 		if _, wait, ok := p.nextDue(); !ok || wait != time.Second {
@@ -158,8 +159,8 @@ func TestBacklogGoesByDue(t *testing.T) {
 		}
 		coder.down = false
 		for _, want := range []int{1, 2, 0} {
-			if next, _, ok := p.nextDue(); !ok || next.user != users[want] {
-				t.Errorf("got %s, want %s", next.user, users[want])
+			if next, _, ok := p.nextDue(); !ok || next.User != users[want] {
+				t.Errorf("got %s, want %s", next.User, users[want])
 			}
 		}
 		p.Accounts.Pace.Limited(&rateLimited)
@@ -171,7 +172,7 @@ func TestBacklogGoesByDue(t *testing.T) {
 		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.Accounts.Pace.Limiting() {
 			t.Error("an empty backlog is worked off, or goes on to slow sign-ins down")
 		}
-		if n := testutil.ToFloat64(p.Metrics.backlog); n != 0 {
+		if n := testutil.ToFloat64(p.metrics.backlog); n != 0 {
 			t.Errorf("the metric says %v", n)
 		}
 	})

@@ -16,7 +16,7 @@ import (
 func guarded(s settings) (settings, *atomic.Bool) {
 	open := new(atomic.Bool)
 	s.server = func(server *Server) {
-		server.Provisioner.MayMake = func(context.Context) error {
+		server.Keyring.Provisioner.MayMake = func(context.Context) error {
 			if open.Load() {
 				return nil
 			}
@@ -37,9 +37,7 @@ func TestNoKeyIsMadeWhileNoneMayBe(t *testing.T) {
 		t.Errorf("got %s", got.body)
 	}
 	eventually(t, "the backlog has had its turn", func() bool {
-		w.Provisioner.mu.Lock()
-		defer w.Provisioner.mu.Unlock()
-		return len(w.Provisioner.backlog.byDue) == 20 && w.Provisioner.backlog.byDue[19].due.Before(time.Now())
+		return w.Keyring.Provisioner.Load().Overdue == 20
 	})
 	if asked := w.coder.Requests(); len(asked) > 0 || count(t, w, `select count(*) from coderhook.accounts`) > 0 {
 		t.Errorf("Coder was asked %v", asked)
@@ -90,7 +88,7 @@ func TestMintWaitsForTheFirstVerdict(t *testing.T) {
 	judged := make(chan struct{})
 	s := patient()
 	s.server = func(server *Server) {
-		server.Provisioner.MayMake = func(ctx context.Context) error {
+		server.Keyring.Provisioner.MayMake = func(ctx context.Context) error {
 			select {
 			case <-judged:
 			case <-ctx.Done():

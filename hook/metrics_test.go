@@ -10,6 +10,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/metrics"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -53,7 +54,7 @@ coderhook_mints_total{outcome="skipped",reason="third-party OAuth client"} 0
 coderhook_mints_total{outcome="too_large",reason="no room"} 0
 coderhook_mints_total{outcome="unavailable",reason="no key"} 1
 `
-	err := testutil.GatherAndCompare(w.Provisioner.Metrics.Registry, strings.NewReader(want), "coderhook_mints_total")
+	err := testutil.GatherAndCompare(w.Registry, strings.NewReader(want), "coderhook_mints_total")
 	if err != nil {
 		t.Error(err)
 	}
@@ -62,7 +63,7 @@ coderhook_mints_total{outcome="unavailable",reason="no key"} 1
 // counts are those counters of the metric that are not zero, by the values of their labels.
 func (w *world) counts(t *testing.T, name string) map[string]float64 {
 	t.Helper()
-	families, err := w.Provisioner.Metrics.Registry.Gather()
+	families, err := w.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,13 +217,14 @@ func TestCountsOfReconcile(t *testing.T) {
 
 func TestCoderCallsAndOwnValues(t *testing.T) {
 	t.Parallel()
-	m := NewMetrics()
-	m.CoderCall("get_user", 200, time.Second)
-	m.CoderCall("get_user", 204, time.Second)
-	m.CoderCall("get_user", 0, time.Second)
-	m.Gauge("a_gauge", "h", map[string]string{"of": "x"}, func() float64 { return 2 })
-	m.Counter("a_counter", "h", nil, func() float64 { return 3 })
-	w := &world{replica: &replica{Server: &Server{Provisioner: &Provisioner{Metrics: m}}}}
+	m := metrics.New()
+	called := m.CoderCall()
+	called("get_user", 200, time.Second)
+	called("get_user", 204, time.Second)
+	called("get_user", 0, time.Second)
+	m.GaugeFunc("a_gauge", "h", map[string]string{"of": "x"}, func() float64 { return 2 })
+	m.CounterFunc("a_counter", "h", nil, func() float64 { return 3 })
+	w := &world{replica: &replica{Server: &Server{Registry: m}}}
 	w.wantCounts(t, "coderhook_coder_requests_total", map[string]float64{"get_user: 2xx": 2, "get_user: 0": 1})
 	w.wantCounts(t, "a_gauge", map[string]float64{"x": 2})
 	w.wantCounts(t, "a_counter", map[string]float64{"": 3})

@@ -49,14 +49,14 @@ func (m made) reason() string {
 // makeKey makes sure that the Coder user exists and mints a key for it.
 func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	defer p.freeSlot()
-	p.Metrics.inFlight.Inc()
-	defer p.Metrics.inFlight.Dec()
+	p.metrics.inFlight.Inc()
+	defer p.metrics.inFlight.Dec()
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	if err := p.stillWanted(ctx, j.request); err != nil {
+	if err := p.stillWanted(ctx, j.Request); err != nil {
 		return made{}, err
 	}
-	before := j.known.CoderUserID
+	before := j.Known.CoderUserID
 	user, err := p.Accounts.User(ctx, j.accountRequest())
 	if refused, ok := errors.AsType[*account.RolesError](err); ok {
 		err = p.refuseRoles(ctx, j, refused)
@@ -64,7 +64,7 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 	if err != nil {
 		return made{}, err
 	}
-	j.known.CoderUserID, j.turn = user.ID, false
+	j.Known.CoderUserID, j.turn = user.ID, false
 	if key, err := p.keep(ctx, j, user.User); err != nil || key.ID != "" {
 		return made{key, user, true}, err
 	}
@@ -74,14 +74,14 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 		if user, err = p.Accounts.Replace(ctx, j.accountRequest()); err != nil {
 			return made{}, err
 		}
-		j.known.CoderUserID = user.ID
+		j.Known.CoderUserID = user.ID
 		key, err = p.mint(ctx, j, user.User)
 	}
 	if err == nil {
-		known := j.known
+		known := j.Known
 		known.CoderUserID = before
 		key.Reason = madeFor(known, user.ID, p.Now())
-		p.Metrics.keysMade.WithLabelValues(key.Reason).Inc()
+		p.metrics.keysMade.WithLabelValues(key.Reason).Inc()
 	}
 	return made{key, user, false}, err
 }
@@ -89,14 +89,14 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 // keep returns the key that the profile has, if Coder says that it lives longer than the ledger
 // knew. A user who was suspended gets theirs back.
 func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (store.Key, error) {
-	if j.known.KeyID != coderclient.KeyID(j.known.APIKey) {
+	if j.Known.KeyID != coderclient.KeyID(j.Known.APIKey) {
 		return store.Key{}, nil
 	}
-	read, err := p.Keys.Reread(ctx, j.known, user)
+	read, err := p.Keys.Reread(ctx, j.Known, user)
 	if err != nil {
 		return store.Key{}, err
 	}
-	j.known.KeyRefused, j.known.KeyExpiresAt = read.KeyRefused, read.KeyExpiresAt
+	j.Known.KeyRefused, j.Known.KeyExpiresAt = read.KeyRefused, read.KeyExpiresAt
 	read.Status = store.Active
 	if !p.suits(j, read) {
 		return store.Key{}, nil
@@ -110,6 +110,6 @@ func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (
 		return store.Key{}, err
 	}
 	key, err := p.Keys.Mint(ctx, j.wanted(), user)
-	j.known.TokenLife = max(j.known.TokenLife, apikey.TokenLife(j.until, p.Now()))
+	j.Known.TokenLife = max(j.Known.TokenLife, apikey.TokenLife(j.Until, p.Now()))
 	return key, err
 }

@@ -26,8 +26,8 @@ const (
 // persist writes the key to ledger and profile, after the answer and for as long as the
 // sign-in's own transaction keeps the user uncommitted or the profile locked.
 func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
-	p.Metrics.unstored.Inc()
-	defer p.Metrics.unstored.Dec()
+	p.metrics.unstored.Inc()
+	defer p.metrics.unstored.Dec()
 	select {
 	case <-j.answered:
 	case <-ctx.Done():
@@ -40,7 +40,7 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 	for wait := p.Poll; ; wait = min(2*wait, time.Second) {
 		err := p.Ledger.StoreKey(ctx, j.lease, m.key)
 		if result := p.settle(ctx, j, m, err, time.Since(started)); result != "" {
-			p.Metrics.stored.WithLabelValues(result).Inc()
+			p.metrics.stored.WithLabelValues(result).Inc()
 			return
 		}
 		_ = pace.Sleep(ctx, wait) // that the context has ended, settle sees
@@ -49,12 +49,12 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 
 // settle does what a try to store the key calls for, and names the result; "" is to try again.
 func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, waited time.Duration) (result string) {
-	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
+	log := p.Log.With().Stringer("user_id", j.User).Str("key_id", m.key.ID).Logger()
 	switch {
 	case err == nil:
 		log.Info().Time("key_expires_at", m.key.ExpiresAt).Dur("waited_ms", waited).Msg("key stored")
 		return writeStored
-	case errors.Is(err, store.ErrNoUser) && (waited > p.PersistPatience || p.departed(ctx, j.user)):
+	case errors.Is(err, store.ErrNoUser) && (waited > p.PersistPatience || p.departed(ctx, j.User)):
 		return p.undo(ctx, j, m, err)
 	case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
 		log.Warn().Msg("another replica took over: our Coder token is retired")
@@ -80,16 +80,16 @@ func (p *Provisioner) departed(ctx context.Context, user uuid.UUID) bool {
 // recordKept needs no write to the profile.
 func (p *Provisioner) recordKept(ctx context.Context, j *job, key store.Key) {
 	if err := p.Ledger.RecordKey(ctx, j.lease, key); err != nil {
-		p.Log.Warn().Err(err).Stringer("user_id", j.user).Str("key_id", key.ID).Msg("expiry not recorded")
+		p.Log.Warn().Err(err).Stringer("user_id", j.User).Str("key_id", key.ID).Msg("expiry not recorded")
 		return
 	}
-	p.Log.Info().Stringer("user_id", j.user).Str("key_id", key.ID).Time("key_expires_at", key.ExpiresAt).Msg("key kept")
+	p.Log.Info().Stringer("user_id", j.User).Str("key_id", key.ID).Time("key_expires_at", key.ExpiresAt).Msg("key kept")
 }
 
 // refused: the product's table does not take the key. The token that was minted carries it for
 // as long as it lives.
 func (p *Provisioner) refused(ctx context.Context, j *job, m made, err error) (result string) {
-	p.Log.Error().Err(err).Stringer("user_id", j.user).Str("key_id", m.key.ID).Msg("the profiles table refuses the key: see coderhook doctor")
+	p.Log.Error().Err(err).Stringer("user_id", j.User).Str("key_id", m.key.ID).Msg("the profiles table refuses the key: see coderhook doctor")
 	p.retire(ctx, j, m)
 	p.record(ctx, j, store.Conflict, err)
 	return writeRefused
@@ -99,14 +99,14 @@ func (p *Provisioner) refused(ctx context.Context, j *job, m made, err error) (r
 // is deleted with its key: it has no workspaces, and it would keep its e-mail from the person's
 // next try. Any other account had its user: who has left is for reconciling to off-board.
 func (p *Provisioner) undo(ctx context.Context, j *job, m made, err error) (result string) {
-	found, unknown := p.Ledger.AuthUsers(ctx, []uuid.UUID{j.user})
+	found, unknown := p.Ledger.AuthUsers(ctx, []uuid.UUID{j.User})
 	if unknown != nil || len(found) != 1 || found[0].Exists {
 		// It is another foreign key that is violated, or we can't know.
 		return p.refused(ctx, j, m, errors.Join(err, unknown))
 	}
-	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
+	log := p.Log.With().Stringer("user_id", j.User).Str("key_id", m.key.ID).Logger()
 	log.Warn().Bool("account_deleted", m.user.Created).Msg("there is no such user: the Coder token is deleted")
-	p.Keys.Discard(ctx, j.user, m.user.ID, m.key.ID)
+	p.Keys.Discard(ctx, j.User, m.user.ID, m.key.ID)
 	if !m.user.Created {
 		return writeUserGone
 	}
@@ -132,17 +132,17 @@ func (p *Provisioner) fail(ctx context.Context, j *job, err error) {
 	if errors.Is(err, account.ErrConflict) {
 		level = p.Log.Error()
 	}
-	level.Err(err).Stringer("user_id", j.user).Str("status", string(status)).Msg("no key")
+	level.Err(err).Stringer("user_id", j.User).Str("status", string(status)).Msg("no key")
 	p.record(ctx, j, status, err)
 }
 
 func (p *Provisioner) record(ctx context.Context, j *job, status store.Status, reason error) {
 	if err := p.Ledger.RecordFailure(ctx, j.lease, status, reason.Error()); err != nil {
-		p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("reason not recorded")
+		p.Log.Warn().Err(err).Stringer("user_id", j.User).Msg("reason not recorded")
 	}
 }
 
 // retire keeps a key alive that came too late to be the account's: the answer has carried it.
 func (p *Provisioner) retire(ctx context.Context, j *job, m made) {
-	p.Keys.Retire(ctx, j.user, m.user.ID, m.key.ID, apikey.CarriedFor(j.known))
+	p.Keys.Retire(ctx, j.User, m.user.ID, m.key.ID, apikey.CarriedFor(j.Known))
 }

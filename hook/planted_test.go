@@ -10,8 +10,6 @@ import (
 	"coderhook/hook/authtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
-
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // plant writes a key into Ada's profile past us, as who may update that table can.
@@ -49,9 +47,7 @@ func TestAPlantedKeyIsNotHandedOut(t *testing.T) {
 			if w.stored(t, ada) != got || w.mintAda(t) != got {
 				t.Error("the new key is not the stored one")
 			}
-			if n := testutil.ToFloat64(w.Provisioner.Metrics.planted); n != 1 {
-				t.Errorf("counted %v times", n)
-			}
+			w.wantCounts(t, "coderhook_planted_keys_total", map[string]float64{"": 1})
 			if n := storetest.Query[int](t, w.db, `select count(*) from coderhook.audit where action = 'key-planted' and key_id = $1`, coderclient.KeyID(planted)); n != 1 {
 				t.Errorf("%d rows in the audit trail", n)
 			}

@@ -11,7 +11,7 @@ import (
 	"coderhook/hook/account"
 	"coderhook/hook/apikey"
 	"coderhook/hook/lease"
-	"coderhook/hook/pace"
+	"coderhook/hook/metrics"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -19,69 +19,45 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Ledger is what provisioning needs of the database. What takes a lease is fenced by it: a worker
+// ProvisionLedger is what provisioning needs of the database. What takes a lease is fenced by it: a worker
 // that lost it can no longer write.
-type Ledger interface {
-	Accounts
-	Observations
-	apikey.Ledger
-	Claim(ctx context.Context, lease store.Lease, ttl time.Duration) error
-	Extend(ctx context.Context, lease store.Lease, ttl time.Duration) error
-	Release(ctx context.Context, lease store.Lease) error
-	RecordUser(ctx context.Context, lease store.Lease, coderUser uuid.UUID, username string, made bool) error
-	ForgetUser(ctx context.Context, lease store.Lease) error
-	Reactivate(ctx context.Context, lease store.Lease) error
+type ProvisionLedger interface {
+	lease.Ledger
+	Outcomes
+	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
+}
+
+// Outcomes is what is written down of a user's work.
+type Outcomes interface {
 	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
 	RefuseRoles(ctx context.Context, lease store.Lease, now time.Time, why string) error
-	Note(ctx context.Context, event store.Event) error
 	RecordKey(ctx context.Context, lease store.Lease, key store.Key) error
 	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
 	Orphan(ctx context.Context, lease store.Lease) error
-	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
-	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
-	AddressConfirmed(ctx context.Context, user uuid.UUID, address string) (bool, error)
 }
 
-// Coder is what provisioning needs of Coder.
-type Coder interface {
+// ProvisionCoder is what provisioning itself needs of Coder.
+type ProvisionCoder interface {
 	Available() bool
-	DefaultOrganization(ctx context.Context) (coderclient.Organization, error)
-	Organization(ctx context.Context, nameOrID string) (coderclient.Organization, error)
-	CreateUser(ctx context.Context, user coderclient.NewUser) (coderclient.User, error)
-	User(ctx context.Context, idOrName string) (coderclient.User, error)
-	UserByEmail(ctx context.Context, email string) (coderclient.User, error)
-	Me(ctx context.Context, key string) (coderclient.User, error)
-	Roles(ctx context.Context, user uuid.UUID) (coderclient.Roles, error)
-	MyRoles(ctx context.Context, key string) (coderclient.Roles, error)
-	Activate(ctx context.Context, user uuid.UUID) (coderclient.User, error)
-	Suspend(ctx context.Context, user uuid.UUID) (coderclient.User, error)
-	LogOut(ctx context.Context, key string) error
-	Workspaces(ctx context.Context, owner coderclient.User) ([]coderclient.Workspace, error)
-	StopWorkspace(ctx context.Context, workspace uuid.UUID) error
 	DeleteUser(ctx context.Context, user uuid.UUID) error
-	CreateToken(ctx context.Context, user uuid.UUID, token coderclient.NewToken) (string, error)
-	Tokens(ctx context.Context, user uuid.UUID) ([]coderclient.Key, error)
-	Key(ctx context.Context, user uuid.UUID, keyID string) (coderclient.Key, error)
-	DeleteKey(ctx context.Context, user uuid.UUID, keyID string) error
 }
 
 // Provisioner makes Coder users and keys. At most one worker is at it for a user: in this
 // process by the table of jobs, across replicas by the lease in the ledger.
 type Provisioner struct {
 	Options
-	Ledger  Ledger
-	Coder   Coder
-	Log     zerolog.Logger
-	Metrics *Metrics
+	Ledger   ProvisionLedger
+	Coder    ProvisionCoder
+	Accounts *account.Maker
+	Keys     *apikey.Minter
+	Rule     apikey.Rule
+	Log      zerolog.Logger
 	// MayMake says why no key may be made, if none may. It may wait to know, as long as the context lasts;
 	// what it knows it says also after that.
 	MayMake func(context.Context) error
 
-	Accounts *account.Maker
-	Keys     *apikey.Minter
-	Rule     apikey.Rule
-	Rotator  *Rotator
-
+	metrics  *provisionMetrics
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
 	backlog  backlog
@@ -91,7 +67,7 @@ type Provisioner struct {
 	workingOff sync.WaitGroup // the backlog
 	slots      chan struct{}
 	background chan struct{}   // limits the jobs that no mint waits for to half of the slots
-	base       context.Context // of the work that outlives the request that asked for it
+	base       context.Context // of the work that outlives the Request that asked for it
 	cancel     context.CancelFunc
 	ending     context.Context // ends when the server begins to stop
 	end        context.CancelFunc
@@ -136,39 +112,37 @@ func DefaultOptions() Options {
 }
 
 // NewProvisioner returns a Provisioner that is ready to work; Stop ends it.
-func NewProvisioner(o Options, ledger Ledger, coder Coder, metrics *Metrics, log zerolog.Logger) *Provisioner {
+func NewProvisioner(o Options, ledger ProvisionLedger, coder ProvisionCoder, accounts *account.Maker, keys *apikey.Minter, reg *metrics.Registry, log zerolog.Logger) *Provisioner {
 	base, cancel := context.WithCancel(context.Background())
 	ending, end := context.WithCancel(base)
-	roles := &account.Roles{Coder: coder}
-	p := &Provisioner{
-		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: metrics,
-		Accounts: &account.Maker{
-			Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, ConfirmedOnly: o.ConfirmedOnly,
-			PersistPatience: o.PersistPatience, Now: o.Now, Log: log, Made: metrics.accountsMade,
-		},
-		Keys:       &apikey.Minter{Ledger: ledger, Coder: coder, Roles: roles, Lifetime: o.TokenLifetime, Now: o.Now, Log: log},
+	return &Provisioner{
+		Options: o, Ledger: ledger, Coder: coder, Accounts: accounts, Keys: keys, Log: log,
 		Rule:       apikey.Rule{RenewBefore: o.RenewBefore},
 		MayMake:    func(context.Context) error { return nil },
+		metrics:    newProvisionMetrics(reg),
 		jobs:       make(map[uuid.UUID]*job),
 		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
 		slots:      make(chan struct{}, o.Concurrency),
 		background: make(chan struct{}, max(1, o.Concurrency/2)),
 		base:       base, cancel: cancel, ending: ending, end: end,
 	}
-	p.Rotator = (&Rotator{
-		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Keys: p.Keys, Renew: p.Renew,
-		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
-		Now: o.Now, Log: log, Checks: metrics.checks, RolesRefused: metrics.rolesRefused,
-	}).Start()
-	return p
+}
+
+// Result is the key for a token, or why there is none.
+type Result struct {
+	Key      string
+	Made     bool   // while the caller waited
+	Reason   string // where it comes from
+	Err      error
+	Answered func() // to be called once the answer is out
 }
 
 // Provision returns the user's key, made now if need be. When ctx ends first, the work goes on
-// without the caller. resolution.answered must be called once the answer is out: the key is
+// without the caller. Result.Answered must be called once the answer is out: the key is
 // written to the profile only then, as the sign-in's own transaction may hold that row locked.
-func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
+func (p *Provisioner) Provision(ctx context.Context, r Request) Result {
 	if err := p.refuse(ctx, r); err != nil {
-		return resolution{err: err, answered: func() { p.later(r, err) }}
+		return Result{Err: err, Answered: func() { p.later(r, err) }}
 	}
 	for {
 		found, over := p.await(ctx, r)
@@ -179,53 +153,53 @@ func (p *Provisioner) Provision(ctx context.Context, r request) resolution {
 		select {
 		case <-over:
 		case <-ctx.Done():
-			return resolution{err: errPending, answered: func() { p.later(r, errPending) }}
+			return Result{Err: errPending, Answered: func() { p.later(r, errPending) }}
 		}
 	}
 }
 
 // await returns what comes of the user's job, which it begins if there is none; or else, if that is a key that
 // dies before the token, when the job is over.
-func (p *Provisioner) await(ctx context.Context, r request) (_ resolution, over <-chan struct{}) {
+func (p *Provisioner) await(ctx context.Context, r Request) (_ Result, over <-chan struct{}) {
 	j, ours, err := p.join(ctx, r)
 	if err != nil {
-		return resolution{err: err, answered: func() {}}, nil
+		return Result{Err: err, Answered: func() {}}, nil
 	}
 	made := !j.isDone()
 	select {
 	case <-j.done:
 	case <-ctx.Done():
-		return resolution{err: errPending, answered: j.release}, nil
+		return Result{Err: errPending, Answered: j.release}, nil
 	}
-	if j.err == nil && !j.expires.IsZero() && j.expires.Before(r.until) {
+	if j.err == nil && !j.expires.IsZero() && j.expires.Before(r.Until) {
 		j.release() // else it would wait for us
-		return resolution{}, j.left
+		return Result{}, j.left
 	}
-	found := resolution{key: j.key, made: made, reason: reasonFound, err: j.err, answered: j.release}
+	found := Result{Key: j.key, Made: made, Reason: reasonFound, Err: j.err, Answered: j.release}
 	if ours { // one key that many wait for is made once
-		found.reason = j.reason
+		found.Reason = j.reason
 	}
 	if j.err != nil { // the job may have been for an older token, so that its end need not be ours
 		why := j.err
 		if errors.Is(why, errGone) && !ours {
 			why = errPending
 		}
-		found.answered = func() { j.release(); p.later(r, why) }
+		found.Answered = func() { j.release(); p.later(r, why) }
 	}
 	return found, nil
 }
 
 // refuse says at once what would fail anyway: no sign-in waits for a Coder that is known to be
 // down, and a conflict is not asked again at every mint.
-func (p *Provisioner) refuse(ctx context.Context, r request) error {
+func (p *Provisioner) refuse(ctx context.Context, r Request) error {
 	if !p.Coder.Available() {
 		return fmt.Errorf("provision: %w", coderclient.ErrUnavailable)
 	}
 	if err := p.MayMake(ctx); err != nil {
 		return fmt.Errorf("provision: %w", err)
 	}
-	if r.known.Conflicted() && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
-		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.known.LastError)
+	if r.Known.Conflicted() && p.Now().Sub(r.Known.UpdatedAt) < p.RetryConflict {
+		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.Known.LastError)
 	}
 	return nil
 }
@@ -239,8 +213,8 @@ func (p *Provisioner) mayMakeNow() error {
 
 // Renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
 // When many keys age at the same time, those who wait for their first one come before them.
-func (p *Provisioner) Renew(ctx context.Context, s Subject) {
-	r := request{user: s.UserID, email: s.Email, until: s.Until, known: s.Known, renew: true}
+func (p *Provisioner) Renew(ctx context.Context, r Request) {
+	r.renew = true
 	if p.refuse(ctx, r) != nil {
 		return
 	}
@@ -254,11 +228,18 @@ func (p *Provisioner) Renew(ctx context.Context, s Subject) {
 	}
 }
 
+// MakeKey has a key made for a user whose token lives so long from now on.
+func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
+	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known})
+	made.Answered()
+	return made.Err
+}
+
 // join returns the job that works for the user, and whether it is a new one.
-func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, _ error) {
+func (p *Provisioner) join(ctx context.Context, r Request) (_ *job, isNew bool, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if j, ok := p.jobs[r.user]; ok {
+	if j, ok := p.jobs[r.User]; ok {
 		j.awaited = j.awaited || !r.unattended()
 		return j, false, nil
 	}
@@ -266,19 +247,37 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 		return nil, false, errStopping
 	}
 	j := &job{
-		request: r, trace: trace.SpanContextFromContext(ctx),
+		Request: r, trace: trace.SpanContextFromContext(ctx),
 		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(),
-		lease: lease.New(p.Instance, r.user),
+		lease: lease.New(p.Instance, r.User),
 	}
-	p.jobs[r.user] = j
+	p.jobs[r.User] = j
 	p.running.Go(func() { p.work(j) })
 	return j, true, nil
 }
 
 // Wait returns when nothing is under way but the backlog.
-func (p *Provisioner) Wait() {
-	p.Rotator.Wait()
-	p.running.Wait()
+func (p *Provisioner) Wait() { p.running.Wait() }
+
+// Load is how much is under way.
+type Load struct {
+	Jobs       int  // users who are being worked for
+	Queued     int  // users in the backlog
+	Overdue    int  // of these, whose time has come
+	WorkingOff bool // the backlog
+}
+
+// Load tells how much is under way.
+func (p *Provisioner) Load() Load {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := Load{Jobs: len(p.jobs), Queued: len(p.backlog.byDue), WorkingOff: p.backlog.busy}
+	for _, e := range p.backlog.byDue {
+		if e.due.Before(time.Now()) {
+			l.Overdue++
+		}
+	}
+	return l
 }
 
 // Stop lets running work end, and what is made be written, until ctx ends.
@@ -291,7 +290,7 @@ func (p *Provisioner) Stop(ctx context.Context) error {
 	p.mu.Unlock()
 	p.end()
 	ended := make(chan struct{})
-	go func() { p.workingOff.Wait(); _ = p.Rotator.Stop(ctx); p.running.Wait(); close(ended) }()
+	go func() { p.workingOff.Wait(); p.running.Wait(); close(ended) }()
 	defer p.cancel()
 	select {
 	case <-ended:

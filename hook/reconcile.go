@@ -42,7 +42,7 @@ type Reconciler struct {
 	LockPatience    time.Duration // how long a locked profile is tried again
 	Now             func() time.Time
 	Log             zerolog.Logger
-	Metrics         *Metrics
+	Metrics         *ReconcileMetrics
 
 	Ledger   ReconcileLedger
 	Coder    ReconcileCoder

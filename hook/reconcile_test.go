@@ -23,7 +23,11 @@ func (w *world) reconciler() *Reconciler { return w.reconcilerOf(w.replica) }
 
 // reconcilerOf reconciles as a replica does.
 func (w *world) reconcilerOf(r *replica) *Reconciler {
-	reconciler := NewReconciler(r.Provisioner, w.store)
+	coder, whole := r.toCoder.(ReconcileCoder)
+	if !whole {
+		coder = r.client
+	}
+	reconciler := NewReconciler(r.Keyring, r.ledger, coder, w.store, r.Registry)
 	reconciler.Interval = time.Hour
 	return reconciler
 }

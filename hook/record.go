@@ -8,10 +8,6 @@ import (
 
 // Reasons of mints that were not skipped.
 const (
-	reasonFound  = "key found" // it was there, or another request or replica made it
-	reasonMade   = "key made"
-	reasonKept   = "key kept" // Coder says that it lives longer than the ledger knew
-	reasonShort  = "old key"  // which dies before the token, as Coder could give no other
 	reasonNoKey  = "no key"
 	reasonNoRoom = "no room" // in what Supabase Auth reads of an answer
 )
@@ -23,15 +19,14 @@ const outcomeTooLarge = "too_large"
 // It is filled in on the mint's way.
 type record struct {
 	line    *zerolog.Event
-	metrics *Metrics
+	metrics *mintMetrics
 	started time.Time
-	outcome string                                // one of few: it is a metric's label
-	reason  string                                // likewise
-	staged  func(name string, took time.Duration) // nil, or for whom the stages are
+	outcome string // one of few: it is a metric's label
+	reason  string // likewise
 }
 
 func (s *Server) newRecord() *record {
-	return &record{line: s.Log.Info(), metrics: s.Provisioner.Metrics, started: time.Now(), outcome: "failed", reason: "panic"}
+	return &record{line: s.Log.Info(), metrics: s.mints, started: time.Now(), outcome: "failed", reason: "panic"}
 }
 
 // end writes it all down.
@@ -41,14 +36,17 @@ func (r *record) end() {
 	r.metrics.mint(r.outcome, r.reason, took)
 }
 
-// stage notes how long a part took that began then.
-func (r *record) stage(name string, began time.Time) {
-	took := time.Since(began)
-	r.line.Dur(name+"_ms", took)
-	if r.staged != nil {
-		r.staged(name, took)
+// keyring notes what was found out of a key, and how long it took.
+func (r *record) keyring(found KeyResult) {
+	r.line.Dur("lookup_ms", found.Lookup)
+	if found.Provision > 0 {
+		r.line.Dur("provision_ms", found.Provision)
 	}
-	r.metrics.stage(name, began)
+	if found.Renewal != nil {
+		r.line.AnErr("renewal", found.Renewal)
+	}
+	r.reason = found.Reason
 }
 
+// is says what came of it.
 func (r *record) is(outcome, reason string) { r.outcome, r.reason = outcome, reason }

@@ -159,7 +159,7 @@ func TestAnswerFitsSupabaseAuth(t *testing.T) {
 			t.Errorf("%d bytes of room: %d, %d bytes, key %.10s", room-filling, got.status, len(got.body), got.key(t))
 		}
 	}
-	if n := testutil.ToFloat64(w.Provisioner.Metrics.mints.WithLabelValues("too_large", "no room")); n != 1 {
+	if n := testutil.ToFloat64(w.mints.mints.WithLabelValues("too_large", "no room")); n != 1 {
 		t.Errorf("too_large was counted %v times", n)
 	}
 	if !strings.Contains(w.log.String(), `"level":"warn","user_id":"`+user.String()+`","claims_bytes":`) {

@@ -45,19 +45,19 @@ func TestReconcilingLooksAgainUnderTheLease(t *testing.T) {
 
 // mixedUp is a Coder that lists somebody else's tokens among a user's.
 type mixedUp struct {
-	Coder
+	*coderclient.Client
 	others  []coderclient.Key
 	deleted *[]string
 }
 
 func (m mixedUp) Tokens(ctx context.Context, user uuid.UUID) ([]coderclient.Key, error) {
-	tokens, err := m.Coder.Tokens(ctx, user)
+	tokens, err := m.Client.Tokens(ctx, user)
 	return append(tokens, m.others...), err
 }
 
 func (m mixedUp) DeleteKey(ctx context.Context, user uuid.UUID, id string) error {
 	*m.deleted = append(*m.deleted, id)
-	return m.Coder.DeleteKey(ctx, user, id)
+	return m.Client.DeleteKey(ctx, user, id)
 }
 
 func TestNobodyElsesTokenIsDeleted(t *testing.T) {

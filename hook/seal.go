@@ -14,12 +14,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// noteDistrust logs and counts a mint that met such a row.
-func (p *Provisioner) noteDistrust(a store.Account) {
-	p.Metrics.distrusted.Inc()
-	p.Log.Error().Err(a.Distrust()).Stringer("user_id", a.UserID).Stringer("coder_user_id", a.CoderUserID).Msg("nothing is done on this row's word")
-}
-
 // Seals counts the ledger's rows by their seals.
 type Seals struct{ Good, Old, None, Broken int }
 

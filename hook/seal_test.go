@@ -9,7 +9,6 @@ import (
 	"coderhook/store"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 const ledgerSecret = "0123456789abcdef0123456789abcdef"
@@ -77,9 +76,7 @@ func TestNobodyBorrowsAnAccount(t *testing.T) {
 				}
 				w.settled()
 			}
-			if n := testutil.ToFloat64(w.Provisioner.Metrics.distrusted); n != 2 {
-				t.Errorf("counted %v times", n)
-			}
+			w.wantCounts(t, "coderhook_distrusted_rows_total", map[string]float64{"": 2})
 			if got := w.account(t, eve); got.Status != store.Conflict || !strings.Contains(got.LastError, "the ledger row") {
 				t.Errorf("the ledger says %v: %s", got, got.LastError)
 			}

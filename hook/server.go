@@ -45,6 +45,7 @@ import (
 	"time"
 
 	"coderhook/hook/frontend"
+	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 
@@ -58,8 +59,8 @@ import (
 type Server struct {
 	Verifier      *webhook.Verifier
 	Policy        policy.Policy
-	Accounts      Accounts
-	Provisioner   *Provisioner
+	Keyring       *Keyring
+	Registry      *metrics.Registry
 	Deadline      time.Duration // from the request's arrival to the answer
 	RejectOnError bool          // refuse the sign-in of a user who gets no key, instead of leaving the key out
 	Now           func() time.Time
@@ -67,6 +68,7 @@ type Server struct {
 	Checks        map[string]Check // dependencies shown by /readyz, by name
 	FrontEnd      *frontend.Routes // nil: there are no routes for browsers
 
+	mints      *mintMetrics
 	intake     intake
 	draining   atomic.Bool
 	deliveries deliveries
@@ -106,6 +108,7 @@ func (s *Server) FrontEndHandler() http.Handler {
 
 // newRoutes has what every port answers.
 func (s *Server) newRoutes() *echo.Echo {
+	s.mints = newMintMetrics(s.Registry)
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For can be written by anybody

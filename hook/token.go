@@ -4,24 +4,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
-	"coderhook/hook/apikey"
 	"coderhook/hook/claims"
 	"coderhook/hook/policy"
 	"coderhook/hook/proof"
 	"coderhook/hook/webhook"
-	"coderhook/store"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 )
-
-// Accounts is what a mint reads.
-type Accounts interface {
-	// Lookup tells what profile and ledger know of a user, in one round trip.
-	Lookup(context.Context, uuid.UUID) (store.Account, error)
-}
 
 // customAccessToken answers one token mint.
 func (s *Server) customAccessToken(c echo.Context) error {
@@ -44,8 +34,9 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	if reason := s.Policy.Skip(ev.Deciding); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
-	found := s.resolve(ctx, ev, record)
-	defer found.answered() // even after a panic: what waits for the answer must not wait for ever
+	found := s.Keyring.Key(ctx, Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt()})
+	defer found.Answered()
+	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
 	err = s.deliver(c, ev, found, record)
 	record.line.AnErr("undelivered", err)
 	return err
@@ -91,59 +82,15 @@ func refusal(err error) string {
 	return "internal error"
 }
 
-// resolution is the key for a token, or why there is none.
-type resolution struct {
-	key      string
-	made     bool   // while the caller waited
-	reason   string // where it comes from
-	err      error
-	renewal  error  // why a key that dies before the token was not replaced
-	answered func() // to be called once the answer is out
-}
-
-// resolve finds the user's key, and has one made where there is none that outlives the token.
-func (s *Server) resolve(ctx context.Context, ev *webhook.Event, record *record) resolution {
-	started := time.Now()
-	account, err := s.Accounts.Lookup(ctx, ev.User)
-	record.stage("lookup", started)
-	if err != nil {
-		return resolution{err: err, answered: func() {}}
-	}
-	wanted := request{user: ev.User, email: ev.Deciding.Email, until: ev.Deciding.ExpiresAt(), known: account}
-	state := s.Provisioner.Rule.Judge(account, wanted.until, s.Now())
-	if state.Usable() {
-		record.reason = reasonFound
-		return resolution{key: account.APIKey, answered: func() { s.Provisioner.Rotator.Tend(wanted.subject(), state) }}
-	}
-	switch {
-	case account.Distrust() != nil:
-		s.Provisioner.noteDistrust(account)
-	case state == apikey.Planted:
-		s.Provisioner.notePlanted(ctx, account)
-	}
-	looked := time.Now()
-	found := s.Provisioner.Provision(ctx, wanted)
-	record.reason = found.reason
-	record.stage("provision", looked)
-	stillLives := state == apikey.Short && account.KeyExpiresAt.After(s.Now()) // after all that waiting
-	if found.err != nil && stillLives && statusOf(found.err) != statusConflict {
-		// Coder can't be reached for a longer one. A key that works for now is better than none.
-		record.reason = reasonShort
-		record.line.AnErr("renewal", found.err)
-		found.key, found.made, found.renewal, found.err = account.APIKey, false, found.err, nil
-	}
-	return found
-}
-
 // deliver sends the claims with the key, or with the reason why it is missing.
-func (s *Server) deliver(c echo.Context, ev *webhook.Event, found resolution, record *record) error {
-	if found.err != nil {
-		status := statusOf(found.err)
+func (s *Server) deliver(c echo.Context, ev *webhook.Event, found KeyResult, record *record) error {
+	if found.Err != nil {
+		status := statusOf(found.Err)
 		record.is(string(status), reasonNoKey)
-		record.line.AnErr("error", found.err)
+		record.line.AnErr("error", found.Err)
 		return s.withoutKey(c, ev, status)
 	}
-	if body, fits := ev.Fitting(claims.KeyMember, found.key); fits {
+	if body, fits := ev.Fitting(claims.KeyMember, found.Key); fits {
 		record.outcome = "injected"
 		return answer(c, body)
 	}

@@ -17,6 +17,7 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
 	"coderhook/hook/frontend"
+	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
 	"coderhook/store"
@@ -42,6 +43,8 @@ type replica struct {
 	*Server
 	url     string
 	client  *coderclient.Client
+	ledger  Ledger       // what the ring asks: the store, or what a test puts before it
+	toCoder Coder        // likewise
 	serving atomic.Int64 // requests whose handlers have not returned
 }
 
@@ -93,16 +96,17 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	w.store = storetest.Open(t, store.Config{URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets})
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
 	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.Now
-	provisioner := NewProvisioner(s.options, w.store, client, NewMetrics(), log)
-	r := &replica{client: client, Server: &Server{
-		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
+	registry := metrics.New()
+	ring := NewKeyring(s.options, w.store, client, registry, log)
+	r := &replica{client: client, ledger: w.store, toCoder: client, Server: &Server{
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
 		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {
 		s.server(r.Server)
 	}
-	r.FrontEnd.Keys, r.FrontEnd.Callers.Policy = FrontEndKeys{r.Server}, r.Policy
+	r.FrontEnd.Keys, r.FrontEnd.Callers.Policy = FrontEndKeys{r.Keyring}, r.Policy
 	r.FrontEnd.Deadline, r.FrontEnd.Now = r.Deadline, r.Now
 	server := httptest.NewServer(r.counted(r.Handler()))
 	r.url = server.URL
@@ -111,7 +115,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 		w.coder.EndHanging()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
-		if err := provisioner.Stop(ctx); err != nil {
+		if err := ring.Stop(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -337,12 +341,14 @@ func (w *world) account(t testing.TB, user uuid.UUID) store.Account {
 
 // useLedger puts another ledger before the database.
 func (r *replica) useLedger(ledger Ledger) {
-	p := r.Provisioner
-	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, p.Rotator.Ledger, p.Rotator.Lookups = ledger, ledger, ledger, ledger, ledger
+	r.ledger = ledger
+	p, k := r.Keyring.Provisioner, r.Keyring.Rotator
+	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, k.Ledger, k.Lookups = ledger, ledger, ledger, ledger, ledger
 }
 
 // useCoder puts another client before Coder.
 func (r *replica) useCoder(coder Coder) {
-	p := r.Provisioner
-	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder, p.Rotator.Coder = coder, coder, coder, coder, coder
+	r.toCoder = coder
+	p, k := r.Keyring.Provisioner, r.Keyring.Rotator
+	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder, k.Coder = coder, coder, coder, coder, coder
 }

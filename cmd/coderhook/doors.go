@@ -1,13 +1,12 @@
 package main
 
 import (
+	"coderhook/hook/metrics"
 	"context"
 	"errors"
 	"fmt"
 	stdlog "log"
 	"net/http"
-
-	"coderhook/hook"
 )
 
 // doors are where Supabase Auth and browsers come in: one for both, or one for each. They share no limit.
@@ -43,7 +42,7 @@ func (s *service) openDoor(ctx context.Context, variable, addr string, handler h
 
 // serve answers at all of them.
 func (s *service) serve(d doors, cert *certificate) {
-	d.describe(s.provisioner.Metrics)
+	d.describe(s.server.Registry)
 	if d.frontEnd != nil {
 		go d.frontEnd.serve(cert)
 		s.log.Info().Stringer("addr", d.frontEnd.Addr()).Msg("listening for browsers")
@@ -78,19 +77,19 @@ func (d doors) close(ctx context.Context) error {
 	return errors.Join(d.hook.close(ctx), <-closed)
 }
 
-func (d doors) describe(m *hook.Metrics) {
+func (d doors) describe(m *metrics.Registry) {
 	d.hook.describe(m, "hook")
 	if d.frontEnd != nil {
 		d.frontEnd.describe(m, "frontend")
 	}
 }
 
-func (d *frontDoor) describe(m *hook.Metrics, name string) {
+func (d *frontDoor) describe(m *metrics.Registry, name string) {
 	labels := map[string]string{"listener": name}
-	m.Gauge("coderhook_connections", "Connections that are open, by listener.", labels,
+	m.GaugeFunc("coderhook_connections", "Connections that are open, by listener.", labels,
 		func() float64 { return float64(d.guests.count()) })
-	m.Gauge("coderhook_connections_limit", "Connections that may be open, by listener.", labels,
+	m.GaugeFunc("coderhook_connections_limit", "Connections that may be open, by listener.", labels,
 		func() float64 { return float64(d.guests.limit) })
-	m.Counter("coderhook_connections_evicted_total", "Connections that were closed to make room for others, by listener.", labels,
+	m.CounterFunc("coderhook_connections_evicted_total", "Connections that were closed to make room for others, by listener.", labels,
 		func() float64 { return float64(d.guests.evicted.Load()) })
 }

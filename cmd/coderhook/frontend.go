@@ -50,7 +50,7 @@ func newFrontEnd(c config, server *hook.Server, coder *coderclient.Client, datab
 	return &frontend.Routes{
 		Callers:  accesstoken.Authenticator{Tokens: c.tokens, Policy: server.Policy},
 		Accounts: database,
-		Keys:     hook.FrontEndKeys{Server: server},
+		Keys:     hook.FrontEndKeys{Keyring: server.Keyring},
 		Apps:     coder,
 		CORS:     c.cors,
 		Deadline: server.Deadline,

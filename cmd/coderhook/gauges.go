@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
-	"coderhook/hook"
+	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
 	"coderhook/store"
 
@@ -16,13 +16,13 @@ import (
 const scrapeTimeout = 2 * time.Second
 
 // describeDependencies adds what is read only when somebody asks for the metrics.
-func describeDependencies(m *hook.Metrics, database *store.Store, coder *coderclient.Client) {
-	m.Gauge("coderhook_build_info", "Always 1; the labels say what runs.",
+func describeDependencies(m *metrics.Registry, database *store.Store, coder *coderclient.Client) {
+	m.GaugeFunc("coderhook_build_info", "Always 1; the labels say what runs.",
 		map[string]string{"version": version, "commit": builtFrom()}, func() float64 { return 1 })
-	m.Gauge("coderhook_coder_available", "1 while Coder is asked, 0 while the circuit breaker is not closed.", nil,
+	m.GaugeFunc("coderhook_coder_available", "1 while Coder is asked, 0 while the circuit breaker is not closed.", nil,
 		func() float64 { return oneIf(coder.Available()) })
 	describePool(m, database)
-	m.Gauge("coderhook_database_available", "1 when the database answered a ping for this scrape.", nil, func() float64 {
+	m.GaugeFunc("coderhook_database_available", "1 when the database answered a ping for this scrape.", nil, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 		defer cancel()
 		return oneIf(database.Ping(ctx) == nil)
@@ -30,7 +30,7 @@ func describeDependencies(m *hook.Metrics, database *store.Store, coder *codercl
 	m.Registry.MustRegister(ledgerCollector{database}, departuresCollector{database})
 }
 
-func describePool(m *hook.Metrics, database *store.Store) {
+func describePool(m *metrics.Registry, database *store.Store) {
 	for name, value := range map[string]func(store.PoolStats) int{
 		"in_use": func(s store.PoolStats) int { return s.InUse },
 		"idle":   func(s store.PoolStats) int { return s.Idle },
@@ -38,14 +38,14 @@ func describePool(m *hook.Metrics, database *store.Store) {
 		// Less than max after the server refused one, until it grants more.
 		"granted": func(s store.PoolStats) int { return s.Granted },
 	} {
-		m.Gauge("coderhook_database_connections", "Connections of the pool.", map[string]string{"state": name},
+		m.GaugeFunc("coderhook_database_connections", "Connections of the pool.", map[string]string{"state": name},
 			func() float64 { return float64(value(database.PoolStats())) })
 	}
-	m.Counter("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
+	m.CounterFunc("coderhook_database_waits_total", "Times that somebody had to wait for a connection.", nil,
 		func() float64 { return float64(database.PoolStats().Waits) })
-	m.Counter("coderhook_database_connections_refused_total", "Times that a statement got no new connection: too many clients, a wrong password, a database that is down.", nil,
+	m.CounterFunc("coderhook_database_connections_refused_total", "Times that a statement got no new connection: too many clients, a wrong password, a database that is down.", nil,
 		func() float64 { return float64(database.PoolStats().Refused) })
-	m.Counter("coderhook_database_pool_resets_total", "Times that all connections were replaced, as they knew roles, rights, settings or types that had changed.", nil,
+	m.CounterFunc("coderhook_database_pool_resets_total", "Times that all connections were replaced, as they knew roles, rights, settings or types that had changed.", nil,
 		func() float64 { return float64(database.PoolStats().Resets) })
 }
 
@@ -72,7 +72,7 @@ func (ledgerCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect leaves out what the database can't tell: no number is right then, and the other metrics
 // are needed all the more.
-func (l ledgerCollector) Collect(metrics chan<- prometheus.Metric) {
+func (l ledgerCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	census, err := l.database.Census(ctx, time.Now())
@@ -80,10 +80,10 @@ func (l ledgerCollector) Collect(metrics chan<- prometheus.Metric) {
 		return
 	}
 	for status, n := range census.Accounts {
-		metrics <- prometheus.MustNewConstMetric(accountsDesc, prometheus.GaugeValue, float64(n), string(status))
+		ch <- prometheus.MustNewConstMetric(accountsDesc, prometheus.GaugeValue, float64(n), string(status))
 	}
 	for state, n := range census.Keys {
-		metrics <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
+		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
 }
 
@@ -102,32 +102,32 @@ func (departuresCollector) Describe(descs chan<- *prometheus.Desc) {
 }
 
 // Collect leaves out what the database can't tell.
-func (d departuresCollector) Collect(metrics chan<- prometheus.Metric) {
+func (d departuresCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	pending, oldest, err := d.database.PendingDepartures(ctx)
 	if err != nil {
 		return
 	}
-	metrics <- prometheus.MustNewConstMetric(departuresDesc, prometheus.GaugeValue, float64(pending))
-	metrics <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest.Seconds())
+	ch <- prometheus.MustNewConstMetric(departuresDesc, prometheus.GaugeValue, float64(pending))
+	ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest.Seconds())
 }
 
 // describeOwnerToken lets an alert see the end coming.
-func describeOwnerToken(m *hook.Metrics, keeper *owner.Keeper) {
-	m.Gauge("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
+func describeOwnerToken(m *metrics.Registry, keeper *owner.Keeper) {
+	m.GaugeFunc("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
 		func() float64 {
 			if end := keeper.ExpiresAt(); !end.IsZero() {
 				return float64(end.Unix())
 			}
 			return 0
 		})
-	m.Gauge("coderhook_owner_token_usable", "0 when Coder does not take the owner's token, or it is about to end without being renewed.", nil,
+	m.GaugeFunc("coderhook_owner_token_usable", "0 when Coder does not take the owner's token, or it is about to end without being renewed.", nil,
 		func() float64 { return oneIf(keeper.Check(context.Background()) == nil) })
 }
 
 // describeKeys lets an alert see keys that everybody can read.
-func describeKeys(m *hook.Metrics, keys *keyWatch) {
-	m.Gauge("coderhook_keys_readable", "1 while everybody can read the keys of all users by the Data API; 0 also before that was judged.", nil,
+func describeKeys(m *metrics.Registry, keys *keyWatch) {
+	m.GaugeFunc("coderhook_keys_readable", "1 while everybody can read the keys of all users by the Data API; 0 also before that was judged.", nil,
 		func() float64 { return oneIf(keys.readable()) })
 }

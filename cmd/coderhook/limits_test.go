@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"coderhook/hook/metrics"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,8 +19,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"coderhook/hook"
 
 	"github.com/rs/zerolog"
 )
@@ -200,13 +199,13 @@ func writePairUntil(t *testing.T, dir, name string, end time.Time) {
 
 func TestAdminRoutes(t *testing.T) {
 	t.Parallel()
-	metrics := hook.NewMetrics()
-	metrics.CoderCall("create_user", 201, time.Millisecond)
+	registry := metrics.New()
+	registry.CoderCall()("create_user", 201, time.Millisecond)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: adminRoutes(metrics.Registry), ReadHeaderTimeout: time.Second}
+	server := &http.Server{Handler: adminRoutes(registry.Registry), ReadHeaderTimeout: time.Second}
 	t.Cleanup(func() { _ = server.Close() })
 	go func() { _ = server.Serve(listener) }()
 	for path, want := range map[string]string{
@@ -223,7 +222,7 @@ func TestAdminRoutes(t *testing.T) {
 			t.Errorf("%s: %d, without %q", path, response.StatusCode, want)
 		}
 	}
-	if _, err := startAdmin(t.Context(), listener.Addr().String(), metrics.Registry, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR") {
+	if _, err := startAdmin(t.Context(), listener.Addr().String(), metrics.New().Registry, zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "ADMIN_ADDR") {
 		t.Errorf("taken address: %v", err)
 	}
 }

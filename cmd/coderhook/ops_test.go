@@ -13,11 +13,13 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/rs/zerolog"
 )
 
 // Alerts and dashboard ask only for metrics that there are.
@@ -48,13 +50,16 @@ func metricNames(t *testing.T) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics := hook.NewMetrics()
-	describeDependencies(metrics, storetest.New(t).Store(t), coder)
-	describeOwnerToken(metrics, newOwnerless())
-	describeKeys(metrics, &keyWatch{})
-	(&frontDoor{guests: newGuests(1)}).describe(metrics, "hook")
-	metrics.CoderCall("create_user", 201, time.Millisecond)
-	return gathered(t, metrics)
+	registry := metrics.New()
+	describeDependencies(registry, storetest.New(t).Store(t), coder)
+	describeOwnerToken(registry, newOwnerless())
+	describeKeys(registry, &keyWatch{})
+	(&frontDoor{guests: newGuests(1)}).describe(registry, "hook")
+	registry.CoderCall()("create_user", 201, time.Millisecond)
+	ring := hook.NewKeyring(hook.DefaultOptions(), nil, nil, registry, zerolog.Nop())
+	hook.NewReconciler(ring, nil, nil, nil, registry)
+	(&hook.Server{Keyring: ring, Registry: registry}).HookHandler()
+	return gathered(t, registry)
 }
 
 // newOwnerless is a keeper that has not asked Coder.
@@ -62,7 +67,7 @@ func newOwnerless() *owner.Keeper {
 	return &owner.Keeper{Token: &owner.Token{}, Now: time.Now}
 }
 
-func gathered(t *testing.T, metrics *hook.Metrics) map[string]bool {
+func gathered(t *testing.T, metrics *metrics.Registry) map[string]bool {
 	t.Helper()
 	families, err := metrics.Registry.Gather()
 	if err != nil {
@@ -87,7 +92,7 @@ func TestMetricsWithoutADatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(database.Close)
-	metrics := hook.NewMetrics()
+	metrics := metrics.New()
 	describeDependencies(metrics, database, coder)
 	names := gathered(t, metrics)
 	for name, want := range map[string]bool{

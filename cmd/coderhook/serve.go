@@ -11,6 +11,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/metrics"
 	"coderhook/store"
 
 	"github.com/mattn/go-isatty"
@@ -46,22 +47,22 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	metrics := hook.NewMetrics()
-	c.coder.Observe = both(metrics.CoderCall, owner.Observe)
+	registry := metrics.New()
+	c.coder.Observe = both(registry.CoderCall(), owner.Observe)
 	coder, err := coderclient.New(c.coder)
 	if err != nil {
 		return err
 	}
 	watch := &coderWatch{coder: coder, log: log}
-	provisioner := hook.NewProvisioner(c.options, database, coder, metrics, log)
+	ring := hook.NewKeyring(c.options, database, coder, registry, log)
 	keeper := newOwnerKeeper(c, owner, coder, database, log)
 	keys := newKeyWatch(database.Inspector(), c, log)
-	provisioner.MayMake = keys.mayMake
+	ring.Provisioner.MayMake = keys.mayMake
 	server := &hook.Server{
 		Verifier:      c.verifier,
 		Policy:        c.policy,
-		Accounts:      database,
-		Provisioner:   provisioner,
+		Keyring:       ring,
+		Registry:      registry,
 		Deadline:      c.deadline,
 		RejectOnError: c.reject,
 		Now:           time.Now,
@@ -74,19 +75,19 @@ func (serveCmd) Run(env *environment) error {
 		},
 	}
 	server.FrontEnd = newFrontEnd(c, server, coder, database)
-	describeDependencies(metrics, database, coder)
-	describeOwnerToken(metrics, keeper)
-	describeKeys(metrics, keys)
-	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry, log)
+	describeDependencies(registry, database, coder)
+	describeOwnerToken(registry, keeper)
+	describeKeys(registry, keys)
+	stopAdmin, err := startAdmin(env.ctx, c.admin, registry.Registry, log)
 	if err != nil {
 		return err
 	}
 	go watch.run(env.ctx)
 	follower := &urlFollower{database: database, log: log}
 	pruner := auditPruner{database, c.upkeep.auditKept, log}
-	reconciler := newReconciler(c, provisioner, database)
+	reconciler := newReconciler(c, ring, database, coder, registry)
 	defer inBackground(env.ctx, keeper.Run, keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run)() // ends before the database closes
-	s := &service{c, server, start, provisioner, tracing, log}
+	s := &service{c, server, start, ring, tracing, log}
 	return errors.Join(s.listen(env.ctx), stopAdmin())
 }
 
@@ -110,12 +111,12 @@ func spendMemory(getenv func(string) string) {
 
 // service is what listens, and what has to end with it.
 type service struct {
-	config      config
-	server      *hook.Server
-	start       *startCheck
-	provisioner *hook.Provisioner
-	tracing     tracing
-	log         zerolog.Logger
+	config  config
+	server  *hook.Server
+	start   *startCheck
+	ring    *hook.Keyring
+	tracing tracing
+	log     zerolog.Logger
 }
 
 // listen serves until ctx ends, and then leaves in the order that loses nothing.
@@ -151,7 +152,7 @@ func (s *service) listen(ctx context.Context) error {
 	time.Sleep(c.drainDelay) // the load balancer and kept-alive connections learn that we leave
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(doors.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
+	err = errors.Join(doors.close(stopCtx), s.ring.Stop(stopCtx), s.tracing.stop(stopCtx))
 	s.log.Info().Err(err).Msg("stopped")
 	return errors.Join(broken, err)
 }

@@ -8,6 +8,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
 	"coderhook/store"
 
@@ -61,8 +62,8 @@ func newOwnerKeeper(c config, token *owner.Token, coder *coderclient.Client, dat
 	}
 }
 
-func newReconciler(c config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
-	r := hook.NewReconciler(provisioner, database)
+func newReconciler(c config, ring *hook.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *hook.Reconciler {
+	r := hook.NewReconciler(ring, database, coder, database, registry)
 	r.Delete, r.Interval, r.Pause = c.upkeep.deletes, c.upkeep.interval, reconcilePause
 	return r
 }
@@ -105,7 +106,8 @@ func withParts(env *environment, do func(*hook.Reconciler, *store.Store, *coderc
 	if err := database.CheckSecrets(env.ctx); err != nil {
 		return err
 	}
-	provisioner := hook.NewProvisioner(c.options, database, coder, hook.NewMetrics(), log)
-	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
-	return do(newReconciler(c, provisioner, database), database, coder)
+	registry := metrics.New()
+	ring := hook.NewKeyring(c.options, database, coder, registry, log)
+	defer ring.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
+	return do(newReconciler(c, ring, database, coder, registry), database, coder)
 }

@@ -59,15 +59,15 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a key made for an older token outlives this one", file: "hook/provision.go", tests: "^TestJobForAnOlderToken$",
-		old: "&& j.expires.Before(r.until)", new: "&& false",
+		old: "&& j.expires.Before(r.Until)", new: "&& false",
 	},
 	{
-		rule: "a key that ended meanwhile is not given out", file: "hook/token.go", tests: "^TestKeyThatEndsMeanwhile",
-		old: "&& account.KeyExpiresAt.After(s.Now())", new: "",
+		rule: "a key that ended meanwhile is not given out", file: "hook/keyring.go", tests: "^TestKeyThatEndsMeanwhile",
+		old: "&& account.KeyExpiresAt.After(k.Now())", new: "",
 	},
 	{
 		rule: "who got no key is tried again", file: "hook/provision.go", tests: "^TestBacklogIsWorkedOff",
-		old: "answered: func() { p.later(r, err) }", new: "answered: func() {}",
+		old: "Answered: func() { p.later(r, err) }", new: "Answered: func() {}",
 	},
 	{
 		rule: "who left gets no account and no key", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$|^TestMintsForWhoLeft$",
@@ -75,7 +75,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "who left long ago gets none either", file: "hook/backlog.go", tests: "^TestMintsForWhoLeft$",
-		old: ", !user.Exists && r.known.Status == store.Offboarded:", new: ":",
+		old: ", !user.Exists && r.Known.Status == store.Offboarded:", new: ":",
 	},
 	{
 		rule: "a key that was planted for who left is not handed out", file: "hook/apikey/state.go", tests: "^TestMintsForWhoLeft$",
@@ -95,7 +95,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "who was seen to leave is not waited for", file: "hook/persist.go", tests: "^TestDeletedWhileAKeyIsMade$",
-		old: "(waited > p.PersistPatience || p.departed(ctx, j.user))", new: "(waited > p.PersistPatience)",
+		old: "(waited > p.PersistPatience || p.departed(ctx, j.User))", new: "(waited > p.PersistPatience)",
 	},
 	{
 		rule: "a departure that fails is tried again", file: "hook/departures.go", tests: "^TestAPoisonedDepartureHoldsUpNobody$",
@@ -131,7 +131,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a user waits once", file: "hook/backlog.go", tests: "^TestLater",
-		old: "p.backlog.byUser[r.user]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
+		old: "p.backlog.byUser[r.User]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
 	},
 	{
 		rule: "a sign-in keeps to the pace", file: "hook/pace/limiter.go", tests: "^TestPace",
@@ -146,8 +146,8 @@ var mutants = []mutant{
 		old: "\t\tp.later(r, errPending)", new: "\t\t_ = errPending",
 	},
 	{
-		rule: "a conflict hands out nothing", file: "hook/token.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
-		old: " && statusOf(found.err) != statusConflict", new: "",
+		rule: "a conflict hands out nothing", file: "hook/keyring.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
+		old: " && statusOf(found.Err) != statusConflict", new: "",
 	},
 	{
 		rule: "an account of another e-mail is not ours", file: "hook/account/create.go", tests: "^TestForeign|^TestTakenUsernames$",
