@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/process"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -70,14 +70,14 @@ func startNginx(t *testing.T, servers ...*served) *http.Client {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	writePair(t, dir, "coderhook.example.com")
 	writeNginxConf(t, dir, servers)
-	nginx := exec.Command(program, "-p", dir, "-c", "nginx.conf", "-e", "error.log")
-	nginx.WaitDelay = time.Minute
-	if err := nginx.Start(); err != nil {
+	nginx, err := process.Start(process.Command{
+		Program: program, Args: []string{"-p", dir, "-c", "nginx.conf", "-e", "error.log"}, Env: os.Environ(),
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = nginx.Process.Signal(syscall.SIGTERM)
-		_ = nginx.Wait()
+		_ = nginx.Stop(time.Minute)
 		if log, _ := os.ReadFile(filepath.Join(dir, "error.log")); t.Failed() {
 			t.Logf("nginx: %s", log)
 		}

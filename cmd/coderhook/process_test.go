@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/process"
-	"coderhook/cmd/internal/source"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook"
 	"coderhook/store/storetest"
@@ -31,7 +30,7 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(dir, "coderhook")
-	return binary, source.Build(context.Background(), ".", ".", binary)
+	return binary, process.Build(context.Background(), ".", ".", binary)
 })
 
 // served is a running coderhook.
@@ -47,7 +46,7 @@ func startServe(t *testing.T, db *storetest.DB, coder *codertest.Server, extra .
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := process.Start(binary, append([]string{
+	server, err := process.Serve(t.Context(), binary, append([]string{
 		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=off", "DRAIN_DELAY=100ms", "LOG_LEVEL=debug",
 		"DATABASE_URL=" + db.RoleURL("coderhook"),
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + goodSecret,

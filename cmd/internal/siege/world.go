@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/process"
-	"coderhook/cmd/internal/source"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest/pgserver"
@@ -40,7 +39,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
 	w := &world{secret: "v1,whsec_" + base64.StdEncoding.EncodeToString(key), user: uuid.New()}
-	root, err := source.Root(ctx)
+	root, err := process.Root(ctx)
 	if err != nil {
 		return w, err
 	}
@@ -49,7 +48,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	}
 	w.onClose(func() error { return os.RemoveAll(w.dir) })
 	w.binary = filepath.Join(w.dir, "coderhook")
-	if err := errors.Join(source.Build(ctx, root, "./cmd/coderhook", w.binary), w.writeCertificate()); err != nil {
+	if err := errors.Join(process.Build(ctx, root, "./cmd/coderhook", w.binary), w.writeCertificate()); err != nil {
 		return w, err
 	}
 	w.coder = codertest.Start(codertest.ProfileNew)
@@ -80,8 +79,8 @@ func (w *world) startDatabase(ctx context.Context) error {
 func (w *world) email() string { return "ada@example.com" }
 
 // serve starts a server of its own for an attack, so that none suffers from the one before.
-func (w *world) serve(extra ...string) (*process.Server, error) {
-	return process.Start(w.binary, append([]string{
+func (w *world) serve(ctx context.Context, extra ...string) (*process.Server, error) {
+	return process.Serve(ctx, w.binary, append([]string{
 		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DRAIN_DELAY=0s", "LOG_LEVEL=info",
 		"DATABASE_URL=" + w.hookURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + w.secret,
 		"CODER_URL=" + w.coder.URL, "CODER_OWNER_TOKEN=" + w.coder.OwnerToken,
