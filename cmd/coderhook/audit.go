@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -25,10 +26,9 @@ func (cmd auditCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	v := &variables{get: env.getenv}
-	cfg := readDatabase(v)
-	if err := v.err(); err != nil {
-		return configError(err)
+	cfg, err := config.ReadDatabase(env.getenv)
+	if err != nil {
+		return config.Explain(err)
 	}
 	database, err := store.Open(env.ctx, cfg)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/remedy"
 	"coderhook/hook"
 	"coderhook/store"
@@ -47,10 +48,10 @@ func (s *startCheck) before(ready func(context.Context) error) func(context.Cont
 
 // checkStart says what is wrong with the database once and clearly, as each mint would only repeat it. Only a
 // fault of the configuration is returned, and ends the server.
-func checkStart(ctx context.Context, c config, database *store.Store, log zerolog.Logger) error {
-	if err := databaseFault(ctx, c.database); err != nil {
+func checkStart(ctx context.Context, c config.Config, database *store.Store, log zerolog.Logger) error {
+	if err := databaseFault(ctx, c.Database); err != nil {
 		then := "tokens go out without a key"
-		if c.reject {
+		if c.Reject {
 			then = "sign-ins are rejected"
 		}
 		event := log.Error().Err(err)
@@ -65,7 +66,7 @@ func checkStart(ctx context.Context, c config, database *store.Store, log zerolo
 			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
 		}
 	}
-	return hook.CheckLifetime(ctx, database, c.options.TokenLifetime, log)
+	return hook.CheckLifetime(ctx, database, c.Provisioning.TokenLifetime, log)
 }
 
 // databaseFault is why no key could be read or stored, or nil.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -42,7 +43,7 @@ type doctor struct {
 	get    func(string) string
 	now    func() time.Time
 	url    string // of the running hook; "" not to call it
-	config config
+	config config.Config
 
 	tokenFile string // with an access token to judge; "" for none
 

@@ -23,7 +23,7 @@ func (d *doctor) checkAddresses(ctx context.Context, coder *coderclient.Client) 
 	if !d.ledger.Complete() || !d.ledger.Usable || !d.server.IsSupabase {
 		return // as was said
 	}
-	database, err := store.Open(ctx, d.config.database)
+	database, err := store.Open(ctx, d.config.Database)
 	if err != nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/hook"
 
 	"github.com/google/uuid"
@@ -27,7 +28,7 @@ func (d *doctor) call(ctx context.Context, event []byte, secret string, at time.
 	if secret != "" {
 		var err error
 		if header, err = hook.Sign(secret, uuid.NewString(), at, event); err != nil {
-			return hookAnswer{}, fmt.Errorf("%s: %w", secretsVariable, err)
+			return hookAnswer{}, fmt.Errorf("%s: %w", config.SecretsVariable, err)
 		}
 	}
 	return callHook(ctx, d.url, event, header)

@@ -16,7 +16,7 @@ import (
 
 // checkCoder asks all that Coder can tell. Each check says whether the next one makes sense.
 func (d *doctor) checkCoder(ctx context.Context) {
-	cfg := d.config.coder
+	cfg := d.config.Coder
 	if cfg.URL == "" || coderclient.KeyID(cfg.Token()) == "" {
 		return
 	}
@@ -53,7 +53,7 @@ func (d *doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bo
 	}
 	v := parseCoderVersion(info.Version)
 	d.coderVersion = v
-	if d.config.coder.LoginType == "none" && v.refusesNone() {
+	if d.config.Coder.LoginType == "none" && v.refusesNone() {
 		d.fail("Coder", cure{do: "set CODER_LOGIN_TYPE=auto"}, "%s refuses new users with the login type none", info.Version)
 	} else {
 		d.ok("Coder", "%s: %s", info.Version, v.implies())
@@ -66,7 +66,7 @@ func (d *doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bo
 
 // checkTransport: the owner's token is in every request.
 func (d *doctor) checkTransport() {
-	u, err := url.Parse(d.config.coder.URL)
+	u, err := url.Parse(d.config.Coder.URL)
 	if err == nil && u.Scheme == "http" && !isLocal(u.Hostname()) {
 		d.warn("Coder's address", cure{do: "set CODER_URL to an address with https://, or keep this traffic in a network of your own"}, "the owner's token and all keys travel unencrypted, by http")
 	}
@@ -76,7 +76,7 @@ func (d *doctor) checkTransport() {
 func (d *doctor) checkOwner(ctx context.Context, coder *coderclient.Client) bool {
 	const check = "owner's token"
 	renew := cure{do: "log in to Coder as an owner, run: coder tokens create --lifetime 168h, and set CODER_OWNER_TOKEN to what it prints"}
-	me, err := coder.Me(ctx, d.config.coder.Token())
+	me, err := coder.Me(ctx, d.config.Coder.Token())
 	switch {
 	case errors.Is(err, coderclient.ErrNotFound):
 		d.fail(check, renew, "its scope is too narrow: it may not even read its own user (skipped because of this: organization, application host)")
@@ -96,7 +96,7 @@ const ownerTokenWarning = 48 * time.Hour
 
 func (d *doctor) checkOwnerKey(ctx context.Context, coder *coderclient.Client, me coderclient.User, renew cure) {
 	const check = "owner's token"
-	key, err := coder.Key(ctx, me.ID, coderclient.KeyID(d.config.coder.Token()))
+	key, err := coder.Key(ctx, me.ID, coderclient.KeyID(d.config.Coder.Token()))
 	if err != nil {
 		d.warn(check, renew, "is good and an owner's, but its end can't be read: %v", err)
 		return
@@ -125,7 +125,7 @@ func (d *doctor) checkOrganization(ctx context.Context, coder *coderclient.Clien
 	const check = "organization"
 	var found coderclient.Organization
 	var err error
-	name := d.config.options.Organization
+	name := d.config.Provisioning.Organization
 	if name == "" {
 		found, err = coder.DefaultOrganization(ctx)
 	} else {

@@ -6,17 +6,19 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"coderhook/cmd/internal/config"
 )
 
 // checkConfirmation: where Coder gives an account to whoever has its address, Supabase must have asked for proof.
 func (d *doctor) checkConfirmation(ctx context.Context, base string) {
 	const check = "confirmed addresses"
-	if !bySSO(d.config.coder.LoginType) {
+	if !config.SingleSignOn(d.config.Coder.LoginType) {
 		return
 	}
 	turnOff := cure{do: "turn \"Confirm email\" on in the project's Authentication settings (enable_confirmations = true under [auth.email] of a local project), or set CODER_LOGIN_TYPE=auto"}
 	if base == "" {
-		d.warn(check, turnOff, "CODER_LOGIN_TYPE=%s gives an account to whoever has its address; whether Supabase confirms addresses is not known without SUPABASE_URL", d.config.coder.LoginType)
+		d.warn(check, turnOff, "CODER_LOGIN_TYPE=%s gives an account to whoever has its address; whether Supabase confirms addresses is not known without SUPABASE_URL", d.config.Coder.LoginType)
 		return
 	}
 	auto, err := confirmsByItself(ctx, base)
@@ -24,7 +26,7 @@ func (d *doctor) checkConfirmation(ctx context.Context, base string) {
 	case err != nil:
 		d.warn(check, turnOff, "whether Supabase confirms addresses can't be read: %v", err)
 	case auto:
-		d.fail(check, turnOff, "Supabase takes every address as confirmed, and CODER_LOGIN_TYPE=%s gives an account to whoever has its address: who signs up with somebody else's address gets an account that this person's first login to Coder lands in", d.config.coder.LoginType)
+		d.fail(check, turnOff, "Supabase takes every address as confirmed, and CODER_LOGIN_TYPE=%s gives an account to whoever has its address: who signs up with somebody else's address gets an account that this person's first login to Coder lands in", d.config.Coder.LoginType)
 	default:
 		d.ok(check, "Supabase confirms them, and nobody else gets an account")
 	}

@@ -25,7 +25,7 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	if slices.Contains(d.skipped, "the database") {
 		return
 	}
-	i, err := store.Inspect(ctx, d.config.database)
+	i, err := store.Inspect(ctx, d.config.Database)
 	if err != nil {
 		d.fail("database", cure{do: cmp.Or(remedy.Connecting(err), "correct what the error names")}, "%v (skipped because of this: the rest of the database)", err)
 		return
@@ -125,7 +125,7 @@ func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
 
 // checkLookup looks for a user who does not exist, as nobody can tell better what that needs.
 func (d *doctor) checkLookup(ctx context.Context) {
-	database, err := store.Open(ctx, d.config.database)
+	database, err := store.Open(ctx, d.config.Database)
 	if err == nil {
 		defer database.Close()
 		_, err = database.AuthUsers(ctx, []uuid.UUID{uuid.New()})
@@ -143,14 +143,14 @@ func (d *doctor) checkLifetime(ctx context.Context, _ *store.Inspector) error {
 		return nil // as was said
 	}
 	const check = "life of keys"
-	database, err := store.Open(ctx, d.config.database)
+	database, err := store.Open(ctx, d.config.Database)
 	if err != nil {
 		return err
 	}
 	defer database.Close()
 	var said []string
 	log := zerolog.New(io.Discard).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, message string) { said = append(said, message) }))
-	err = hook.CheckLifetime(ctx, database, d.config.options.TokenLifetime, log)
+	err = hook.CheckLifetime(ctx, database, d.config.Provisioning.TokenLifetime, log)
 	switch {
 	case err != nil:
 		what, do, _ := strings.Cut(err.Error(), "; ")

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"coderhook/cmd/internal/config"
 )
 
 // localHosts are the only ones to which Supabase Auth speaks plain http.
@@ -25,7 +27,7 @@ func (d *doctor) checkHook(ctx context.Context) {
 	if !d.checkHookURL(ctx) {
 		return
 	}
-	secrets := d.hookSecrets()
+	secrets := d.config.Secrets
 	if len(secrets) == 0 {
 		return // the fault is reported
 	}
@@ -83,7 +85,7 @@ func (d *doctor) onlyLoopback(ctx context.Context, port string) bool {
 			return false
 		}
 	}
-	host, _, _ := net.SplitHostPort(d.config.listen)
+	host, _, _ := net.SplitHostPort(d.config.Listen)
 	ip := net.ParseIP(host)
 	return len(others) > 0 || ip != nil && ip.IsLoopback()
 }
@@ -124,7 +126,7 @@ func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 	case err != nil:
 		d.fail(check, cure{do: "see that the server runs and that this address leads to it"}, "%v%s", err, skipped)
 	case got.status == http.StatusUnauthorized:
-		d.fail(check, cure{do: "restart the running server with the " + secretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.text(), skipped)
+		d.fail(check, cure{do: "restart the running server with the " + config.SecretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.text(), skipped)
 	case got.status != http.StatusOK:
 		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may change the request, or redirect it but by 307 or 308"}, "answered with status %d: %s%s", got.status, got.text(), skipped)
 	case !got.echoes(claims):

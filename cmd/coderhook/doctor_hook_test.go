@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/coderclient/codertest"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,18 +36,18 @@ func TestDoctorOnTheHooksAddress(t *testing.T) {
 func TestDoctorCallsTheHook(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	right := w.variables[secretsVariable]
-	w.url = startServe(t, w.db, w.coder, secretsVariable+"="+right).url
+	right := w.variables[config.SecretsVariable]
+	w.url = startServe(t, w.db, w.coder, config.SecretsVariable+"="+right).url
 
-	w.variables[secretsVariable] = randomSecret()
+	w.variables[config.SecretsVariable] = randomSecret()
 	found := w.doctor(t)
 	wantResults(t, found, "failure signed call, secret 1")
-	if !strings.Contains(found[0].Cure, secretsVariable) || !strings.Contains(found[0].Found, "signature not accepted") {
+	if !strings.Contains(found[0].Cure, config.SecretsVariable) || !strings.Contains(found[0].Found, "signature not accepted") {
 		t.Errorf("%+v", found)
 	}
-	w.variables[secretsVariable] += "|" + right // a rotation that the server does not know of
+	w.variables[config.SecretsVariable] += "|" + right // a rotation that the server does not know of
 	wantResults(t, w.doctor(t), "failure signed call, secret 1")
-	w.variables[secretsVariable] = right
+	w.variables[config.SecretsVariable] = right
 	wantResults(t, w.doctor(t))
 	w.url = strings.TrimSuffix(w.url, "token")
 	found = w.doctor(t)
@@ -63,7 +64,7 @@ func TestDoctorOnAServerThatContainersCannotReach(t *testing.T) {
 		t.Skip("elsewhere containers get to the machine's loopback")
 	}
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	secret := secretsVariable + "=" + w.variables[secretsVariable]
+	secret := config.SecretsVariable + "=" + w.variables[config.SecretsVariable]
 	w.variables["LISTEN_ADDR"] = "127.0.0.1:8787"
 	w.url = strings.Replace(startServe(t, w.db, w.coder, secret).url, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
 	found := w.doctor(t)
@@ -96,7 +97,7 @@ func TestDoctorOnLocalhostForAContainer(t *testing.T) {
 			_, _ = io.Copy(conn, server)
 		})
 	}
-	w.url = startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+	w.url = startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
 	for address, want := range map[string][]string{"127.0.0.2": {"warning hook's address"}, "127.0.0.1": nil} {
 		w.variables["DATABASE_URL"] = "postgres://coderhook:right@" + forward(address+":"+postgres) + "/postgres?sslmode=disable"
 		for _, host := range []string{"127.0.0.1", "localhost"} {
@@ -157,7 +158,7 @@ func TestDoctorOnOtherServers(t *testing.T) {
 func TestDoctorOnARedirect(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	hook := startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+	hook := startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
 	server := httptest.NewServer(http.RedirectHandler(hook, http.StatusPermanentRedirect))
 	defer server.Close()
 	w.url = server.URL + "/hooks/custom-access-token"
@@ -189,12 +190,13 @@ func TestDoctorSaysThatTheHookWasNotCalled(t *testing.T) {
 func TestDoctorOnASlowHook(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	url := startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+	url := startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
 	start, reads := time.Now(), 0
 	d := &doctor{ctx: t.Context(), url: url, get: func(name string) string { return w.variables[name] }, now: func() time.Time {
 		reads++
 		return start.Add(time.Duration(reads) * time.Second)
 	}}
+	d.config.Secrets = []string{w.variables[config.SecretsVariable]}
 	d.checkHook(t.Context())
 	if d.count(warning) != 1 || d.count(failure) != 0 {
 		t.Errorf("%+v", d.findings)

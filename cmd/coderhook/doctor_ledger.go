@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/hook"
 	"coderhook/store"
 )
@@ -13,12 +14,12 @@ func (d *doctor) checkSeals(ctx context.Context, _ *store.Inspector) error {
 	if !d.ledger.Complete() || !d.ledger.Usable {
 		return nil // as was said
 	}
-	if len(d.config.database.LedgerSecrets) == 0 {
-		d.warn(check, cure{do: "make a secret with: " + makeLedgerSecret + "; set it as LEDGER_SECRET for all replicas, and run coderhook seal"},
+	if len(d.config.Database.LedgerSecrets) == 0 {
+		d.warn(check, cure{do: "make a secret with: " + config.MakeLedgerSecret + "; set it as LEDGER_SECRET for all replicas, and run coderhook seal"},
 			"there are none: whoever has the password of the database role can make himself anybody's Coder account")
 		return nil
 	}
-	database, err := store.Open(ctx, d.config.database)
+	database, err := store.Open(ctx, d.config.Database)
 	if err != nil {
 		return err
 	}

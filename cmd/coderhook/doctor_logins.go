@@ -16,7 +16,7 @@ func (d *doctor) checkLogins(ctx context.Context, coder *coderclient.Client) {
 		d.warn(check, cure{do: "see what Coder's log says, and try again"}, "%v", err)
 		return
 	}
-	login := d.config.coder.LoginType
+	login := d.config.Coder.LoginType
 	withPassword := login == "password" || login == "auto" && d.coderVersion.refusesNone()
 	switch {
 	case !withPassword:

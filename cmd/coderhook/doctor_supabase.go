@@ -15,15 +15,14 @@ func (d *doctor) checkSupabase(ctx context.Context) {
 		return
 	}
 	d.checkPages()
-	v := &variables{get: d.get}
-	secret, base := v.secret("SUPABASE_JWT_SECRET"), v.text("SUPABASE_URL", "")
-	d.checkConfirmation(ctx, base)
-	if base == "" {
-		d.judgeSecret(secret)
+	from := d.config.Supabase
+	d.checkConfirmation(ctx, from.URL)
+	if from.URL == "" {
+		d.judgeSecret(from.JWTSecret)
 		d.checkToken(ctx)
 		return
 	}
-	keys, err := d.config.tokens.Keys(ctx)
+	keys, err := d.config.Tokens.Keys(ctx)
 	for _, note := range keys.Notes {
 		d.warn(check, cure{do: "look at the project's JWT keys; tokens that are signed with this one are refused"}, "%s", note)
 	}
@@ -31,7 +30,7 @@ func (d *doctor) checkSupabase(ctx context.Context) {
 	case err != nil:
 		d.fail(check, cure{do: "set SUPABASE_URL to the project's address, like https://PROJECT.supabase.co"}, "the project's public keys can't be read: %v", err)
 		return
-	case keys.Usable == 0 && secret == "":
+	case keys.Usable == 0 && !from.JWTSecret:
 		d.fail(check, cure{do: "set SUPABASE_JWT_SECRET to the project's JWT secret, or move the project to asymmetric JWT signing keys"}, "the project has no public keys: it signs with a secret")
 	case keys.Usable == 0:
 		d.ok(check, "by SUPABASE_JWT_SECRET; the project has no public keys")
@@ -42,26 +41,26 @@ func (d *doctor) checkSupabase(ctx context.Context) {
 	d.checkToken(ctx)
 }
 
-func (d *doctor) judgeSecret(secret string) {
-	if secret == "" {
+func (d *doctor) judgeSecret(set bool) {
+	if !set {
 		d.ok("access tokens", "neither SUPABASE_URL nor SUPABASE_JWT_SECRET is set: only the hook is served")
 		return
 	}
-	d.ok("access tokens", "by SUPABASE_JWT_SECRET, of %s issuer", d.config.tokens.Issuers)
+	d.ok("access tokens", "by SUPABASE_JWT_SECRET, of %s issuer", d.config.Tokens.Issuers)
 }
 
 // checkIssuer compares what the server expects with what Supabase Auth calls itself.
 func (d *doctor) checkIssuer(ctx context.Context) {
-	issuer, where, err := d.config.tokens.Discover(ctx)
+	issuer, where, err := d.config.Tokens.Discover(ctx)
 	if err != nil {
-		d.ok("issuer", "expected is %s; this version of Supabase Auth does not tell its own (doctor --token tries a real token)", d.config.tokens.Issuers)
+		d.ok("issuer", "expected is %s; this version of Supabase Auth does not tell its own (doctor --token tries a real token)", d.config.Tokens.Issuers)
 		return
 	}
 	d.judgeIssuer("issuer", issuer, where)
 }
 
 func (d *doctor) judgeIssuer(check, issuer, where string) {
-	expected := d.config.tokens.Issuers
+	expected := d.config.Tokens.Issuers
 	switch {
 	case expected.Takes(issuer):
 		d.ok(check, "%s takes what %s says: %q", expected, where, issuer)
@@ -77,14 +76,14 @@ func (d *doctor) judgeIssuer(check, issuer, where string) {
 // checkPages tells what works with only one of the two halves of a front end.
 func (d *doctor) checkPages() {
 	const check = "pages"
-	cors := d.config.cors
+	cors := d.config.CORS
 	for _, text := range cors.Warnings() {
 		d.warn(check, cure{do: "name the pages one by one in CORS_ORIGINS"}, "%s", text)
 	}
 	switch {
-	case d.config.tokens == nil && len(cors.Origins) > 0:
+	case d.config.Tokens == nil && len(cors.Origins) > 0:
 		d.warn(check, cure{do: "set SUPABASE_URL (or SUPABASE_JWT_SECRET), or leave CORS_ORIGINS away"}, "CORS_ORIGINS without SUPABASE_URL: the front end's routes answer 501, to those pages too")
-	case d.config.tokens == nil:
+	case d.config.Tokens == nil:
 	case len(cors.Origins) == 0:
 		d.ok(check, "CORS_ORIGINS is not set: servers may call the front end's routes, and pages of the same origin, but no page of another one")
 	default:
@@ -95,7 +94,7 @@ func (d *doctor) checkPages() {
 // lastIssuer is what the hook says of the last event that it got.
 func (d *doctor) lastIssuer(answer hookAnswer) {
 	seen := answer.header.Values(hook.LastIssuerHeader)
-	if len(seen) == 1 && d.config.tokens != nil {
+	if len(seen) == 1 && d.config.Tokens != nil {
 		d.judgeIssuer("issuer of the last sign-in", strings.TrimPrefix(seen[0], hook.LastIssuerPrefix), "the running hook")
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/selfsigned"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -43,7 +45,7 @@ func newDeployment(t *testing.T, coder *codertest.Server) *deployment {
 	coder.AddToken("owner", "long", 6*24*time.Hour)
 	db := storetest.New(t)
 	return &deployment{db: db, coder: coder, variables: map[string]string{
-		"DATABASE_URL": db.RoleURL("coderhook"), secretsVariable: randomSecret(),
+		"DATABASE_URL": db.RoleURL("coderhook"), config.SecretsVariable: randomSecret(),
 		"CODER_URL": coder.URL, "CODER_OWNER_TOKEN": coder.OwnerToken, "LEDGER_SECRET": randomSecret(),
 	}}
 }
@@ -64,7 +66,7 @@ func (w *deployment) doctor(t *testing.T) []finding {
 	if err := json.Unmarshal([]byte(out.String()), &report); err != nil {
 		t.Fatalf("%v, in %s", err, out.String())
 	}
-	for _, name := range []string{secretsVariable, "CODER_OWNER_TOKEN"} {
+	for _, name := range []string{config.SecretsVariable, "CODER_OWNER_TOKEN"} {
 		if secret := w.variables[name]; len(secret) > 20 && strings.Contains(out.String(), secret[12:]) {
 			t.Errorf("%s is printed", name)
 		}
@@ -121,7 +123,7 @@ func TestDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 	t.Parallel()
 	for _, profile := range []codertest.Profile{codertest.Profile2023, codertest.ProfileV231, codertest.ProfileNew} {
 		w := newDeployment(t, codertest.Start(profile))
-		w.url = startServe(t, w.db, w.coder, secretsVariable+"="+w.variables[secretsVariable]).url
+		w.url = startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
 		wantResults(t, w.doctor(t))
 		if n := storetest.Query[int](t, w.db, `select (select count(*) from public.profiles) + (select count(*) from coderhook.accounts)`); n+len(w.coder.Users()) != 0 {
 			t.Errorf("%s: doctor made something", profile)
@@ -139,10 +141,10 @@ func TestDoctorFindsWhatIsWrongWithVariables(t *testing.T) {
 		"dead database":    {"DATABASE_URL", "postgres://coderhook@127.0.0.1:1/postgres", "failure database", "DATABASE_URL"},
 		"wrong table":      {"PROFILES_TABLE", "public.people", "failure profiles table", "PROFILES_TABLE"},
 		"wrong column":     {"PROFILES_ID_COLUMN", "user_id", "failure profiles table", "PROFILES_ID_COLUMN"},
-		"odd table":        {"PROFILES_TABLE", "a.b.c", "failure variable " + profilesVariables, "public.profiles"},
-		"weak secret":      {secretsVariable, "v1,whsec_c2hvcnQ=", "failure variable " + secretsVariable, "openssl rand -base64 32"},
-		"secret of text":   {secretsVariable, goodSecret, "warning hook secrets", "openssl rand -base64 32"},
-		"secret of zeros":  {secretsVariable, "v1,whsec_" + strings.Repeat("AAAAAAAB", 6), "warning hook secrets", "openssl rand -base64 32"},
+		"odd table":        {"PROFILES_TABLE", "a.b.c", "failure variable " + config.ProfilesVariables, "public.profiles"},
+		"weak secret":      {config.SecretsVariable, "v1,whsec_c2hvcnQ=", "failure variable " + config.SecretsVariable, "openssl rand -base64 32"},
+		"secret of text":   {config.SecretsVariable, goodSecret, "warning hook secrets", "openssl rand -base64 32"},
+		"secret of zeros":  {config.SecretsVariable, "v1,whsec_" + strings.Repeat("AAAAAAAB", 6), "warning hook secrets", "openssl rand -base64 32"},
 		"long deadline":    {"HOOK_DEADLINE", "9s", "failure variable HOOK_DEADLINE", "set 4s or less"},
 		"no Coder":         {"CODER_URL", "", "failure variable CODER_URL", "set it to Coder's address"},
 		"dead Coder":       {"CODER_URL", "http://127.0.0.1:1", "failure Coder", "CODER_URL"},
@@ -153,7 +155,7 @@ func TestDoctorFindsWhatIsWrongWithVariables(t *testing.T) {
 		"odd token":        {"CODER_OWNER_TOKEN", "hunter2", "failure variable CODER_OWNER_TOKEN", "coder tokens create"},
 		"odd address":      {"LISTEN_ADDR", "8787", "failure variable LISTEN_ADDR", "write it like :8787"},
 		"short-lived keys": {"CODER_TOKEN_LIFETIME", "90m", "failure life of keys", "set at least 2h0m0s"},
-		"Supabase's table": {"PROFILES_TABLE", "auth.users", "failure variable " + profilesVariables, "name a table of the product's own"},
+		"Supabase's table": {"PROFILES_TABLE", "auth.users", "failure variable " + config.ProfilesVariables, "name a table of the product's own"},
 		"short JWT secret": {"SUPABASE_JWT_SECRET", "hunter2", "failure variable SUPABASE_JWT_SECRET", "JWT keys"},
 		"no project":       {"SUPABASE_URL", "http://127.0.0.1:1", "failure access tokens", "SUPABASE_URL"},
 		"no URL":           {"SUPABASE_URL", "project.supabase.co", "failure variable SUPABASE_URL", "https://"},
@@ -229,7 +231,7 @@ func TestDoctorOnUnencryptedTraffic(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]int{"http://coder.example.com": 1, "https://coder.example.com": 0, "http://127.0.0.1:3000": 0} {
 		d := &doctor{}
-		d.config.coder.URL = address
+		d.config.Coder.URL = address
 		if d.checkTransport(); d.count(warning) != want {
 			t.Errorf("%s: %+v", address, d.findings)
 		}
@@ -281,7 +283,11 @@ func TestDoctorOnTheCertificate(t *testing.T) {
 	t.Parallel()
 	for days, want := range map[time.Duration][]string{30: nil, 13: {"warning TLS certificate"}, -1: {"failure TLS certificate"}} {
 		w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-		w.variables["TLS_CERT_FILE"], w.variables["TLS_KEY_FILE"] = writeCertificate(t, time.Now().Add(days*24*time.Hour))
+		pair, err := selfsigned.Write(t.TempDir(), "hook.example.com", time.Now().Add(days*24*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.variables["TLS_CERT_FILE"], w.variables["TLS_KEY_FILE"] = pair.Cert, pair.Key
 		wantResults(t, w.doctor(t), want...)
 	}
 }

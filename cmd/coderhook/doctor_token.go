@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/hook"
 )
 
@@ -23,11 +24,11 @@ func (d *doctor) checkToken(ctx context.Context) {
 	case err != nil:
 		d.fail(check, cure{do: "write the access_token of a user's session into the file"}, "%v", err)
 		return
-	case d.config.tokens == nil:
+	case d.config.Tokens == nil:
 		d.fail(check, cure{do: "set SUPABASE_URL (or SUPABASE_JWT_SECRET)"}, "no access token is let in without")
 		return
 	}
-	switch v := d.config.tokens.Examine(ctx, d.config.policy, token); {
+	switch v := d.config.Tokens.Examine(ctx, d.config.Policy, token); {
 	case v.Fault != nil && v.Claims == "":
 		d.fail(check, cure{do: hook.CureOf(v.Fault)}, "would be refused: %v", v.Fault)
 	case v.Fault != nil:
@@ -42,7 +43,7 @@ func (d *doctor) checkToken(ctx context.Context) {
 func readToken(path string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("--token: %w", pathless(err))
+		return "", fmt.Errorf("--token: %w", config.Pathless(err))
 	}
 	defer file.Close() // nothing was written
 	text, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1))
@@ -50,7 +51,7 @@ func readToken(path string) (string, error) {
 		err = fmt.Errorf("more than %d bytes, which is no token", maxTokenFile)
 	}
 	if err != nil {
-		return "", fmt.Errorf("--token: %w", pathless(err))
+		return "", fmt.Errorf("--token: %w", config.Pathless(err))
 	}
 	return string(text), nil
 }

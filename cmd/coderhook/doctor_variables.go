@@ -7,30 +7,30 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/cmd/internal/config"
 )
 
 // skippedFor tells what can't be checked when a variable is unusable.
 var skippedFor = map[string]string{
-	"DATABASE_URL":        "the database",
-	ledgerSecretVariable:  "the database",
-	profilesVariables:     "the database",
-	"PROFILES_TABLE":      "the database",
-	"PROFILES_ID_COLUMN":  "the database",
-	"PROFILES_KEY_COLUMN": "the database",
-	"CODER_URL":           "Coder",
-	"CODER_OWNER_TOKEN":   "Coder",
-	secretsVariable:       "the running hook",
-	"SUPABASE_URL":        "access tokens",
-	"SUPABASE_JWT_SECRET": "access tokens",
-	"SUPABASE_JWT_ISSUER": "access tokens",
+	"DATABASE_URL":              "the database",
+	config.LedgerSecretVariable: "the database",
+	config.ProfilesVariables:    "the database",
+	"PROFILES_TABLE":            "the database",
+	"PROFILES_ID_COLUMN":        "the database",
+	"PROFILES_KEY_COLUMN":       "the database",
+	"CODER_URL":                 "Coder",
+	"CODER_OWNER_TOKEN":         "Coder",
+	config.SecretsVariable:      "the running hook",
+	"SUPABASE_URL":              "access tokens",
+	"SUPABASE_JWT_SECRET":       "access tokens",
+	"SUPABASE_JWT_ISSUER":       "access tokens",
 }
 
 // checkVariables makes a finding of each fault that the server would not start with.
 func (d *doctor) checkVariables() {
 	var err error
-	d.config, err = readConfig(d.get)
-	for _, fault := range faultsOf(err) {
+	d.config, err = config.Read(d.get)
+	for _, fault := range config.Faults(err) {
 		name, text, _ := strings.Cut(fault.Error(), ": ")
 		what, do, _ := strings.Cut(text, "; ")
 		if party := skippedFor[strings.TrimSuffix(name, "_FILE")]; party != "" {
@@ -44,40 +44,20 @@ func (d *doctor) checkVariables() {
 	}
 }
 
-func faultsOf(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
-	}
-	return nil
-}
-
-// hookSecrets are those that the server would take, one by one; none where there is a fault in them.
-func (d *doctor) hookSecrets() []string {
-	all := (&variables{get: d.get}).secret(secretsVariable)
-	if _, err := hook.NewVerifier(all, d.now); err != nil {
-		return nil
-	}
-	secrets := strings.Split(all, "|")
-	for i := range secrets {
-		secrets[i] = strings.TrimSpace(secrets[i])
-	}
-	return secrets
-}
-
 // checkSecrets looks at what the server takes but should not be given.
 func (d *doctor) checkSecrets() {
-	secrets := d.hookSecrets()
+	secrets := d.config.Secrets
 	if len(secrets) == 0 {
 		return // it is among the faults
 	}
-	renew := cure{do: "make one with: " + makeSecret + "; write it into the hook's settings in Supabase and into " + secretsVariable}
+	renew := cure{do: "make one with: " + config.MakeSecret + "; write it into the hook's settings in Supabase and into " + config.SecretsVariable}
 	for i, secret := range secrets {
 		switch {
 		case guessable(keyOf(secret)):
 			d.warn("hook secrets", renew, "secret %d looks like text or a pattern, not like random bytes", i+1)
 			return
 		case slices.Contains(secrets[:i], secret):
-			d.warn("hook secrets", cure{do: "remove one of the two from " + secretsVariable}, "secret %d is there twice", i+1)
+			d.warn("hook secrets", cure{do: "remove one of the two from " + config.SecretsVariable}, "secret %d is there twice", i+1)
 			return
 		}
 	}
@@ -93,7 +73,7 @@ const certificateWarning = 14 * 24 * time.Hour
 
 func (d *doctor) checkCertificate() {
 	const check = "TLS certificate"
-	end, renew := d.config.certEnds, cure{do: "renew it and write it to TLS_CERT_FILE and TLS_KEY_FILE; the server reads them again by itself"}
+	end, renew := d.config.Certificate.Ends, cure{do: "renew it and write it to TLS_CERT_FILE and TLS_KEY_FILE; the server reads them again by itself"}
 	switch left := end.Sub(d.now()); {
 	case end.IsZero():
 		return // there is none, or it is among the faults

@@ -19,14 +19,14 @@ type doors struct {
 // openDoors listens; nobody is answered yet.
 func (s *service) openDoors(ctx context.Context) (d doors, err error) {
 	c := s.config
-	if c.frontEnd == "" {
-		d.hook, err = s.openDoor(ctx, "LISTEN_ADDR", c.listen, s.server.Handler())
+	if c.FrontEnd == "" {
+		d.hook, err = s.openDoor(ctx, "LISTEN_ADDR", c.Listen, s.server.Handler())
 		return d, err
 	}
-	if d.hook, err = s.openDoor(ctx, "LISTEN_ADDR", c.listen, s.server.HookHandler()); err != nil {
+	if d.hook, err = s.openDoor(ctx, "LISTEN_ADDR", c.Listen, s.server.HookHandler()); err != nil {
 		return d, err
 	}
-	if d.frontEnd, err = s.openDoor(ctx, "FRONTEND_ADDR", c.frontEnd, s.server.FrontEndHandler()); err != nil {
+	if d.frontEnd, err = s.openDoor(ctx, "FRONTEND_ADDR", c.FrontEnd, s.server.FrontEndHandler()); err != nil {
 		return d, errors.Join(err, d.hook.Close())
 	}
 	return d, nil

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
@@ -21,11 +22,11 @@ type explainCmd struct {
 
 // Run tells what the server knows of a user, and what the next mint would do and why. It changes nothing.
 func (cmd explainCmd) Run(env *environment) error {
-	c, err := readConfig(env.getenv)
+	c, err := config.Read(env.getenv)
 	if err != nil {
-		return configError(err)
+		return config.Explain(err)
 	}
-	database, err := store.Open(env.ctx, c.database)
+	database, err := store.Open(env.ctx, c.Database)
 	if err != nil {
 		return err
 	}
@@ -34,11 +35,11 @@ func (cmd explainCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	coder, err := coderclient.New(c.coder)
+	coder, err := coderclient.New(c.Coder)
 	if err != nil {
 		return err
 	}
-	e := &explainer{database, coder, c.options}
+	e := &explainer{database, coder, c.Provisioning}
 	for _, user := range users {
 		if err := e.explain(env.ctx, env.stdout, user); err != nil {
 			return err

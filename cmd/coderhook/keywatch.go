@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/exposure"
 
 	"github.com/rs/zerolog"
@@ -41,10 +42,10 @@ type keyWatch struct {
 	looked  chan struct{} // closed after the first, whatever came of it
 }
 
-func newKeyWatch(catalogue exposure.Catalogue, c config, log zerolog.Logger) *keyWatch {
+func newKeyWatch(catalogue exposure.Catalogue, c config.Config, log zerolog.Logger) *keyWatch {
 	return &keyWatch{
 		look:  func(ctx context.Context) (exposure.Report, error) { return exposure.Look(ctx, catalogue) },
-		every: c.upkeep.interval, allowed: c.readable, log: log, looked: make(chan struct{}),
+		every: c.Upkeep.Interval, allowed: c.AllowReadable, log: log, looked: make(chan struct{}),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/store"
 )
 
@@ -16,10 +17,9 @@ type migrateCmd struct {
 // Run applies the migrations. It needs only the database's variables, as it runs with
 // other rights than the server and often from another place.
 func (cmd migrateCmd) Run(env *environment) error {
-	v := &variables{get: env.getenv}
-	database := readDatabase(v)
-	if err := v.err(); err != nil {
-		return configError(err)
+	database, err := config.ReadDatabase(env.getenv)
+	if err != nil {
+		return config.Explain(err)
 	}
 	database.NoTrigger = cmd.NoTrigger
 	keys := keyGuard{lock: cmd.LockKeys}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/process"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook"
@@ -22,6 +23,21 @@ import (
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
+
+const (
+	goodSecret = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+	goodToken  = "AbCdEfGhIj-0123456789012345678901"
+)
+
+// goodVariables are what a server starts with that reaches nobody.
+func goodVariables() map[string]string {
+	return map[string]string{
+		"DATABASE_URL":         "postgres://coderhook:pa%20ss@127.0.0.1:5432/postgres",
+		config.SecretsVariable: goodSecret,
+		"CODER_URL":            "https://coder.example.com",
+		"CODER_OWNER_TOKEN":    goodToken,
+	}
+}
 
 // build makes the program once, as it is shipped.
 var build = sync.OnceValues(func() (string, error) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"coderhook/cmd/internal/config"
 )
 
 func readme(t *testing.T) string { return projectFile(t, "README.md") }
@@ -24,7 +26,7 @@ func projectFile(t *testing.T, name string) string {
 func TestReadmeHasEveryVariable(t *testing.T) {
 	t.Parallel()
 	asked := make(map[string]bool)
-	_, _ = readConfig(func(name string) string { // the faults do not matter
+	_, _ = config.Read(func(name string) string { // the faults do not matter
 		asked[name] = true
 		return ""
 	})

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -50,7 +51,7 @@ func TestSecretIsRotatedUnderLoad(t *testing.T) {
 		secrets string // that Supabase Auth signs with
 	}
 	serverWith := func(secrets string) *served {
-		return startServe(t, db, coder, secretsVariable+"="+secrets)
+		return startServe(t, db, coder, config.SecretsVariable+"="+secrets)
 	}
 	var now atomic.Pointer[side]
 	now.Store(&side{serverWith(goodSecret), goodSecret})

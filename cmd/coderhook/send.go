@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/claims"
+	"coderhook/cmd/internal/config"
 	"coderhook/hook"
 
 	"github.com/google/uuid"
@@ -33,10 +34,9 @@ func (cmd sendCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	v := &variables{get: env.getenv}
-	secrets := v.required(secretsVariable, "set it to the secrets that the server has")
-	if err := v.err(); err != nil {
-		return configError(err)
+	secrets, err := config.ReadSecrets(env.getenv)
+	if err != nil {
+		return config.Explain(err)
 	}
 	body, err := cmd.event(user, time.Now())
 	if err != nil {
@@ -119,7 +119,7 @@ func (cmd sendCmd) check() (uuid.UUID, error) {
 func (cmd sendCmd) post(env *environment, secrets string, body []byte) (hookAnswer, error) {
 	header, err := hook.Sign(secrets, uuid.NewString(), time.Now(), body)
 	if err != nil {
-		return hookAnswer{}, fmt.Errorf("%s: %w; %s", secretsVariable, err, secretCure)
+		return hookAnswer{}, fmt.Errorf("%s: %w; %s", config.SecretsVariable, err, config.SecretCure)
 	}
 	answer, err := callHook(env.ctx, cmd.URL, body, header)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/claims"
+	"coderhook/cmd/internal/config"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -31,7 +32,7 @@ func TestSend(t *testing.T) {
 	db, coder := storetest.New(t), startCoder(t)
 	p := startServe(t, db, coder)
 	user := db.AddUser(t, "ada@example.com").String()
-	secrets := map[string]string{secretsVariable: goodSecret}
+	secrets := map[string]string{config.SecretsVariable: goodSecret}
 
 	out, err := command(t, secrets, "send", "--url", p.url, "--user", user, "--email", "ada@example.com")
 	if err != nil || !strings.Contains(out, "status 200 in ") || !regexp.MustCompile(`\+     "api_key": "\w{10}-\*{10}"`).MatchString(out) {
@@ -64,16 +65,16 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(broken, []byte(`{"claims":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string]string{secretsVariable: goodSecret}
-	other := map[string]string{secretsVariable: "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}
+	secrets := map[string]string{config.SecretsVariable: goodSecret}
+	other := map[string]string{config.SecretsVariable: "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}
 	for name, test := range map[string]struct {
 		variables map[string]string
 		args      []string
 		want      string
 	}{
 		"wrong secret": {other, []string{"--url", p.url, "--user", user}, "no matching signature"},
-		"no secret":    {nil, []string{"--url", p.url, "--user", user}, secretsVariable + ": is missing; set it to the secrets that the server has"},
-		"bad secret":   {map[string]string{secretsVariable: "x"}, []string{"--url", p.url, "--user", user}, "must look like"},
+		"no secret":    {nil, []string{"--url", p.url, "--user", user}, config.SecretsVariable + ": is missing; set it to the secrets that the server has"},
+		"bad secret":   {map[string]string{config.SecretsVariable: "x"}, []string{"--url", p.url, "--user", user}, "must look like"},
 		"no path":      {secrets, []string{"--url", strings.TrimSuffix(p.url, "/hooks/custom-access-token"), "--user", user}, "404"},
 		"no server":    {secrets, []string{"--url", "http://127.0.0.1:1/", "--user", user}, "did not answer"},
 		"bad user":     {secrets, []string{"--url", p.url, "--user", "ada"}, `--user "ada" is not a UUID`},
@@ -111,7 +112,7 @@ func TestSendCallsAsAContainer(t *testing.T) {
 	p := startServe(t, db, coder)
 	user := db.AddUser(t, "ada@example.com").String()
 	url := strings.Replace(p.url, "127.0.0.1", "host.docker.internal", 1)
-	if out, err := command(t, map[string]string{secretsVariable: goodSecret}, "send", "--url", url, "--user", user); err != nil {
+	if out, err := command(t, map[string]string{config.SecretsVariable: goodSecret}, "send", "--url", url, "--user", user); err != nil {
 		t.Errorf("%s%v", out, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
@@ -24,19 +25,19 @@ type serveCmd struct{}
 
 // Run serves until the context ends, then drains.
 func (serveCmd) Run(env *environment) error {
-	c, err := readConfig(env.getenv)
+	c, err := config.Read(env.getenv)
 	if err != nil {
-		return configError(err)
+		return config.Explain(err)
 	}
 	spendMemory(env.getenv)
-	log := newLog(c.logging, env.stderr)
-	tracing, err := startTracing(env.ctx, c.traces, env.stdout)
+	log := newLog(c.Logging, env.stderr)
+	tracing, err := startTracing(env.ctx, c.Traces, env.stdout)
 	if err != nil {
 		return err
 	}
-	c.database.Trace, c.coder.HTTPClient = tracing.on, tracing.client()
-	c.database.Replica = replicaName(c.options.Instance)
-	database, err := store.Open(env.ctx, c.database)
+	c.Database.Trace, c.Coder.HTTPClient = tracing.on, tracing.client()
+	c.Database.Replica = replicaName(c.Provisioning.Instance)
+	database, err := store.Open(env.ctx, c.Database)
 	if err != nil {
 		return err
 	}
@@ -47,24 +48,24 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	metrics := hook.NewMetrics()
-	c.coder.Observe = both(metrics.CoderCall, owner.Observe)
-	coder, err := coderclient.New(c.coder)
+	c.Coder.Observe = both(metrics.CoderCall, owner.Observe)
+	coder, err := coderclient.New(c.Coder)
 	if err != nil {
 		return err
 	}
 	watch := &coderWatch{coder: coder, log: log}
-	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	provisioner := hook.NewProvisioner(c.Provisioning, database, coder, log)
 	keeper := newOwnerKeeper(c, owner, coder, database, log)
 	provisioner.Metrics = metrics
 	keys := newKeyWatch(database.Inspector(), c, log)
 	provisioner.MayMake = keys.mayMake
 	server := &hook.Server{
-		Verifier:      c.verifier,
-		Policy:        c.policy,
+		Verifier:      c.Verifier,
+		Policy:        c.Policy,
 		Accounts:      database,
 		Provisioner:   provisioner,
-		Deadline:      c.deadline,
-		RejectOnError: c.reject,
+		Deadline:      c.Deadline,
+		RejectOnError: c.Reject,
 		Now:           time.Now,
 		Log:           log,
 		Checks: map[string]hook.Check{
@@ -73,18 +74,18 @@ func (serveCmd) Run(env *environment) error {
 			"owner_token": {Run: keeper.Check},
 			"keys":        {Run: keys.check},
 		},
-		FrontEnd: hook.FrontEnd{Tokens: c.tokens, Apps: coder, CORS: c.cors},
+		FrontEnd: hook.FrontEnd{Tokens: c.Tokens, Apps: coder, CORS: c.CORS},
 	}
 	describeDependencies(metrics, database, coder)
 	describeOwnerToken(metrics, keeper)
 	describeKeys(metrics, keys)
-	stopAdmin, err := startAdmin(env.ctx, c.admin, metrics.Registry, log)
+	stopAdmin, err := startAdmin(env.ctx, c.Admin, metrics.Registry, log)
 	if err != nil {
 		return err
 	}
 	go watch.run(env.ctx)
 	follower := &urlFollower{database: database, log: log}
-	pruner := auditPruner{database, c.upkeep.auditKept, log}
+	pruner := auditPruner{database, c.Upkeep.AuditKept, log}
 	reconciler := newReconciler(c, provisioner, database)
 	defer inBackground(env.ctx, keeper.Run, keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run)() // ends before the database closes
 	s := &service{c, server, start, provisioner, tracing, log}
@@ -111,7 +112,7 @@ func spendMemory(getenv func(string) string) {
 
 // service is what listens, and what has to end with it.
 type service struct {
-	config      config
+	config      config.Config
 	server      *hook.Server
 	start       *startCheck
 	provisioner *hook.Provisioner
@@ -123,9 +124,9 @@ type service struct {
 func (s *service) listen(ctx context.Context) error {
 	c := s.config
 	var cert *certificate
-	if c.certFile != "" {
+	if c.Certificate.CertFile != "" {
 		var err error
-		if cert, err = openCertificate(c.certFile, c.keyFile, s.log); err != nil {
+		if cert, err = openCertificate(c.Certificate.CertFile, c.Certificate.KeyFile, s.log); err != nil {
 			return err
 		}
 	}
@@ -137,7 +138,7 @@ func (s *service) listen(ctx context.Context) error {
 	serving, end := context.WithCancelCause(ctx)
 	defer inBackground(ctx, func(ctx context.Context) {
 		if err := s.start.Run(ctx); err != nil {
-			end(configError(err))
+			end(config.Explain(err))
 		}
 	})()
 	if err := doors.wait(serving); err != nil {
@@ -149,7 +150,7 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	s.log.Info().Msg("draining")
 	s.server.Drain()
-	time.Sleep(c.drainDelay) // the load balancer and kept-alive connections learn that we leave
+	time.Sleep(c.DrainDelay) // the load balancer and kept-alive connections learn that we leave
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	err = errors.Join(doors.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
@@ -169,14 +170,14 @@ func (e serverErrors) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-func newLog(l logging, w io.Writer) zerolog.Logger {
+func newLog(l config.Logging, w io.Writer) zerolog.Logger {
 	terminal := false
 	if file, ok := w.(*os.File); ok {
 		terminal = isatty.IsTerminal(file.Fd())
 	}
-	if l.format == "console" || l.format == "auto" && terminal {
+	if l.Format == "console" || l.Format == "auto" && terminal {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
 	}
-	level, _ := zerolog.ParseLevel(l.level) // one of the known ones
+	level, _ := zerolog.ParseLevel(l.Level) // one of the known ones
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }

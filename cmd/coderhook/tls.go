@@ -7,31 +7,13 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/cmd/internal/config"
+
 	"github.com/rs/zerolog"
 )
 
 // recheck is how often the certificate's files are looked at, at most.
 const recheck = time.Second
-
-// readCertificate tries the pair, so that what is wrong with it is among the faults, and returns when it ends.
-func readCertificate(v *variables, certFile, keyFile string) (ends time.Time) {
-	switch {
-	case certFile == "" && keyFile == "":
-		return time.Time{}
-	case certFile == "" || keyFile == "":
-		v.fault("TLS_CERT_FILE", "goes together with TLS_KEY_FILE; set both or none")
-		return time.Time{}
-	}
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		v.fault(certVariables, "can't be used: %w; name two PEM files that the server may read: the certificate with its chain, and its private key", err)
-		return time.Time{}
-	}
-	return pair.Leaf.NotAfter
-}
-
-// certVariables name the certificate's files.
-const certVariables = "TLS_CERT_FILE, TLS_KEY_FILE"
 
 // certificate is read again when its files change, so that a renewal needs no restart.
 type certificate struct {
@@ -52,7 +34,7 @@ func openCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate
 		err = c.read(changed)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", certVariables, err)
+		return nil, fmt.Errorf("%s: %w", config.CertificateVariables, err)
 	}
 	return c, nil
 }

@@ -21,32 +21,6 @@ type tracing struct {
 	provider *sdktrace.TracerProvider
 }
 
-// readBySDK are variables that can do harm unseen in quotes, which docker --env-file keeps.
-var readBySDK = []string{
-	"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
-	"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
-}
-
-// readTraces says where traces go: "otlp", "console" or "none".
-func readTraces(v *variables) string {
-	for _, name := range readBySDK {
-		_ = v.value(name) // for its faults
-	}
-	fallback := "none"
-	if v.text("OTEL_EXPORTER_OTLP_ENDPOINT", "") != "" || v.text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "") != "" {
-		fallback = "otlp"
-	}
-	switch exporter := v.text("OTEL_TRACES_EXPORTER", fallback); {
-	case v.text("OTEL_SDK_DISABLED", "false") == "true":
-		return "none"
-	case exporter == "otlp", exporter == "console", exporter == "none":
-		return exporter
-	default:
-		v.fault("OTEL_TRACES_EXPORTER", "%q is not known; set one of otlp (over HTTP), console, none", exporter)
-		return "none"
-	}
-}
-
 func startTracing(ctx context.Context, exporter string, out io.Writer) (tracing, error) {
 	var (
 		to  sdktrace.SpanExporter

@@ -44,18 +44,3 @@ func TestTraces(t *testing.T) {
 		t.Errorf("the mint and its calls to Coder are in %d traces, want one", len(ids))
 	}
 }
-
-func TestTracesVariable(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ name, value, want string }{
-		{"OTEL_TRACES_EXPORTER", "", "none"},
-		{"OTEL_TRACES_EXPORTER", "console", "console"},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318", "otlp"},
-	} {
-		variables := goodVariables()
-		variables[test.name] = test.value
-		if c, err := read(variables); err != nil || c.traces != test.want {
-			t.Errorf("%s=%s: %q, %v", test.name, test.value, c.traces, err)
-		}
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
@@ -16,33 +17,16 @@ import (
 // reconcilePause keeps a run over many accounts below eight calls of Coder a second or so.
 const reconcilePause = 250 * time.Millisecond
 
-// upkeep is what the variables say about looking after keys.
-type upkeep struct {
-	interval  time.Duration
-	deletes   bool
-	ownerFile string        // "" when the token is given by value
-	auditKept time.Duration // rows of the audit trail
-}
-
-func readUpkeep(v *variables) upkeep {
-	return upkeep{
-		interval:  v.duration("RECONCILE_INTERVAL", time.Hour, time.Second),
-		deletes:   v.oneOf("OFFBOARD", "suspend", "delete") == "delete",
-		ownerFile: v.text("CODER_OWNER_TOKEN_FILE", ""),
-		auditKept: v.duration("AUDIT_RETENTION", 90*24*time.Hour, 7*24*time.Hour),
-	}
-}
-
 // useOwnerToken lets the client ask for the owner's token at every request, as its file can change.
-func useOwnerToken(c *config, log zerolog.Logger) (*hook.OwnerToken, error) {
-	owner, err := hook.NewOwnerToken(c.coder.Token())
-	if c.upkeep.ownerFile != "" {
-		owner, err = hook.OpenOwnerToken(c.upkeep.ownerFile, log)
+func useOwnerToken(c *config.Config, log zerolog.Logger) (*hook.OwnerToken, error) {
+	owner, err := hook.NewOwnerToken(c.Coder.Token())
+	if c.Upkeep.OwnerFile != "" {
+		owner, err = hook.OpenOwnerToken(c.Upkeep.OwnerFile, log)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CODER_OWNER_TOKEN: %w", err)
 	}
-	c.coder.Token, c.coder.Observe = owner.Current, owner.Observe
+	c.Coder.Token, c.Coder.Observe = owner.Current, owner.Observe
 	return owner, nil
 }
 
@@ -54,16 +38,16 @@ func both(a, b coderclient.Observer) coderclient.Observer {
 	}
 }
 
-func newOwnerKeeper(c config, owner *hook.OwnerToken, coder *coderclient.Client, database *store.Store, log zerolog.Logger) *hook.OwnerKeeper {
+func newOwnerKeeper(c config.Config, owner *hook.OwnerToken, coder *coderclient.Client, database *store.Store, log zerolog.Logger) *hook.OwnerKeeper {
 	return &hook.OwnerKeeper{
-		Token: owner, Coder: coder, Ledger: database, Instance: c.options.Instance, Now: c.options.Now, Log: log,
+		Token: owner, Coder: coder, Ledger: database, Instance: c.Provisioning.Instance, Now: c.Provisioning.Now, Log: log,
 	}
 }
 
-func newReconciler(c config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
+func newReconciler(c config.Config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
 	return &hook.Reconciler{
 		Provisioner: provisioner, Register: database,
-		Delete: c.upkeep.deletes, Interval: c.upkeep.interval, Pause: reconcilePause,
+		Delete: c.Upkeep.Deletes, Interval: c.Upkeep.Interval, Pause: reconcilePause,
 	}
 }
 
@@ -83,14 +67,13 @@ func withReconciler(env *environment, do func(*hook.Reconciler) error) error {
 }
 
 func withParts(env *environment, do func(*hook.Reconciler, *store.Store, *coderclient.Client) error) error {
-	v := &variables{get: env.getenv}
-	c := config{logging: readLogging(v), database: readDatabase(v), coder: readCoder(v), options: readProvisioning(v), upkeep: readUpkeep(v)}
-	if err := v.err(); err != nil {
-		return configError(err)
+	c, err := config.ReadWithoutHook(env.getenv)
+	if err != nil {
+		return config.Explain(err)
 	}
-	log := newLog(c.logging, env.stderr)
-	c.database.Replica = actor()
-	database, err := store.Open(env.ctx, c.database)
+	log := newLog(c.Logging, env.stderr)
+	c.Database.Replica = actor()
+	database, err := store.Open(env.ctx, c.Database)
 	if err != nil {
 		return err
 	}
@@ -98,14 +81,14 @@ func withParts(env *environment, do func(*hook.Reconciler, *store.Store, *coderc
 	if _, err := useOwnerToken(&c, log); err != nil {
 		return err
 	}
-	coder, err := coderclient.New(c.coder)
+	coder, err := coderclient.New(c.Coder)
 	if err != nil {
 		return err
 	}
 	if err := database.CheckSecrets(env.ctx); err != nil {
 		return err
 	}
-	provisioner := hook.NewProvisioner(c.options, database, coder, log)
+	provisioner := hook.NewProvisioner(c.Provisioning, database, coder, log)
 	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(newReconciler(c, provisioner, database), database, coder)
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"net/url"
@@ -11,9 +11,14 @@ import (
 // minJWTSecret is what an HMAC with SHA-256 wants at least, in bytes.
 const minJWTSecret = 32
 
-// readAccessTokens says whose access tokens are taken. Without either variable there is no
-// front end to serve.
-func readAccessTokens(v *variables) *hook.AccessTokens {
+// Supabase is where access tokens come from.
+type Supabase struct {
+	URL       string // of the project, "" where it is not set
+	JWTSecret bool   // tokens may be signed with SUPABASE_JWT_SECRET
+}
+
+// readAccessTokens says whose access tokens are taken. Without either variable there is no front end to serve.
+func readAccessTokens(v *variables) (Supabase, *hook.AccessTokens) {
 	project := v.address("SUPABASE_URL", v.text("SUPABASE_URL", ""), "https", "http")
 	if u, err := url.Parse(project); err != nil || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		v.fault("SUPABASE_URL", "is more than a host; set the project's URL alone, like https://PROJECT.supabase.co")
@@ -25,7 +30,7 @@ func readAccessTokens(v *variables) *hook.AccessTokens {
 	}
 	switch {
 	case secret == "" && project == "":
-		return nil
+		return Supabase{}, nil
 	case strings.HasPrefix(secret, "eyJ"):
 		v.fault("SUPABASE_JWT_SECRET", "is a JWT, as the anon and service_role keys are; set the secret with which tokens are signed")
 	case secret != "" && len(secret) < minJWTSecret:
@@ -35,7 +40,7 @@ func readAccessTokens(v *variables) *hook.AccessTokens {
 	if len(issuers) > 0 {
 		tokens.Issuers = issuers
 	}
-	return tokens
+	return Supabase{URL: project, JWTSecret: secret != ""}, tokens
 }
 
 func readCORS(v *variables) hook.CORS {

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coderhook/cmd/internal/selfsigned"
 )
 
 const (
@@ -22,8 +24,8 @@ func goodVariables() map[string]string {
 	}
 }
 
-func read(variables map[string]string) (config, error) {
-	return readConfig(func(name string) string { return variables[name] })
+func read(variables map[string]string) (Config, error) {
+	return Read(func(name string) string { return variables[name] })
 }
 
 func TestConfigDefaults(t *testing.T) {
@@ -32,9 +34,9 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.listen != ":8787" || c.deadline != 2500*time.Millisecond || c.options.Concurrency != 8 ||
-		c.drainDelay != time.Second || c.reject || c.policy.RequireAAL != "aal1" || c.coder.Scope != "all" ||
-		c.database.ProfilesTable != "public.profiles" {
+	if c.Listen != ":8787" || c.Deadline != 2500*time.Millisecond || c.Provisioning.Concurrency != 8 ||
+		c.DrainDelay != time.Second || c.Reject || c.Policy.RequireAAL != "aal1" || c.Coder.Scope != "all" ||
+		c.Database.ProfilesTable != "public.profiles" {
 		t.Errorf("not the defaults of the README: %+v", c)
 	}
 }
@@ -126,7 +128,7 @@ func TestConfigReadsSecretsFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.coder.Token() != goodToken {
+	if c.Coder.Token() != goodToken {
 		t.Error("the owner's token is not what the file holds")
 	}
 }
@@ -180,19 +182,19 @@ func TestConfigOfTheFrontEnd(t *testing.T) {
 	if _, err := read(variables); err == nil || !strings.Contains(err.Error(), `CORS_ORIGINS: "*" together with credentials`) {
 		t.Errorf(`"*" with credentials: %v`, err)
 	}
-	if c, err := read(goodVariables()); err != nil || c.tokens != nil || len(c.cors.Origins) > 0 {
+	if c, err := read(goodVariables()); err != nil || c.Tokens != nil || len(c.CORS.Origins) > 0 {
 		t.Errorf("without variables there is no front end: %+v, %v", c, err)
 	}
 	variables = goodVariables()
 	variables["SUPABASE_URL"], variables["CORS_ORIGINS"] = "https://project.supabase.co/", "HTTPS://App.example.com:443, https://bücher.example"
 	variables["CORS_HEADERS"], variables["ALLOWED_ROLES"] = "sentry-trace, baggage", "authenticated,editor"
 	c, err := read(variables)
-	if err != nil || c.tokens.Issuers.String() != "https://project.supabase.co/auth/v1" || len(c.policy.AllowedRoles) != 2 ||
-		strings.Join(c.cors.Origins, " ") != "https://app.example.com https://xn--bcher-kva.example" || strings.Join(c.cors.Headers, " ") != "sentry-trace baggage" {
+	if err != nil || c.Tokens.Issuers.String() != "https://project.supabase.co/auth/v1" || len(c.Policy.AllowedRoles) != 2 ||
+		strings.Join(c.CORS.Origins, " ") != "https://app.example.com https://xn--bcher-kva.example" || strings.Join(c.CORS.Headers, " ") != "sentry-trace baggage" {
 		t.Errorf("%+v, %v", c, err)
 	}
 	variables["SUPABASE_JWT_ISSUER"] = "http://localhost:54321/auth/v1,https://project.supabase.co/auth/v1"
-	if c, err := read(variables); err != nil || len(c.tokens.Issuers) != 2 || !c.tokens.Issuers.Takes("http://LOCALHOST:54321/auth/v1") {
+	if c, err := read(variables); err != nil || len(c.Tokens.Issuers) != 2 || !c.Tokens.Issuers.Takes("http://LOCALHOST:54321/auth/v1") {
 		t.Errorf("%v", err)
 	}
 	file := filepath.Join(t.TempDir(), "jwt-secret")
@@ -208,7 +210,7 @@ func TestConfigOfTheFrontEnd(t *testing.T) {
 		for name, value := range set {
 			variables[name] = value
 		}
-		if c, err := read(variables); err != nil || c.tokens == nil {
+		if c, err := read(variables); err != nil || c.Tokens == nil {
 			t.Errorf("%v: %v", set, err)
 		}
 	}
@@ -218,9 +220,9 @@ func TestConfigOfTheFrontEnd(t *testing.T) {
 func TestConfigNamesEachBadSecret(t *testing.T) {
 	t.Parallel()
 	variables := goodVariables()
-	variables[secretsVariable] = "x|" + goodSecret + "|v1,whsec_"
+	variables[SecretsVariable] = "x|" + goodSecret + "|v1,whsec_"
 	_, err := read(variables)
-	if faults := faultsOf(err); len(faults) != 2 || strings.Count(err.Error(), secretsVariable+": secret ") != 2 || strings.Count(err.Error(), "; copy the secret") != 2 {
+	if faults := Faults(err); len(faults) != 2 || strings.Count(err.Error(), SecretsVariable+": secret ") != 2 || strings.Count(err.Error(), "; copy the secret") != 2 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -229,21 +231,33 @@ func TestConfigReadsTheCertificate(t *testing.T) {
 	t.Parallel()
 	variables := goodVariables()
 	variables["ADMIN_ADDR"] = "off"
-	variables["TLS_CERT_FILE"], variables["TLS_KEY_FILE"] = writeCertificate(t, time.Now().Add(30*24*time.Hour))
-	if c, err := read(variables); err != nil || time.Until(c.certEnds) < 29*24*time.Hour || c.admin != "off" {
-		t.Errorf("ends %s, error %v", c.certEnds, err)
+	pair, err := selfsigned.Write(t.TempDir(), "hook.example.com", time.Now().Add(30*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables["TLS_CERT_FILE"], variables["TLS_KEY_FILE"] = pair.Cert, pair.Key
+	if c, err := read(variables); err != nil || time.Until(c.Certificate.Ends) < 29*24*time.Hour || c.Admin != "off" {
+		t.Errorf("ends %s, error %v", c.Certificate.Ends, err)
 	}
 	variables["LISTEN_ADDR"] = "x"
 	variables["TLS_KEY_FILE"] = filepath.Join(t.TempDir(), "none.pem")
-	_, err := read(variables)
-	if len(faultsOf(err)) != 2 || !strings.Contains(err.Error(), "TLS_CERT_FILE, TLS_KEY_FILE: can't be used: open ") || !strings.Contains(err.Error(), "; name two PEM files") {
+	_, err = read(variables)
+	if len(Faults(err)) != 2 || !strings.Contains(err.Error(), "TLS_CERT_FILE, TLS_KEY_FILE: can't be used: open ") || !strings.Contains(err.Error(), "; name two PEM files") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func writeCertificate(t *testing.T, end time.Time) (certFile, keyFile string) {
-	t.Helper()
-	dir := t.TempDir()
-	writePairUntil(t, dir, "hook.example.com", end)
-	return filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+func TestTracesVariable(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, value, want string }{
+		{"OTEL_TRACES_EXPORTER", "", "none"},
+		{"OTEL_TRACES_EXPORTER", "console", "console"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318", "otlp"},
+	} {
+		variables := goodVariables()
+		variables[test.name] = test.value
+		if c, err := read(variables); err != nil || c.Traces != test.want {
+			t.Errorf("%s=%s: %q, %v", test.name, test.value, c.Traces, err)
+		}
+	}
 }

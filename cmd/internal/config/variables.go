@@ -1,9 +1,8 @@
-package main
+package config
 
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -13,14 +12,13 @@ import (
 	"time"
 )
 
-// variables reads the environment and collects what is wrong with them, so that all faults
-// are reported at once. Each names its variable and the cure; none shows a secret.
+// variables reads the environment and collects the faults. Each names its variable and the cure; none shows a secret.
 type variables struct {
 	get    func(string) string
 	faults []error
 }
 
-// fault adds one, unless it is known: some variables are read twice.
+// fault adds a fault, unless it is known: some variables are read twice.
 func (v *variables) fault(name, format string, args ...any) {
 	fault := fmt.Errorf("%s: "+format, append([]any{name}, args...)...)
 	if !slices.ContainsFunc(v.faults, func(known error) bool { return known.Error() == fault.Error() }) {
@@ -31,7 +29,7 @@ func (v *variables) fault(name, format string, args ...any) {
 // byteOrderMark is what some editors put before a text.
 const byteOrderMark = "\ufeff"
 
-// value is a variable, as it was meant.
+// value returns a variable, as it was meant.
 func (v *variables) value(name string) string { return v.bare(name, v.get(name)) }
 
 // bare takes away what an editor or docker --env-file left around a value, and calls it a fault: elsewhere
@@ -53,7 +51,7 @@ func (v *variables) bare(name, text string) string {
 	return value
 }
 
-// text is a variable or its default.
+// text returns a variable or its default.
 func (v *variables) text(name, fallback string) string {
 	if value := v.value(name); value != "" {
 		return value
@@ -61,7 +59,7 @@ func (v *variables) text(name, fallback string) string {
 	return fallback
 }
 
-// oneOf is a variable that has only these values, the first being the default.
+// oneOf returns a variable that has only these values, the first being the default.
 func (v *variables) oneOf(name string, values ...string) string {
 	value := v.text(name, values[0])
 	for _, known := range values {
@@ -73,7 +71,7 @@ func (v *variables) oneOf(name string, values ...string) string {
 	return values[0]
 }
 
-// secret is a variable, or what the file holds that NAME_FILE names.
+// secret returns a variable, or what the file holds that NAME_FILE names.
 func (v *variables) secret(name string) string {
 	value, file := v.value(name), v.value(name+"_FILE")
 	switch {
@@ -85,7 +83,7 @@ func (v *variables) secret(name string) string {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		v.fault(name+"_FILE", "the file can't be read: %w", pathless(err))
+		v.fault(name+"_FILE", "the file can't be read: %w", Pathless(err))
 		return ""
 	}
 	known := len(v.faults)
@@ -96,15 +94,7 @@ func (v *variables) secret(name string) string {
 	return value
 }
 
-// pathless is the error without the path: some put the secret itself there.
-func pathless(err error) error {
-	if wrapped, ok := errors.AsType[*fs.PathError](err); ok {
-		return wrapped.Err
-	}
-	return err
-}
-
-// required is a secret without which nothing works.
+// required returns a secret without which nothing works.
 func (v *variables) required(name, cure string) string {
 	known := len(v.faults)
 	value := v.secret(name)
@@ -114,7 +104,7 @@ func (v *variables) required(name, cure string) string {
 	return value
 }
 
-// duration must be at least the given minimum; zero is only taken where the minimum is zero.
+// duration returns one that is at least the given minimum; zero is only taken where the minimum is zero.
 func (v *variables) duration(name string, fallback, minimum time.Duration) time.Duration {
 	text := v.text(name, fallback.String())
 	value, err := time.ParseDuration(text)
@@ -129,6 +119,7 @@ func (v *variables) duration(name string, fallback, minimum time.Duration) time.
 	return fallback
 }
 
+// count returns a number from 1 to highest.
 func (v *variables) count(name string, fallback, highest int) int {
 	text := v.text(name, strconv.Itoa(fallback))
 	value, err := strconv.Atoi(text)
@@ -139,7 +130,7 @@ func (v *variables) count(name string, fallback, highest int) int {
 	return value
 }
 
-// port is where to listen. Only a number will do: names of ports differ between machines.
+// port returns where to listen. Only a number will do: names of ports differ between machines.
 func (v *variables) port(name, fallback string) string {
 	value := v.text(name, fallback)
 	_, port, err := net.SplitHostPort(value)
@@ -153,7 +144,7 @@ func (v *variables) port(name, fallback string) string {
 	return value
 }
 
-// address checks a URL that has one of the given schemes.
+// address checks and returns a URL that has one of the given schemes.
 func (v *variables) address(name, value string, schemes ...string) string {
 	if value == "" {
 		return ""
@@ -173,7 +164,7 @@ func (v *variables) address(name, value string, schemes ...string) string {
 	return ""
 }
 
-// list is a variable of several values, separated by commas or blanks.
+// list returns the values of a variable, separated by commas or blanks.
 func (v *variables) list(name string) []string {
 	return strings.FieldsFunc(v.value(name), func(r rune) bool { return r == ',' || r == ' ' })
 }

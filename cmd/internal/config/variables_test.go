@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 // known are the variables that the configuration asks for.
 func known(t *testing.T) (names []string) {
 	t.Helper()
-	_, _ = readConfig(func(name string) string {
+	_, _ = Read(func(name string) string {
 		if !strings.HasSuffix(name, "_FILE") || strings.HasPrefix(name, "TLS_") {
 			names = append(names, name)
 		}
@@ -33,7 +33,7 @@ func TestQuotesAndByteOrderMarksAreNamed(t *testing.T) {
 			variables[name] = strings.Replace(odd, "%s", value, 1)
 			_, err := read(variables)
 			found := 0
-			for _, fault := range faultsOf(err) {
+			for _, fault := range Faults(err) {
 				if strings.HasPrefix(fault.Error(), name+": ") && strings.Contains(fault.Error(), want) && strings.Contains(fault.Error(), "; ") {
 					found++
 				}
@@ -41,7 +41,7 @@ func TestQuotesAndByteOrderMarksAreNamed(t *testing.T) {
 			if found != 1 {
 				t.Errorf("%s=%s: %d times %q in: %v", name, variables[name], found, want, err)
 			}
-			if value != "" && strings.Contains(want, "quotes") && !strings.HasPrefix(odd, "\ufeff") && len(faultsOf(err)) != 1 {
+			if value != "" && strings.Contains(want, "quotes") && !strings.HasPrefix(odd, "\ufeff") && len(Faults(err)) != 1 {
 				t.Errorf("%s: one fault, but reported: %v", name, err)
 			}
 		}
@@ -50,7 +50,7 @@ func TestQuotesAndByteOrderMarksAreNamed(t *testing.T) {
 
 func TestQuotesAndByteOrderMarksInFilesAreNamed(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"DATABASE_URL", "CODER_OWNER_TOKEN", secretsVariable, "SUPABASE_JWT_SECRET"} {
+	for _, name := range []string{"DATABASE_URL", "CODER_OWNER_TOKEN", SecretsVariable, "SUPABASE_JWT_SECRET"} {
 		for odd, want := range map[string]string{"\"%s\"\n": "in quotes", "'%s'": "in quotes", "\ufeff%s\r\n": "U+FEFF", "\xff\xfe%s": "UTF-16", "\xfe\xff%s": "UTF-16"} {
 			variables := goodVariables()
 			value := variables[name]
@@ -64,7 +64,7 @@ func TestQuotesAndByteOrderMarksInFilesAreNamed(t *testing.T) {
 			delete(variables, name)
 			variables[name+"_FILE"] = file
 			_, err := read(variables)
-			if len(faultsOf(err)) != 1 || !strings.HasPrefix(err.Error(), name+"_FILE: ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), value) {
+			if len(Faults(err)) != 1 || !strings.HasPrefix(err.Error(), name+"_FILE: ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), value) {
 				t.Errorf("%s, %q: %v", name, odd, err)
 			}
 			variables[name+"_FILE"] = `"` + file + `"`
@@ -82,7 +82,7 @@ func TestAByteOrderMarkBeforeAName(t *testing.T) {
 	}
 	t.Setenv("DATABASE_URL", "")
 	t.Setenv("\ufeffDATABASE_URL", goodVariables()["DATABASE_URL"])
-	if _, err := readConfig(getenv); len(faultsOf(err)) != 1 || !strings.Contains(err.Error(), "DATABASE_URL: has a byte order mark (U+FEFF); ") {
+	if _, err := Read(Getenv); len(Faults(err)) != 1 || !strings.Contains(err.Error(), "DATABASE_URL: has a byte order mark (U+FEFF); ") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -94,7 +94,7 @@ func TestQuotedNamesOfTheProductsTable(t *testing.T) {
 			variables := goodVariables()
 			variables[name] = value
 			_, err := read(variables)
-			if len(faultsOf(err)) != 1 || !strings.Contains(err.Error(), "without") || !strings.Contains(err.Error(), "quotes") {
+			if len(Faults(err)) != 1 || !strings.Contains(err.Error(), "without") || !strings.Contains(err.Error(), "quotes") {
 				t.Errorf("%s=%s: %v", name, value, err)
 			}
 		}
@@ -107,9 +107,9 @@ func TestAnEmptySecretIsCalledEmpty(t *testing.T) {
 		goodSecret + "|": "secret 2: is empty", "|" + goodSecret: "secret 1: is empty", goodSecret + "||" + goodSecret: "secret 2: is empty", goodSecret + " | ": "secret 2: is empty",
 	} {
 		variables := goodVariables()
-		variables[secretsVariable] = value
+		variables[SecretsVariable] = value
 		_, err := read(variables)
-		if len(faultsOf(err)) != 1 || !strings.Contains(err.Error(), want) || !regexp.MustCompile(`; remove the \|`).MatchString(err.Error()) {
+		if len(Faults(err)) != 1 || !strings.Contains(err.Error(), want) || !regexp.MustCompile(`; remove the \|`).MatchString(err.Error()) {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
