@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
 
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/sender"
 	"coderhook/hook"
 
 	"github.com/google/uuid"
@@ -23,31 +22,13 @@ func (d *doctor) harmlessEvent() (event, claims []byte) {
 }
 
 // call posts the event, signed at that time; without a secret it is not signed.
-func (d *doctor) call(ctx context.Context, event []byte, secret string, at time.Time) (hookAnswer, error) {
+func (d *doctor) call(ctx context.Context, event []byte, secret string, at time.Time) (sender.Answer, error) {
 	header := http.Header{}
 	if secret != "" {
 		var err error
 		if header, err = hook.Sign(secret, uuid.NewString(), at, event); err != nil {
-			return hookAnswer{}, fmt.Errorf("%s: %w", config.SecretsVariable, err)
+			return sender.Answer{}, fmt.Errorf("%s: %w", config.SecretsVariable, err)
 		}
 	}
-	return callHook(ctx, d.url, event, header)
-}
-
-func (a hookAnswer) echoes(claims []byte) bool {
-	var answer struct {
-		Claims json.RawMessage `json:"claims"`
-	}
-	return json.Unmarshal(a.body, &answer) == nil && bytes.Equal(answer.Claims, claims)
-}
-
-// text is the server's message, or the beginning of what it said.
-func (a hookAnswer) text() string {
-	var refusal struct {
-		Error struct{ Message string }
-	}
-	if json.Unmarshal(a.body, &refusal) == nil && refusal.Error.Message != "" {
-		return refusal.Error.Message
-	}
-	return fmt.Sprintf("%.80q", a.body)
+	return sender.Post(ctx, d.url, event, header)
 }

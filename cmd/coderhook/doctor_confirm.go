@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/sender"
 )
 
 // checkConfirmation: where Coder gives an account to whoever has its address, Supabase must have asked for proof.
@@ -38,7 +39,7 @@ func confirmsByItself(ctx context.Context, base string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	response, err := newHookClient().Do(request)
+	response, err := sender.NewClient().Do(request)
 	if err != nil {
 		return false, err
 	}

@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/sender"
 )
 
 // localHosts are the only ones to which Supabase Auth speaks plain http.
-var localHosts = []string{"localhost", "127.0.0.1", "::1", dockerHost}
+var localHosts = []string{"localhost", "127.0.0.1", "::1", sender.DockerHost}
 
 func isLocal(host string) bool { return slices.Contains(localHosts, host) }
 
@@ -56,18 +57,15 @@ func (d *doctor) checkHookURL(ctx context.Context) bool {
 	return true
 }
 
-// dockerHost is what containers call the machine that they run on.
-const dockerHost = "host.docker.internal"
-
 // checkReach tells where Supabase Auth, which for a project on this machine is in a container, comes to with such an address.
 func (d *doctor) checkReach(ctx context.Context, check string, u *url.URL) {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	switch host := u.Hostname(); {
-	case host == dockerHost && runtime.GOOS == "linux" && d.onlyLoopback(ctx, port):
+	case host == sender.DockerHost && runtime.GOOS == "linux" && d.onlyLoopback(ctx, port):
 		d.fail(check, cure{do: "let the server listen on all interfaces: set LISTEN_ADDR=:" + port + " and restart it"},
-			"containers reach this machine at %s, but at port %s only its own loopback is listened at", dockerHost, port)
-	case host != dockerHost && isLocal(host) && d.elsewhere:
-		d.warn(check, cure{do: fmt.Sprintf("name the server as Supabase Auth reaches it, there and in --url: from a container on this machine http://%s:%s%s, with LISTEN_ADDR=:%s; from elsewhere https:// and its name", dockerHost, port, u.Path, port)},
+			"containers reach this machine at %s, but at port %s only its own loopback is listened at", sender.DockerHost, port)
+	case host != sender.DockerHost && isLocal(host) && d.elsewhere:
+		d.warn(check, cure{do: fmt.Sprintf("name the server as Supabase Auth reaches it, there and in --url: from a container on this machine http://%s:%s%s, with LISTEN_ADDR=:%s; from elsewhere https:// and its name", sender.DockerHost, port, u.Path, port)},
 			"the project's database is in a container or on another machine, and so is Supabase Auth: there %s is not this machine", host)
 	default:
 		d.ok(check, "Supabase Auth takes it")
@@ -118,21 +116,21 @@ func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 	began := d.now()
 	got, err := d.call(ctx, event, secret, d.now())
 	took := d.now().Sub(began)
-	if n == 1 && got.status == http.StatusOK {
+	if n == 1 && got.Status == http.StatusOK {
 		d.lastIssuer(got)
 	}
 	const skipped = " (skipped because of this: calls that must be refused)"
 	switch {
 	case err != nil:
 		d.fail(check, cure{do: "see that the server runs and that this address leads to it"}, "%v%s", err, skipped)
-	case got.status == http.StatusUnauthorized:
-		d.fail(check, cure{do: "restart the running server with the " + config.SecretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.text(), skipped)
-	case got.status != http.StatusOK:
-		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may change the request, or redirect it but by 307 or 308"}, "answered with status %d: %s%s", got.status, got.text(), skipped)
-	case !got.echoes(claims):
-		d.fail(check, cure{do: "see what answers at this address, and whether something in between changes bodies"}, "answered with other claims than were sent: %s%s", got.text(), skipped)
-	case got.redirected != "":
-		d.warn(check, cure{do: "set the address to which it leads as the hook's, in Supabase and in --url"}, "accepted, but only after a redirect to %s, which each sign-in follows", got.redirected)
+	case got.Status == http.StatusUnauthorized:
+		d.fail(check, cure{do: "restart the running server with the " + config.SecretsVariable + " of here, or set it here to the one of there; and see that both clocks are right"}, "refused: %s%s", got.Text(), skipped)
+	case got.Status != http.StatusOK:
+		d.fail(check, cure{do: "the path must be /hooks/custom-access-token, and nothing in between may change the request, or redirect it but by 307 or 308"}, "answered with status %d: %s%s", got.Status, got.Text(), skipped)
+	case !got.Echoes(claims):
+		d.fail(check, cure{do: "see what answers at this address, and whether something in between changes bodies"}, "answered with other claims than were sent: %s%s", got.Text(), skipped)
+	case got.Redirected != "":
+		d.warn(check, cure{do: "set the address to which it leads as the hook's, in Supabase and in --url"}, "accepted, but only after a redirect to %s, which each sign-in follows", got.Redirected)
 		return true
 	case took > time.Second:
 		d.warn(check, cure{do: "bring the server nearer to Supabase Auth, which waits for five seconds at most"}, "accepted, but only after %s", took.Round(time.Millisecond))
@@ -161,8 +159,8 @@ func (d *doctor) checkRefused(ctx context.Context, secret string) {
 		switch {
 		case err != nil:
 			d.fail(call.name, cure{do: "see that the server runs and that this address leads to it"}, "%v", err)
-		case got.status != http.StatusUnauthorized:
-			d.fail(call.name, cure{do: "see what answers at this address: coderhook refuses such a call with 401"}, "answered with status %d instead of 401", got.status)
+		case got.Status != http.StatusUnauthorized:
+			d.fail(call.name, cure{do: "see what answers at this address: coderhook refuses such a call with 401"}, "answered with status %d instead of 401", got.Status)
 		default:
 			d.ok(call.name, "refused")
 		}

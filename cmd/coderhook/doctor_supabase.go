@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"coderhook/cmd/internal/sender"
 	"coderhook/hook"
 )
 
@@ -92,8 +93,8 @@ func (d *doctor) checkPages() {
 }
 
 // lastIssuer is what the hook says of the last event that it got.
-func (d *doctor) lastIssuer(answer hookAnswer) {
-	seen := answer.header.Values(hook.LastIssuerHeader)
+func (d *doctor) lastIssuer(answer sender.Answer) {
+	seen := answer.Header.Values(hook.LastIssuerHeader)
 	if len(seen) == 1 && d.config.Tokens != nil {
 		d.judgeIssuer("issuer of the last sign-in", strings.TrimPrefix(seen[0], hook.LastIssuerPrefix), "the running hook")
 	}

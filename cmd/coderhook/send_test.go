@@ -1,19 +1,15 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
-	"coderhook/cmd/internal/claims"
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/sender"
 	"coderhook/store/storetest"
-
-	"github.com/google/uuid"
 )
 
 // command runs the program with these variables, and returns what it printed.
@@ -21,7 +17,7 @@ func command(t *testing.T, variables map[string]string, args ...string) (string,
 	t.Helper()
 	var out strings.Builder
 	err := run(t.Context(), args, func(name string) string { return variables[name] }, &out, &out)
-	if shown := out.String(); string(claims.Mask([]byte(shown))) != shown {
+	if shown := out.String(); string(sender.Mask([]byte(shown))) != shown {
 		t.Errorf("%v shows a whole key", args)
 	}
 	return out.String(), err
@@ -85,23 +81,6 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		out, err := command(t, test.variables, append([]string{"send"}, test.args...)...)
 		if err == nil || !strings.Contains(out+err.Error(), test.want) {
 			t.Errorf("%s: %s%v, want %q", name, out, err, test.want)
-		}
-	}
-}
-
-// The recorded method stays, unless another one is asked for.
-func TestSendReplacesTheRecordedMethod(t *testing.T) {
-	t.Parallel()
-	const recorded = "../../testdata/hook/02-password.json"
-	user := uuid.New()
-	for method, want := range map[string]string{"": "password", "otp": "otp"} {
-		body, err := sendCmd{Email: "ada@example.com", Method: method, Recorded: recorded}.event(user, time.Now())
-		var event struct {
-			UserID uuid.UUID `json:"user_id"`
-			Method string    `json:"authentication_method"`
-		}
-		if json.Unmarshal(body, &event) != nil || err != nil || event.Method != want || event.UserID != user {
-			t.Errorf("%q: %+v, %v", method, event, err)
 		}
 	}
 }
