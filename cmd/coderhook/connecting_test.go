@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -30,9 +31,9 @@ func (w *deployment) saysTheCure(t *testing.T, want string) {
 	if _, err := command(t, w.variables, "migrate"); err == nil || !strings.Contains(err.Error(), found[0].Cure) {
 		t.Errorf("migrate: %v, want %q", err, found[0].Cure)
 	}
-	p := startServe(t, w.db, w.coder, "DATABASE_URL="+w.variables["DATABASE_URL"])
-	eventually(t, "serve says what to do", func() bool { return strings.Contains(p.Log(), jsonText(found[0].Cure)) })
-	p.stop(t)
+	p := cmdtest.Start(t, w.db, w.coder, "DATABASE_URL="+w.variables["DATABASE_URL"])
+	cmdtest.Eventually(t, "serve says what to do", func() bool { return strings.Contains(p.Log(), jsonText(found[0].Cure)) })
+	p.Stop(t)
 }
 
 func jsonText(text string) string { return strings.ReplaceAll(text, `"`, `\"`) }

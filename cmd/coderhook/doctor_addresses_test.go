@@ -4,12 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 )
 
 func TestDoctorComparesAddresses(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, startCoder(t))
+	w := newDeployment(t, cmdtest.Coder(t))
 	finds := func(want, also string) {
 		t.Helper()
 		got := ""

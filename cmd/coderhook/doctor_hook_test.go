@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/config"
 	"coderhook/coderclient/codertest"
 
@@ -37,7 +38,7 @@ func TestDoctorCallsTheHook(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
 	right := w.variables[config.SecretsVariable]
-	w.url = startServe(t, w.db, w.coder, config.SecretsVariable+"="+right).url
+	w.url = cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+right).URL
 
 	w.variables[config.SecretsVariable] = randomSecret()
 	found := w.doctor(t)
@@ -66,14 +67,14 @@ func TestDoctorOnAServerThatContainersCannotReach(t *testing.T) {
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
 	secret := config.SecretsVariable + "=" + w.variables[config.SecretsVariable]
 	w.variables["LISTEN_ADDR"] = "127.0.0.1:8787"
-	w.url = strings.Replace(startServe(t, w.db, w.coder, secret).url, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
+	w.url = strings.Replace(cmdtest.Start(t, w.db, w.coder, secret).URL, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
 	found := w.doctor(t)
 	wantResults(t, found, "failure hook's address")
 	if len(found) != 1 || !strings.Contains(found[0].Cure, "set LISTEN_ADDR=:") {
 		t.Errorf("%+v", found)
 	}
 	w.variables["LISTEN_ADDR"] = ":8787"
-	_, port, _ := net.SplitHostPort(startServe(t, w.db, w.coder, secret, "LISTEN_ADDR=0.0.0.0:0").Addr)
+	_, port, _ := net.SplitHostPort(cmdtest.Start(t, w.db, w.coder, secret, "LISTEN_ADDR=0.0.0.0:0").Addr)
 	w.url = "http://host.docker.internal:" + port + "/hooks/custom-access-token"
 	wantResults(t, w.doctor(t))
 }
@@ -97,7 +98,7 @@ func TestDoctorOnLocalhostForAContainer(t *testing.T) {
 			_, _ = io.Copy(conn, server)
 		})
 	}
-	w.url = startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
+	w.url = cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
 	for address, want := range map[string][]string{"127.0.0.2": {"warning hook's address"}, "127.0.0.1": nil} {
 		w.variables["DATABASE_URL"] = "postgres://coderhook:right@" + forward(address+":"+postgres) + "/postgres?sslmode=disable"
 		for _, host := range []string{"127.0.0.1", "localhost"} {
@@ -158,7 +159,7 @@ func TestDoctorOnOtherServers(t *testing.T) {
 func TestDoctorOnARedirect(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	hook := startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
+	hook := cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
 	server := httptest.NewServer(http.RedirectHandler(hook, http.StatusPermanentRedirect))
 	defer server.Close()
 	w.url = server.URL + "/hooks/custom-access-token"
@@ -190,7 +191,7 @@ func TestDoctorSaysThatTheHookWasNotCalled(t *testing.T) {
 func TestDoctorOnASlowHook(t *testing.T) {
 	t.Parallel()
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	url := startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
+	url := cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
 	start, reads := time.Now(), 0
 	d := &doctor{ctx: t.Context(), url: url, get: func(name string) string { return w.variables[name] }, now: func() time.Time {
 		reads++

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/config"
 	"coderhook/coderclient/codertest"
 
@@ -133,12 +134,12 @@ func TestDoctorLearnsTheIssuerOfTheLastSignIn(t *testing.T) {
 	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
 	w.variables["SUPABASE_URL"] = p.URL
 	w.coder.Configure(func(s *codertest.Settings) { s.MaxTokenLifetime = 30 * 24 * time.Hour })
-	server := startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable], "SUPABASE_URL="+p.URL,
+	server := cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable], "SUPABASE_URL="+p.URL,
 		"LEDGER_SECRET="+w.variables["LEDGER_SECRET"])
-	w.url = server.url
+	w.url = server.URL
 	wantResults(t, w.doctor(t)) // no sign-in yet
 	user := w.db.AddUser(t, "ada@example.com")
-	if _, _, err := server.mintSigned(t.Context(), http.DefaultClient, w.variables[config.SecretsVariable], user, "ada@example.com"); err != nil {
+	if _, _, err := server.MintSigned(t.Context(), http.DefaultClient, w.variables[config.SecretsVariable], user, "ada@example.com"); err != nil {
 		t.Fatal(err) // its claims have no issuer
 	}
 	found := w.doctor(t)

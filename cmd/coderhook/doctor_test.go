@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/selfsigned"
 	"coderhook/coderclient/codertest"
@@ -123,7 +124,7 @@ func TestDoctorFindsNothingWhereAllIsWell(t *testing.T) {
 	t.Parallel()
 	for _, profile := range []codertest.Profile{codertest.Profile2023, codertest.ProfileV231, codertest.ProfileNew} {
 		w := newDeployment(t, codertest.Start(profile))
-		w.url = startServe(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).url
+		w.url = cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
 		wantResults(t, w.doctor(t))
 		if n := storetest.Query[int](t, w.db, `select (select count(*) from public.profiles) + (select count(*) from coderhook.accounts)`); n+len(w.coder.Users()) != 0 {
 			t.Errorf("%s: doctor made something", profile)
@@ -143,14 +144,14 @@ func TestDoctorFindsWhatIsWrongWithVariables(t *testing.T) {
 		"wrong column":     {"PROFILES_ID_COLUMN", "user_id", "failure profiles table", "PROFILES_ID_COLUMN"},
 		"odd table":        {"PROFILES_TABLE", "a.b.c", "failure variable " + config.ProfilesVariables, "public.profiles"},
 		"weak secret":      {config.SecretsVariable, "v1,whsec_c2hvcnQ=", "failure variable " + config.SecretsVariable, "openssl rand -base64 32"},
-		"secret of text":   {config.SecretsVariable, goodSecret, "warning hook secrets", "openssl rand -base64 32"},
+		"secret of text":   {config.SecretsVariable, cmdtest.Secret, "warning hook secrets", "openssl rand -base64 32"},
 		"secret of zeros":  {config.SecretsVariable, "v1,whsec_" + strings.Repeat("AAAAAAAB", 6), "warning hook secrets", "openssl rand -base64 32"},
 		"long deadline":    {"HOOK_DEADLINE", "9s", "failure variable HOOK_DEADLINE", "set 4s or less"},
 		"no Coder":         {"CODER_URL", "", "failure variable CODER_URL", "set it to Coder's address"},
 		"dead Coder":       {"CODER_URL", "http://127.0.0.1:1", "failure Coder", "CODER_URL"},
 		"another server":   {"CODER_URL", "ftp://x", "failure variable CODER_URL", ""},
 		"no token":         {"CODER_OWNER_TOKEN", "", "failure variable CODER_OWNER_TOKEN", "coder tokens create"},
-		"dead token":       {"CODER_OWNER_TOKEN", goodToken, "failure owner's token", "coder tokens create"},
+		"dead token":       {"CODER_OWNER_TOKEN", cmdtest.Token, "failure owner's token", "coder tokens create"},
 		"no organization":  {"CODER_ORGANIZATION", "nowhere", "failure organization", "CODER_ORGANIZATION"},
 		"odd token":        {"CODER_OWNER_TOKEN", "hunter2", "failure variable CODER_OWNER_TOKEN", "coder tokens create"},
 		"odd address":      {"LISTEN_ADDR", "8787", "failure variable LISTEN_ADDR", "write it like :8787"},
@@ -247,7 +248,7 @@ func TestDoctorOnUnencryptedTraffic(t *testing.T) {
 // Its words are for people, its status is for scripts, and nothing is said twice.
 func TestDoctorAsAProgram(t *testing.T) {
 	t.Parallel()
-	binary, err := build()
+	binary, err := cmdtest.Build()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/exposure"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
@@ -21,19 +22,19 @@ import (
 // On the guide's own table no key is made, until it is locked; who has one goes on.
 func TestServeMakesNoReadableKey(t *testing.T) {
 	t.Parallel()
-	w, coder := newAttacked(t, quickstart), startCoder(t)
-	p := startServe(t, w.db, coder, "ADMIN_ADDR=127.0.0.1:0", "RECONCILE_INTERVAL=1s")
+	w, coder := newAttacked(t, quickstart), cmdtest.Coder(t)
+	p := cmdtest.Start(t, w.db, coder, "ADMIN_ADDR=127.0.0.1:0", "RECONCILE_INTERVAL=1s")
 	client := &http.Client{}
 	newcomer := w.db.AddUser(t, "new@example.com")
 	for range 3 {
-		if key, status, err := p.mint(t.Context(), client, newcomer, "new@example.com"); key != "" || status != "unavailable" || err != nil {
+		if key, status, err := p.Mint(t.Context(), client, newcomer, "new@example.com"); key != "" || status != "unavailable" || err != nil {
 			t.Errorf("got %.10q, %q, %v", key, status, err)
 		}
 	}
-	if key, _, err := p.mint(t.Context(), client, uuid.MustParse(victim), victim+"@example.com"); key != theKey || err != nil {
+	if key, _, err := p.Mint(t.Context(), client, uuid.MustParse(victim), victim+"@example.com"); key != theKey || err != nil {
 		t.Errorf("who has a key got %.10q, %v", key, err)
 	}
-	p.becomes(t, `"keys":"degraded"`)
+	p.Becomes(t, `"keys":"degraded"`)
 	if got := get(t, "http://"+p.Admin+"/metrics"); !strings.Contains(got, "\ncoderhook_keys_readable 1\n") {
 		t.Error("the metric does not say that keys are readable")
 	}
@@ -43,12 +44,12 @@ func TestServeMakesNoReadableKey(t *testing.T) {
 	if out, err := w.migrate("--lock-keys"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	eventually(t, "the newcomer gets a key", func() bool {
-		key, _, err := p.mint(t.Context(), client, newcomer, "new@example.com")
+	cmdtest.Eventually(t, "the newcomer gets a key", func() bool {
+		key, _, err := p.Mint(t.Context(), client, newcomer, "new@example.com")
 		return key != "" && err == nil
 	})
-	p.becomes(t, `"keys":"ok"`)
-	p.stop(t)
+	p.Becomes(t, `"keys":"ok"`)
+	p.Stop(t)
 	log := p.Log()
 	for text, times := range map[string]int{"no new key is made until coderhook migrate --lock-keys was run": 1, "can't be read by others any more": 1} {
 		if strings.Count(log, text) != times {
@@ -59,10 +60,10 @@ func TestServeMakesNoReadableKey(t *testing.T) {
 
 func TestServeMakesReadableKeysWhereThatIsAllowed(t *testing.T) {
 	t.Parallel()
-	w, coder := newAttacked(t, quickstart), startCoder(t)
-	p := startServe(t, w.db, coder, "ALLOW_READABLE_KEYS=true")
+	w, coder := newAttacked(t, quickstart), cmdtest.Coder(t)
+	p := cmdtest.Start(t, w.db, coder, "ALLOW_READABLE_KEYS=true")
 	user := w.db.AddUser(t, "new@example.com")
-	if key, status, err := p.mint(t.Context(), &http.Client{}, user, "new@example.com"); key == "" || err != nil {
+	if key, status, err := p.Mint(t.Context(), &http.Client{}, user, "new@example.com"); key == "" || err != nil {
 		t.Errorf("got %q, %v", status, err)
 	}
 }
@@ -70,7 +71,7 @@ func TestServeMakesReadableKeysWhereThatIsAllowed(t *testing.T) {
 // A view as the profiles table is refused by all three, and nobody is told to index it.
 func TestViewAsProfilesTable(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, startCoder(t))
+	w := newDeployment(t, cmdtest.Coder(t))
 	w.db.Script(t, `create view public.people as select * from public.profiles; grant select, insert, update on public.people to coderhook`)
 	w.variables["PROFILES_TABLE"] = "public.people"
 	found := w.doctor(t)
@@ -81,8 +82,8 @@ func TestViewAsProfilesTable(t *testing.T) {
 	if _, err := command(t, map[string]string{"DATABASE_URL": w.db.URL, "PROFILES_TABLE": "public.people"}, "migrate"); !errors.Is(err, store.ErrUnusable) {
 		t.Errorf("migrate: %v", err)
 	}
-	p := startServe(t, w.db, w.coder, "PROFILES_TABLE=public.people")
-	eventually(t, "the server says that it is a view", func() bool { return strings.Contains(p.Log(), "is a view; name in PROFILES_TABLE") })
+	p := cmdtest.Start(t, w.db, w.coder, "PROFILES_TABLE=public.people")
+	cmdtest.Eventually(t, "the server says that it is a view", func() bool { return strings.Contains(p.Log(), "is a view; name in PROFILES_TABLE") })
 }
 
 // readableBy is a report with one reader of everybody's keys, or none.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"coderhook/cmd/internal/cmdtest"
 	"errors"
 	"io"
 	"net"
@@ -31,10 +32,10 @@ func TestAcceptedConnectionsAreAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all are accepted", func() bool { return door.guests.count() == len(conns) })
+	cmdtest.Eventually(t, "all are accepted", func() bool { return door.guests.count() == len(conns) })
 	closed := make(chan error, 1)
 	go func() { closed <- door.close(t.Context()) }()
-	eventually(t, "the port is closed", func() bool {
+	cmdtest.Eventually(t, "the port is closed", func() bool {
 		conn, err := net.DialTimeout("tcp", door.Addr().String(), time.Second)
 		if err != nil {
 			return true

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
@@ -107,8 +108,8 @@ func TestMetricsWithoutADatabase(t *testing.T) {
 func TestMetricsOfAServer(t *testing.T) {
 	t.Parallel()
 	promtool := findPromtool(t)
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder, "ADMIN_ADDR=127.0.0.1:0")
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder, "ADMIN_ADDR=127.0.0.1:0")
 	response, err := http.Get("http://" + p.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	if out, err := check.CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s", err, out)
 	}
-	p.stop(t)
+	p.Stop(t)
 }
 
 func findPromtool(t *testing.T) string {

@@ -61,7 +61,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 	runBy := map[string]string{
 		"go run ./cmd/coderhook-dev":   ".ci/run, with -once",
 		"go test -race ./...":          ".ci/run",
-		"go run ./cmd/coderhook serve": "startServe",
+		"go run ./cmd/coderhook serve": "cmdtest.Start",
 		"bash .ci/run":                 "CI",
 		soak:                           ".ci/run, shorter",
 		"go run ./cmd/internal/siege":  ".ci/run, a second for each attack",

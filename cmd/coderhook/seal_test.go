@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -13,7 +14,7 @@ import (
 
 func TestSealCommand(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	id := departed(t, db, coder)
 	eve, mallory := uuid.New(), coder.AddUser("mallory", "mallory@example.com", "none")
 	db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values ($1, $2)`, eve, mallory.ID)
@@ -50,7 +51,7 @@ func TestSealCommand(t *testing.T) {
 
 func TestDoctorLooksAtTheSeals(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, startCoder(t))
+	w := newDeployment(t, cmdtest.Coder(t))
 	finds := func(want string) {
 		t.Helper()
 		for _, f := range w.doctor(t) {
