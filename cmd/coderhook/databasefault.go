@@ -97,3 +97,12 @@ func databaseFault(ctx context.Context, cfg store.Config) error {
 	}
 	return nil
 }
+
+// warnReadOnly says at the start what each new user's mint would only repeat.
+func warnReadOnly(ctx context.Context, database *store.Store, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	if err := database.Writable(ctx); errors.Is(err, store.ErrReadOnly) {
+		log.Error().Str("cure", remedy.ReadOnly).Msg("the database is read-only: users without a key get none")
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -60,6 +61,9 @@ func (cmd explainCmd) users(ctx context.Context, database *store.Store) ([]uuid.
 	return ids, err
 }
 
+// coderPatience bounds the question to Coder, without whose answer the rest is told all the same.
+const coderPatience = 15 * time.Second
+
 // explainer tells of users.
 type explainer struct {
 	database *store.Store
@@ -85,7 +89,7 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	if account.CoderUserID != uuid.Nil {
 		row("in Coder", "%s", e.inCoder(ctx, account))
 	}
-	row("last error", "%s", orNone(account.LastError))
+	row("last error", "%s", cmp.Or(account.LastError, "none"))
 	if ways := hook.WaysOut(account); ways != "" {
 		row("ways out", "%s", ways)
 	}
@@ -96,7 +100,7 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 
 // inCoder also says where the addresses differ: mail of Coder's goes to the one that it knows.
 func (e *explainer) inCoder(ctx context.Context, a store.Account) string {
-	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
+	ctx, cancel := context.WithTimeout(ctx, coderPatience)
 	defer cancel()
 	user, err := e.coder.User(ctx, a.CoderUserID.String())
 	if err != nil {
@@ -146,19 +150,12 @@ func inLedger(a store.Account) string {
 	if !a.Known {
 		return "no row"
 	}
-	text := fmt.Sprintf("%s since %s, Coder user %s", a.Status, a.UpdatedAt.UTC().Format(time.RFC3339), orNone(a.CoderUsername))
+	text := fmt.Sprintf("%s since %s, Coder user %s", a.Status, a.UpdatedAt.UTC().Format(time.RFC3339), cmp.Or(a.CoderUsername, "none"))
 	if a.KeyID != "" {
 		text += fmt.Sprintf(", key %s until %s", a.KeyID, a.KeyExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if a.Leased {
 		text += ", being worked at"
-	}
-	return text
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "none"
 	}
 	return text
 }

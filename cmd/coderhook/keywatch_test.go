@@ -23,9 +23,9 @@ import (
 func TestServeMakesNoReadableKey(t *testing.T) {
 	t.Parallel()
 	w, coder := newAttacked(t, quickstart), cmdtest.Coder(t)
-	p := cmdtest.Start(t, w.db, coder, "ADMIN_ADDR=127.0.0.1:0", "RECONCILE_INTERVAL=1s")
+	p := cmdtest.Start(t, w.DB, coder, "ADMIN_ADDR=127.0.0.1:0", "RECONCILE_INTERVAL=1s")
 	client := &http.Client{}
-	newcomer := w.db.AddUser(t, "new@example.com")
+	newcomer := w.DB.AddUser(t, "new@example.com")
 	for range 3 {
 		if key, status, err := p.Mint(t.Context(), client, newcomer, "new@example.com"); key != "" || status != "unavailable" || err != nil {
 			t.Errorf("got %.10q, %q, %v", key, status, err)
@@ -61,8 +61,8 @@ func TestServeMakesNoReadableKey(t *testing.T) {
 func TestServeMakesReadableKeysWhereThatIsAllowed(t *testing.T) {
 	t.Parallel()
 	w, coder := newAttacked(t, quickstart), cmdtest.Coder(t)
-	p := cmdtest.Start(t, w.db, coder, "ALLOW_READABLE_KEYS=true")
-	user := w.db.AddUser(t, "new@example.com")
+	p := cmdtest.Start(t, w.DB, coder, "ALLOW_READABLE_KEYS=true")
+	user := w.DB.AddUser(t, "new@example.com")
 	if key, status, err := p.Mint(t.Context(), &http.Client{}, user, "new@example.com"); key == "" || err != nil {
 		t.Errorf("got %q, %v", status, err)
 	}
@@ -71,18 +71,18 @@ func TestServeMakesReadableKeysWhereThatIsAllowed(t *testing.T) {
 // A view as the profiles table is refused by all three, and nobody is told to index it.
 func TestViewAsProfilesTable(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, cmdtest.Coder(t))
-	w.db.Script(t, `create view public.people as select * from public.profiles; grant select, insert, update on public.people to coderhook`)
-	w.variables["PROFILES_TABLE"] = "public.people"
-	found := w.doctor(t)
-	wantResults(t, found, "failure profiles table")
+	w := cmdtest.NewDeployment(t, cmdtest.Coder(t))
+	w.DB.Script(t, `create view public.people as select * from public.profiles; grant select, insert, update on public.people to coderhook`)
+	w.Variables["PROFILES_TABLE"] = "public.people"
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure profiles table")
 	if !strings.Contains(found[0].Found, "is a view") || strings.Contains(found[0].SQL+found[0].Cure, "index") || !strings.Contains(found[0].Cure, "PROFILES_TABLE") {
 		t.Errorf("got %+v", found)
 	}
-	if _, err := command(t, map[string]string{"DATABASE_URL": w.db.URL, "PROFILES_TABLE": "public.people"}, "migrate"); !errors.Is(err, store.ErrUnusable) {
+	if _, err := command(t, map[string]string{"DATABASE_URL": w.DB.URL, "PROFILES_TABLE": "public.people"}, "migrate"); !errors.Is(err, store.ErrUnusable) {
 		t.Errorf("migrate: %v", err)
 	}
-	p := cmdtest.Start(t, w.db, w.coder, "PROFILES_TABLE=public.people")
+	p := cmdtest.Start(t, w.DB, w.Coder, "PROFILES_TABLE=public.people")
 	cmdtest.Eventually(t, "the server says that it is a view", func() bool { return strings.Contains(p.Log(), "is a view; name in PROFILES_TABLE") })
 }
 
@@ -182,12 +182,12 @@ func TestDoctorOnTriggersOfTheProfiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			w.db.Script(t, `create table public.history (line jsonb); alter table public.profiles add name text; set check_function_bodies = off;
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			w.DB.Script(t, `create table public.history (line jsonb); alter table public.profiles add name text; set check_function_bodies = off;
 				create function public.act() returns trigger language plpgsql `+test.how+` as $$ begin `+test.body+` end $$;
 				create trigger act `+test.when+` on public.profiles for each row execute function public.act()`)
 			var got []string
-			for _, f := range w.doctor(t) {
+			for _, f := range w.Doctor(t) {
 				got = append(got, string(f.Result)+" "+f.Check+": "+f.Found)
 			}
 			level, text, _ := strings.Cut(test.want, " ")

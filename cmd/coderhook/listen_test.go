@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"coderhook/cmd/internal/cmdtest"
 	"errors"
 	"io"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"coderhook/cmd/internal/cmdtest"
 )
 
 // A connection that was accepted before the port closed is answered, also if its request

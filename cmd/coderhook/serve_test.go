@@ -334,7 +334,7 @@ func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
 func TestServeListensBeforeTheDatabaseAnswers(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), cmdtest.Coder(t)
-	silent := listenFor(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	silent := cmdtest.ListenFor(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	began := time.Now()
 	p := cmdtest.Start(t, db, coder, "DATABASE_URL=postgres://coderhook@"+silent+"/postgres?sslmode=disable")
 	t.Logf("listens after %s", time.Since(began))

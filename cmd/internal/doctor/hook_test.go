@@ -1,4 +1,4 @@
-package main
+package doctor_test
 
 import (
 	"io"
@@ -12,6 +12,7 @@ import (
 
 	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/doctor"
 	"coderhook/coderclient/codertest"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,15 +20,15 @@ import (
 
 func TestDoctorOnTheHooksAddress(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
 	for url, want := range map[string]string{
 		"http://hook.example.com/hooks/custom-access-token": "refuses http://",
 		"hook.example.com":     "is not a URL",
 		"ftp://127.0.0.1/hook": "is not a URL",
 	} {
-		w.url = url
-		found := w.doctor(t)
-		wantResults(t, found, "failure hook's address")
+		w.URL = url
+		found := w.Doctor(t)
+		cmdtest.WantResults(t, found, "failure hook's address")
 		if !strings.Contains(found[0].Found, want) || !strings.Contains(found[0].Cure, "https://") {
 			t.Errorf("%s: %+v", url, found)
 		}
@@ -36,23 +37,23 @@ func TestDoctorOnTheHooksAddress(t *testing.T) {
 
 func TestDoctorCallsTheHook(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	right := w.variables[config.SecretsVariable]
-	w.url = cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+right).URL
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	right := w.Variables[config.SecretsVariable]
+	w.URL = cmdtest.Start(t, w.DB, w.Coder, config.SecretsVariable+"="+right).URL
 
-	w.variables[config.SecretsVariable] = randomSecret()
-	found := w.doctor(t)
-	wantResults(t, found, "failure signed call, secret 1")
+	w.Variables[config.SecretsVariable] = cmdtest.RandomSecret()
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure signed call, secret 1")
 	if !strings.Contains(found[0].Cure, config.SecretsVariable) || !strings.Contains(found[0].Found, "signature not accepted") {
 		t.Errorf("%+v", found)
 	}
-	w.variables[config.SecretsVariable] += "|" + right // a rotation that the server does not know of
-	wantResults(t, w.doctor(t), "failure signed call, secret 1")
-	w.variables[config.SecretsVariable] = right
-	wantResults(t, w.doctor(t))
-	w.url = strings.TrimSuffix(w.url, "token")
-	found = w.doctor(t)
-	wantResults(t, found, "failure signed call, secret 1")
+	w.Variables[config.SecretsVariable] += "|" + right // a rotation that the server does not know of
+	cmdtest.WantResults(t, w.Doctor(t), "failure signed call, secret 1")
+	w.Variables[config.SecretsVariable] = right
+	cmdtest.WantResults(t, w.Doctor(t))
+	w.URL = strings.TrimSuffix(w.URL, "token")
+	found = w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure signed call, secret 1")
 	if !strings.Contains(found[0].Cure, "/hooks/custom-access-token") {
 		t.Errorf("%+v", found)
 	}
@@ -64,19 +65,19 @@ func TestDoctorOnAServerThatContainersCannotReach(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("elsewhere containers get to the machine's loopback")
 	}
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	secret := config.SecretsVariable + "=" + w.variables[config.SecretsVariable]
-	w.variables["LISTEN_ADDR"] = "127.0.0.1:8787"
-	w.url = strings.Replace(cmdtest.Start(t, w.db, w.coder, secret).URL, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
-	found := w.doctor(t)
-	wantResults(t, found, "failure hook's address")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	secret := config.SecretsVariable + "=" + w.Variables[config.SecretsVariable]
+	w.Variables["LISTEN_ADDR"] = "127.0.0.1:8787"
+	w.URL = strings.Replace(cmdtest.Start(t, w.DB, w.Coder, secret).URL, "127.0.0.1", "host.docker.internal", 1) // as in config.toml
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure hook's address")
 	if len(found) != 1 || !strings.Contains(found[0].Cure, "set LISTEN_ADDR=:") {
 		t.Errorf("%+v", found)
 	}
-	w.variables["LISTEN_ADDR"] = ":8787"
-	_, port, _ := net.SplitHostPort(cmdtest.Start(t, w.db, w.coder, secret, "LISTEN_ADDR=0.0.0.0:0").Addr)
-	w.url = "http://host.docker.internal:" + port + "/hooks/custom-access-token"
-	wantResults(t, w.doctor(t))
+	w.Variables["LISTEN_ADDR"] = ":8787"
+	_, port, _ := net.SplitHostPort(cmdtest.Start(t, w.DB, w.Coder, secret, "LISTEN_ADDR=0.0.0.0:0").Addr)
+	w.URL = "http://host.docker.internal:" + port + "/hooks/custom-access-token"
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 // A database behind a forwarded port is that of a container.
@@ -85,10 +86,10 @@ func TestDoctorOnLocalhostForAContainer(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no second loopback address")
 	}
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	postgres, _ := ownServer(t, map[string]string{"pg_hba.conf": "host all all 127.0.0.0/8 scram-sha-256\n"}, "listen_addresses=127.0.0.1,127.0.0.2")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	postgres, _ := cmdtest.OwnServer(t, map[string]string{"pg_hba.conf": "host all all 127.0.0.0/8 scram-sha-256\n"}, "listen_addresses=127.0.0.1,127.0.0.2")
 	forward := func(address string) string {
-		return listenFor(t, func(conn net.Conn) {
+		return cmdtest.ListenFor(t, func(conn net.Conn) {
 			server, err := net.Dial("tcp", address)
 			if err != nil {
 				return
@@ -98,13 +99,13 @@ func TestDoctorOnLocalhostForAContainer(t *testing.T) {
 			_, _ = io.Copy(conn, server)
 		})
 	}
-	w.url = cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
+	w.URL = w.Start(t).URL
 	for address, want := range map[string][]string{"127.0.0.2": {"warning hook's address"}, "127.0.0.1": nil} {
-		w.variables["DATABASE_URL"] = "postgres://coderhook:right@" + forward(address+":"+postgres) + "/postgres?sslmode=disable"
+		w.Variables["DATABASE_URL"] = "postgres://coderhook:right@" + forward(address+":"+postgres) + "/postgres?sslmode=disable"
 		for _, host := range []string{"127.0.0.1", "localhost"} {
-			w.url = strings.Replace(w.url, "127.0.0.1", host, 1)
-			found := w.doctor(t)
-			wantResults(t, found, want...)
+			w.URL = strings.Replace(w.URL, "127.0.0.1", host, 1)
+			found := w.Doctor(t)
+			cmdtest.WantResults(t, found, want...)
 			if len(found) == 1 && !strings.Contains(found[0].Cure, "http://host.docker.internal:") {
 				t.Errorf("%+v", found)
 			}
@@ -141,14 +142,14 @@ func TestDoctorOnOtherServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileNew))
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				test.answer(w, string(body))
 			}))
 			defer server.Close()
-			w.url = server.URL + "/hooks/custom-access-token"
-			if diff := cmp.Diff(test.want, results(w.doctor(t))); diff != "" {
+			w.URL = server.URL + "/hooks/custom-access-token"
+			if diff := cmp.Diff(test.want, cmdtest.Results(w.Doctor(t))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -158,30 +159,21 @@ func TestDoctorOnOtherServers(t *testing.T) {
 // Supabase Auth follows a redirect that keeps method and body.
 func TestDoctorOnARedirect(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	hook := cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	hook := w.Start(t).URL
 	server := httptest.NewServer(http.RedirectHandler(hook, http.StatusPermanentRedirect))
 	defer server.Close()
-	w.url = server.URL + "/hooks/custom-access-token"
-	found := w.doctor(t)
-	wantResults(t, found, "warning signed call, secret 1")
+	w.URL = server.URL + "/hooks/custom-access-token"
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "warning signed call, secret 1")
 	if !strings.Contains(found[0].Found, "redirect to "+hook) {
 		t.Errorf("%+v", found)
 	}
 }
 
-// A secret that can't sign is said, not passed over.
-func TestDoctorTellsWhyItCannotSign(t *testing.T) {
-	t.Parallel()
-	d := &doctor{url: "http://127.0.0.1:1/"}
-	if _, err := d.call(t.Context(), nil, "x", time.Now()); err == nil || !strings.Contains(err.Error(), "must look like") {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestDoctorSaysThatTheHookWasNotCalled(t *testing.T) {
 	t.Parallel()
-	out, _ := command(t, nil, "doctor")
+	out := new(cmdtest.Deployment).Text(t, "")
 	if !strings.Contains(out, "ok       hook: not called; give --url\n") {
 		t.Errorf("got %s", out)
 	}
@@ -190,16 +182,15 @@ func TestDoctorSaysThatTheHookWasNotCalled(t *testing.T) {
 // A hook that takes two seconds, by doctor's clock.
 func TestDoctorOnASlowHook(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	url := cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable]).URL
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	url := w.Start(t).URL
 	start, reads := time.Now(), 0
-	d := &doctor{ctx: t.Context(), url: url, get: func(name string) string { return w.variables[name] }, now: func() time.Time {
+	d := &doctor.Doctor{URL: url, Now: func() time.Time {
 		reads++
 		return start.Add(time.Duration(reads) * time.Second)
 	}}
-	d.config.Secrets = []string{w.variables[config.SecretsVariable]}
-	d.checkHook(t.Context())
-	if d.count(warning) != 1 || d.count(failure) != 0 {
-		t.Errorf("%+v", d.findings)
+	d.CheckHook(t.Context(), w.Variables[config.SecretsVariable])
+	if d.Count(doctor.Warning) != 1 || d.Count(doctor.Failure) != 0 {
+		t.Errorf("%+v", d.Findings)
 	}
 }

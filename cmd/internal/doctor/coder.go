@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // checkCoder asks all that Coder can tell. Each check says whether the next one makes sense.
-func (d *doctor) checkCoder(ctx context.Context) {
+func (d *Doctor) checkCoder(ctx context.Context) {
 	cfg := d.config.Coder
 	if cfg.URL == "" || coderclient.KeyID(cfg.Token()) == "" {
 		return
@@ -39,8 +39,8 @@ func (d *doctor) checkCoder(ctx context.Context) {
 	d.checkLongestToken(ctx, coder)
 }
 
-func (d *doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bool {
-	asked := d.now()
+func (d *Doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bool {
+	asked := d.Now()
 	info, err := coder.BuildInfo(ctx)
 	switch {
 	case err != nil:
@@ -59,13 +59,13 @@ func (d *doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bo
 		d.ok("Coder", "%s: %s", info.Version, v.implies())
 	}
 	if !info.Date.IsZero() {
-		d.checkClock("clock of Coder", asked, d.now(), info.Date, time.Second)
+		d.checkClock("clock of Coder", asked, d.Now(), info.Date, time.Second)
 	}
 	return true
 }
 
 // checkTransport: the owner's token is in every request.
-func (d *doctor) checkTransport() {
+func (d *Doctor) checkTransport() {
 	u, err := url.Parse(d.config.Coder.URL)
 	if err == nil && u.Scheme == "http" && !isLocal(u.Hostname()) {
 		d.warn("Coder's address", cure{do: "set CODER_URL to an address with https://, or keep this traffic in a network of your own"}, "the owner's token and all keys travel unencrypted, by http")
@@ -73,7 +73,7 @@ func (d *doctor) checkTransport() {
 }
 
 // checkOwner reports whether Coder takes the token.
-func (d *doctor) checkOwner(ctx context.Context, coder *coderclient.Client) bool {
+func (d *Doctor) checkOwner(ctx context.Context, coder *coderclient.Client) bool {
 	const check = "owner's token"
 	renew := cure{do: "log in to Coder as an owner, run: coder tokens create --lifetime 168h, and set CODER_OWNER_TOKEN to what it prints"}
 	me, err := coder.Me(ctx, d.config.Coder.Token())
@@ -94,14 +94,14 @@ func (d *doctor) checkOwner(ctx context.Context, coder *coderclient.Client) bool
 // ownerTokenWarning is how long before its end the owner's token is to be renewed.
 const ownerTokenWarning = 48 * time.Hour
 
-func (d *doctor) checkOwnerKey(ctx context.Context, coder *coderclient.Client, me coderclient.User, renew cure) {
+func (d *Doctor) checkOwnerKey(ctx context.Context, coder *coderclient.Client, me coderclient.User, renew cure) {
 	const check = "owner's token"
 	key, err := coder.Key(ctx, me.ID, coderclient.KeyID(d.config.Coder.Token()))
 	if err != nil {
 		d.warn(check, renew, "is good and an owner's, but its end can't be read: %v", err)
 		return
 	}
-	left := key.ExpiresAt.Sub(d.now())
+	left := key.ExpiresAt.Sub(d.Now())
 	switch {
 	case key.LoginType != "token":
 		d.warn(check, renew, "is that of a browser's session, and ends when %s logs out", me.Username)
@@ -113,7 +113,7 @@ func (d *doctor) checkOwnerKey(ctx context.Context, coder *coderclient.Client, m
 }
 
 // longest tells how long Coder lets an owner's token live.
-func (d *doctor) longest(ctx context.Context, coder *coderclient.Client, owner uuid.UUID) string {
+func (d *Doctor) longest(ctx context.Context, coder *coderclient.Client, owner uuid.UUID) string {
 	limit, err := coder.MaxTokenLifetime(ctx, owner)
 	if err != nil { // not known by old versions
 		return ""
@@ -121,7 +121,7 @@ func (d *doctor) longest(ctx context.Context, coder *coderclient.Client, owner u
 	return "; a new one may live for " + strings.TrimSuffix(limit.Round(time.Minute).String(), "0m0s")
 }
 
-func (d *doctor) checkOrganization(ctx context.Context, coder *coderclient.Client) {
+func (d *Doctor) checkOrganization(ctx context.Context, coder *coderclient.Client) {
 	const check = "organization"
 	var found coderclient.Organization
 	var err error
@@ -146,7 +146,7 @@ const longLife = 30 * 24 * time.Hour
 
 // checkLongestToken is about the tokens that users may make themselves. For owners, whom we could always ask about,
 // there is another limit.
-func (d *doctor) checkLongestToken(ctx context.Context, coder *coderclient.Client) {
+func (d *Doctor) checkLongestToken(ctx context.Context, coder *coderclient.Client) {
 	const check = "longest token"
 	if d.member == uuid.Nil {
 		return // there is no account yet
@@ -162,7 +162,7 @@ func (d *doctor) checkLongestToken(ctx context.Context, coder *coderclient.Clien
 	}
 }
 
-func (d *doctor) checkAppHost(ctx context.Context, coder *coderclient.Client) {
+func (d *Doctor) checkAppHost(ctx context.Context, coder *coderclient.Client) {
 	const check = "application host"
 	host, err := coder.ApplicationHost(ctx)
 	switch {

@@ -1,4 +1,4 @@
-package main
+package doctor_test
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 )
 
@@ -34,13 +35,13 @@ func TestDoctorAsksWhetherAddressesAreConfirmed(t *testing.T) {
 				}
 			}))
 			t.Cleanup(supabase.Close)
-			w := newDeployment(t, codertest.Start(codertest.ProfileNew, codertest.With(func(s *codertest.Settings) { s.OIDC = true })))
-			w.variables["CODER_LOGIN_TYPE"] = c.login
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew, codertest.With(func(s *codertest.Settings) { s.OIDC = true })))
+			w.Variables["CODER_LOGIN_TYPE"] = c.login
 			if c.settings != "" {
-				w.variables["SUPABASE_URL"] = supabase.URL
+				w.Variables["SUPABASE_URL"] = supabase.URL
 			}
 			got := ""
-			for _, f := range w.doctor(t) {
+			for _, f := range w.Doctor(t) {
 				if f.Check == "confirmed addresses" {
 					if got = string(f.Result); !strings.Contains(f.Cure, "Confirm email") {
 						t.Errorf("cure: %s", f.Cure)

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 )
 
 // checkSeals looks at every row of the ledger, as the server does when it meets one.
-func (d *doctor) checkSeals(ctx context.Context, _ *store.Inspector) error {
+func (d *Doctor) checkSeals(ctx context.Context, _ *store.Inspector) error {
 	const check = "seals of the ledger"
 	if !d.ledger.Complete() || !d.ledger.Usable {
 		return nil // as was said

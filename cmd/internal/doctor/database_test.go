@@ -1,10 +1,11 @@
-package main
+package doctor_test
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -14,25 +15,25 @@ import (
 // A product's own table with Supabase's usual grants, policies and trigger.
 func TestDoctorOnAUsualProduct(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.db = storetest.Bare(t)
-	w.variables["DATABASE_URL"] = w.db.RoleURL("coderhook")
-	w.db.Script(t, `set role product_admin;
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.DB = storetest.Bare(t)
+	w.Variables["DATABASE_URL"] = w.DB.RoleURL("coderhook")
+	w.DB.Script(t, `set role product_admin;
 		create table public.profiles (id uuid primary key references auth.users (id) on delete cascade, "Full Name" text not null);
 		alter table public.profiles enable row level security;
 		create policy "Public profiles are viewable by everyone." on public.profiles for select using (true);
 		create policy "Users can insert their own profile." on public.profiles for insert with check ((select auth.uid()) = id);
 		create policy "Users can update own profile." on public.profiles for update using ((select auth.uid()) = id);
 		reset role;`+pgserver.NewUserTriggerSQL)
-	if _, err := store.Migrate(t.Context(), store.Config{URL: w.db.RoleURL(pgserver.ProductAdmin)}); err != nil {
+	if _, err := store.Migrate(t.Context(), store.Config{URL: w.DB.RoleURL(pgserver.ProductAdmin)}); err != nil {
 		t.Fatal(err)
 	}
-	found := w.doctor(t)
-	wantResults(t, found, "failure keys, read by anon", "failure keys, read by authenticated", "failure keys, written by authenticated")
-	w.follow(t, found)
-	wantResults(t, w.doctor(t))
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure keys, read by anon", "failure keys, read by authenticated", "failure keys, written by authenticated")
+	w.Follow(t, found)
+	cmdtest.WantResults(t, w.Doctor(t))
 	const rights = `select has_column_privilege('authenticated', 'public.profiles', 'Full Name', p) from unnest(array['select', 'insert', 'update']) p`
-	if got := storetest.QueryAll[bool](t, w.db, rights); slices.Contains(got, false) {
+	if got := storetest.QueryAll[bool](t, w.DB, rights); slices.Contains(got, false) {
 		t.Errorf("the cure took rights on other columns too: %v", got)
 	}
 }
@@ -123,12 +124,12 @@ func TestDoctorFindsWhatIsWrongWithTheDatabase(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			w.db.Script(t, test.broken)
-			found := w.doctor(t)
-			wantResults(t, found, test.want...)
-			w.follow(t, found)
-			wantResults(t, w.doctor(t))
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			w.DB.Script(t, test.broken)
+			found := w.Doctor(t)
+			cmdtest.WantResults(t, found, test.want...)
+			w.Follow(t, found)
+			cmdtest.WantResults(t, w.Doctor(t))
 		})
 	}
 }
@@ -155,9 +156,9 @@ func TestDoctorLeavesTheHarmlessAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			w.db.Script(t, script)
-			wantResults(t, w.doctor(t))
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			w.DB.Script(t, script)
+			cmdtest.WantResults(t, w.Doctor(t))
 		})
 	}
 }
@@ -165,63 +166,63 @@ func TestDoctorLeavesTheHarmlessAlone(t *testing.T) {
 // Names that have to be quoted, in what is found and in the cures.
 func TestDoctorOnOddNames(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-	w.db = storetest.Bare(t)
-	w.variables["DATABASE_URL"] = w.db.RoleURL("coderhook")
-	w.variables["PROFILES_TABLE"], w.variables["PROFILES_ID_COLUMN"], w.variables["PROFILES_KEY_COLUMN"] = `My App.User"s`, "select", `Key "of" Coder`
-	w.db.Script(t, `set role product_admin; create schema "My App"; grant usage on schema "My App" to anon, authenticated;
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.DB = storetest.Bare(t)
+	w.Variables["DATABASE_URL"] = w.DB.RoleURL("coderhook")
+	w.Variables["PROFILES_TABLE"], w.Variables["PROFILES_ID_COLUMN"], w.Variables["PROFILES_KEY_COLUMN"] = `My App.User"s`, "select", `Key "of" Coder`
+	w.DB.Script(t, `set role product_admin; create schema "My App"; grant usage on schema "My App" to anon, authenticated;
 		create table "My App"."User""s" ("select" uuid primary key references auth.users (id), "from" text not null);
 		alter table "My App"."User""s" enable row level security; grant all on "My App"."User""s" to anon, authenticated;
 		create policy p on "My App"."User""s" using (auth.uid() = "select");`)
 	_, err := store.Migrate(t.Context(), store.Config{
-		URL: w.db.RoleURL(pgserver.ProductAdmin), ProfilesTable: w.variables["PROFILES_TABLE"],
-		ProfilesIDColumn: w.variables["PROFILES_ID_COLUMN"], ProfilesKeyColumn: w.variables["PROFILES_KEY_COLUMN"],
+		URL: w.DB.RoleURL(pgserver.ProductAdmin), ProfilesTable: w.Variables["PROFILES_TABLE"],
+		ProfilesIDColumn: w.Variables["PROFILES_ID_COLUMN"], ProfilesKeyColumn: w.Variables["PROFILES_KEY_COLUMN"],
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := w.doctor(t)
-	wantResults(t, found, "failure profiles table", "warning foreign key", "warning keys, read by authenticated", "failure keys, written by authenticated")
-	w.follow(t, found)
-	wantResults(t, w.doctor(t))
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure profiles table", "warning foreign key", "warning keys, read by authenticated", "failure keys, written by authenticated")
+	w.Follow(t, found)
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 func TestDoctorOnAPublicationOfAllTables(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-	w.db.Script(t, `create publication supabase_realtime for all tables`)
-	wantResults(t, w.doctor(t), "warning realtime")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.DB.Script(t, `create publication supabase_realtime for all tables`)
+	cmdtest.WantResults(t, w.Doctor(t), "warning realtime")
 }
 
 func TestDoctorOnUsersThatCannotBeLookedUp(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-	w.db.Script(t, `revoke select on auth.users from product_admin`)
-	found := w.doctor(t)
-	wantResults(t, found, "warning migrations")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.DB.Script(t, `revoke select on auth.users from product_admin`)
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "warning migrations")
 	if !strings.Contains(found[0].Found, "grant select on auth.users to product_admin") {
 		t.Errorf("%+v", found)
 	}
-	w.db.Script(t, `grant select on auth.users to product_admin`)
-	wantResults(t, w.doctor(t))
+	w.DB.Script(t, `grant select on auth.users to product_admin`)
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 // A role of the product's own, in a cluster of its own, as memberships belong to the cluster.
 func TestDoctorOnARoleWithoutRights(t *testing.T) {
 	t.Parallel()
-	port, run := ownServer(t, nil)
+	port, run := cmdtest.OwnServer(t, nil)
 	run(`create role "The Hook" login password 'throwaway'`)
-	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-	w.variables["DATABASE_URL"] = "postgres://The%20Hook:throwaway@127.0.0.1:" + port + "/postgres"
-	found := w.doctor(t)
-	wantResults(t, found, "failure migrations")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+	w.Variables["DATABASE_URL"] = "postgres://The%20Hook:throwaway@127.0.0.1:" + port + "/postgres"
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure migrations")
 	run(found[0].SQL)
-	wantResults(t, w.doctor(t))
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 func TestDoctorKnowsWhyItCannotConnect(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
 	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true})
 	if err != nil {
 		t.Fatal(err)
@@ -231,9 +232,9 @@ func TestDoctorKnowsWhyItCannotConnect(t *testing.T) {
 		server.URL("nowhere"): "correct the database's name",
 		strings.Replace(server.URL("postgres"), "sslmode=disable", "sslmode=require", 1): "set sslmode=disable",
 	} {
-		w.variables["DATABASE_URL"] = url
-		found := w.doctor(t)
-		wantResults(t, found, "failure database")
+		w.Variables["DATABASE_URL"] = url
+		found := w.Doctor(t)
+		cmdtest.WantResults(t, found, "failure database")
 		if len(found) != 1 || !strings.Contains(found[0].Cure, want) {
 			t.Errorf("%+v, want %q", found, want)
 		}

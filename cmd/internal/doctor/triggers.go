@@ -1,6 +1,7 @@
-package main
+package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 const triggersCheck = "triggers on the profiles table"
 
 // judgeTriggers names what can refuse the server's writes, change them, or carry the keys elsewhere.
-func (d *doctor) judgeTriggers(found exposure.Report) {
+func (d *Doctor) judgeTriggers(found exposure.Report) {
 	var harmless []string
 	for _, t := range found.Triggers {
 		name := fmt.Sprintf("%s on %s (%s)", t.Name, t.Table, t.Function)
@@ -34,11 +35,11 @@ func (d *doctor) judgeTriggers(found exposure.Report) {
 		d.warn(triggersCheck, runSQL(fmt.Sprintf("drop rule %s on %s;", r.Name, r.Table)), "rule %s on %s%s", r.Name, r.Table, whatRuleDoes(r))
 	}
 	if len(found.Places) > 0 && len(found.Rules)+len(found.Triggers) == len(harmless) {
-		d.ok(triggersCheck, "%s", orNone(strings.Join(harmless, ", ")))
+		d.ok(triggersCheck, "%s", cmp.Or(strings.Join(harmless, ", "), "none"))
 	}
 }
 
-func (d *doctor) judgeTrigger(t exposure.Trigger, name string) {
+func (d *Doctor) judgeTrigger(t exposure.Trigger, name string) {
 	look := cure{do: "see that " + t.Function + " lets the role coderhook write a key, and hands it to nobody"}
 	var may []string
 	for _, m := range []struct {
@@ -60,7 +61,7 @@ func (d *doctor) judgeTrigger(t exposure.Trigger, name string) {
 }
 
 // sayOf: a condition may keep the trigger from what its function does.
-func (d *doctor) sayOf(t exposure.Trigger, c cure, text string) {
+func (d *Doctor) sayOf(t exposure.Trigger, c cure, text string) {
 	if t.Sometimes {
 		d.warn(triggersCheck, c, "%s, whenever its condition holds", text)
 		return

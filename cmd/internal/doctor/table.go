@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // checkTable is about the shape of the product's table: whether the server can work with it.
-func (d *doctor) checkTable(ctx context.Context, i *store.Inspector) error {
+func (d *Doctor) checkTable(ctx context.Context, i *store.Inspector) error {
 	shape, err := i.Shape(ctx)
 	if err != nil {
 		return err
@@ -20,20 +20,20 @@ func (d *doctor) checkTable(ctx context.Context, i *store.Inspector) error {
 	if err != nil {
 		return err
 	}
-	known := d.count(failure) + d.count(warning)
+	known := d.Count(Failure) + d.Count(Warning)
 	if d.checkColumns(i, shape) {
 		d.checkRights(i, shape)
 		d.checkRequired(i, shape, len(triggers) > 0)
 		d.checkForeignKey(i, shape)
 	}
-	if d.count(failure)+d.count(warning) == known {
+	if d.Count(Failure)+d.Count(Warning) == known {
 		d.ok("profiles table", "%s (%s, %s) can be read and written by the server", i.Table(), i.ID(), i.Key())
 	}
 	return nil
 }
 
 // checkColumns reports whether it makes sense to look further.
-func (d *doctor) checkColumns(i *store.Inspector, t store.Table) bool {
+func (d *Doctor) checkColumns(i *store.Inspector, t store.Table) bool {
 	const check = "profiles table"
 	if err := i.Refusal(t); err != nil {
 		what, do, _ := strings.Cut(err.Error(), "; ")
@@ -73,7 +73,7 @@ func holdsKey(typeName string) bool {
 	return typeName == "text" || typeName == "character varying"
 }
 
-func (d *doctor) checkRights(i *store.Inspector, t store.Table) {
+func (d *Doctor) checkRights(i *store.Inspector, t store.Table) {
 	const check = "profiles table"
 	switch {
 	case !t.IDUnique && t.Partitioned():
@@ -89,7 +89,7 @@ func (d *doctor) checkRights(i *store.Inspector, t store.Table) {
 }
 
 // checkRequired: where no trigger makes the profile, the server has to, and knows only two of its columns.
-func (d *doctor) checkRequired(i *store.Inspector, t store.Table, made bool) {
+func (d *Doctor) checkRequired(i *store.Inspector, t store.Table, made bool) {
 	if len(t.Required) == 0 || made {
 		return
 	}
@@ -102,7 +102,7 @@ func (d *doctor) checkRequired(i *store.Inspector, t store.Table, made bool) {
 	d.fail("profiles table", c, "for a user without a profile the server inserts one, and can't, as these columns may not be null: %s", strings.Join(t.Required, ", "))
 }
 
-func (d *doctor) checkForeignKey(i *store.Inspector, t store.Table) {
+func (d *Doctor) checkForeignKey(i *store.Inspector, t store.Table) {
 	add := fmt.Sprintf("add foreign key (%s) references auth.users (id) on delete cascade not valid;", i.ID())
 	if t.Partitioned() { // Postgres takes none there that is not valid
 		add = strings.Replace(add, " not valid", "", 1)
@@ -118,7 +118,7 @@ func (d *doctor) checkForeignKey(i *store.Inspector, t store.Table) {
 }
 
 // checkTriggers only tells: the server waits until the transaction of such a trigger has ended.
-func (d *doctor) checkTriggers(ctx context.Context, i *store.Inspector) error {
+func (d *Doctor) checkTriggers(ctx context.Context, i *store.Inspector) error {
 	triggers, err := i.Triggers(ctx)
 	if err != nil {
 		return err

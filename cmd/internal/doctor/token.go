@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -14,12 +14,12 @@ import (
 const maxTokenFile = 64 << 10
 
 // checkToken says whether the front end's routes would let the token's bearer in.
-func (d *doctor) checkToken(ctx context.Context) {
-	if d.tokenFile == "" {
+func (d *Doctor) checkToken(ctx context.Context) {
+	if d.TokenFile == "" {
 		return
 	}
 	const check = "the token"
-	token, err := readToken(d.tokenFile)
+	token, err := readToken(d.TokenFile)
 	switch {
 	case err != nil:
 		d.fail(check, cure{do: "write the access_token of a user's session into the file"}, "%v", err)

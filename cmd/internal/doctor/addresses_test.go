@@ -1,4 +1,4 @@
-package main
+package doctor_test
 
 import (
 	"strings"
@@ -10,11 +10,11 @@ import (
 
 func TestDoctorComparesAddresses(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, cmdtest.Coder(t))
+	w := cmdtest.NewDeployment(t, cmdtest.Coder(t))
 	finds := func(want, also string) {
 		t.Helper()
 		got := ""
-		for _, f := range w.doctor(t) {
+		for _, f := range w.Doctor(t) {
 			if f.Check == "addresses of accounts" {
 				got = string(f.Result) + " " + f.Found
 			}
@@ -24,12 +24,12 @@ func TestDoctorComparesAddresses(t *testing.T) {
 		}
 	}
 	finds("", "")
-	w.variables["LEDGER_SECRET"] = ""
-	user, made := w.db.AddUser(t, "Ada@example.com"), w.coder.AddUser("ada", "ada@example.com", "none")
-	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, user, made.ID)
+	w.Variables["LEDGER_SECRET"] = ""
+	user, made := w.DB.AddUser(t, "Ada@example.com"), w.Coder.AddUser("ada", "ada@example.com", "none")
+	w.DB.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, user, made.ID)
 	finds("", "")
-	w.db.Exec(t, `update auth.users set email = 'lovelace@example.com'`)
+	w.DB.Exec(t, `update auth.users set email = 'lovelace@example.com'`)
 	finds("warning of 1 accounts that were compared, 1 have another address", user.String())
-	w.coder.Fail(codertest.Fault{Path: "/users/" + made.ID.String(), Status: 500, Body: `{"message":"x"}`})
+	w.Coder.Fail(codertest.Fault{Path: "/users/" + made.ID.String(), Status: 500, Body: `{"message":"x"}`})
 	finds("warning compare addresses", "500")
 }

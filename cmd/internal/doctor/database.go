@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -21,7 +21,7 @@ import (
 var migrateCure = cure{do: "run `coderhook migrate` with DATABASE_URL of the table's owner (role postgres in Supabase)"}
 
 // checkDatabase asks all that the database can tell. What can't be asked is one failure, not many.
-func (d *doctor) checkDatabase(ctx context.Context) {
+func (d *Doctor) checkDatabase(ctx context.Context) {
 	if slices.Contains(d.skipped, "the database") {
 		return
 	}
@@ -41,8 +41,8 @@ func (d *doctor) checkDatabase(ctx context.Context) {
 	}
 }
 
-func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
-	asked := d.now()
+func (d *Doctor) checkServer(ctx context.Context, i *store.Inspector) error {
+	asked := d.Now()
 	server, err := i.Server(ctx)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 	if d.elsewhere, err = i.Elsewhere(ctx); err != nil {
 		return err
 	}
-	d.checkClock("clock of the database", asked, d.now(), server.Now, 0)
+	d.checkClock("clock of the database", asked, d.Now(), server.Now, 0)
 	if !server.IsSupabase {
 		d.warn("Supabase", cure{do: "point DATABASE_URL to the database of the Supabase project"}, "there is no auth.users: this is not the database of a Supabase project")
 	}
@@ -72,13 +72,35 @@ func (d *doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 }
 
 // judgeWire: what travels there is the keys of all users.
-func (d *doctor) judgeWire(encrypted, local bool) {
+func (d *Doctor) judgeWire(encrypted, local bool) {
 	if !encrypted && !local {
 		d.warn("database's address", cure{do: "add sslmode=require to the parameters of DATABASE_URL, or keep this traffic in a network of your own"}, "the keys travel unencrypted")
 	}
 }
 
-func (d *doctor) checkPooler(ctx context.Context, i *store.Inspector) error {
+// checkWritable: a database that can only be read gives the keys that there are, and takes no new one.
+func (d *Doctor) checkWritable(ctx context.Context, i *store.Inspector) error {
+	const check = "database takes writes"
+	found, err := i.ReadOnly(ctx)
+	switch {
+	case err != nil:
+		return err
+	case found.Standby:
+		d.fail(check, cure{do: "name the primary's address in DATABASE_URL, and where it names several hosts add target_session_attrs=read-write to its parameters"},
+			"no: it is a standby. Users without a key get none")
+	case found.ReadOnly && found.Source == "client":
+		d.fail(check, cure{do: "take default_transaction_read_only from the parameters of DATABASE_URL (it may stand in options there), or from where a pooler sets it"},
+			"no: the connection itself sets default_transaction_read_only. Users without a key get none")
+	case found.ReadOnly:
+		d.fail(check, cure{"if the disk is full, as Supabase makes a database read-only then, enlarge it or free space; then set default_transaction_read_only = off where it was turned on", found.Undo},
+			"no: default_transaction_read_only is on (%s). Users without a key get none", found.Source)
+	default:
+		d.ok(check, "yes")
+	}
+	return nil
+}
+
+func (d *Doctor) checkPooler(ctx context.Context, i *store.Inspector) error {
 	pooling, err := i.Pooling(ctx)
 	switch {
 	case err != nil:
@@ -96,7 +118,7 @@ func (d *doctor) checkPooler(ctx context.Context, i *store.Inspector) error {
 	return nil
 }
 
-func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
+func (d *Doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
 	ledger, err := i.Ledger(ctx)
 	if err != nil {
 		return err
@@ -124,7 +146,7 @@ func (d *doctor) checkLedger(ctx context.Context, i *store.Inspector) error {
 }
 
 // checkLookup looks for a user who does not exist, as nobody can tell better what that needs.
-func (d *doctor) checkLookup(ctx context.Context) {
+func (d *Doctor) checkLookup(ctx context.Context) {
 	database, err := store.Open(ctx, d.config.Database)
 	if err == nil {
 		defer database.Close()
@@ -138,7 +160,7 @@ func (d *doctor) checkLookup(ctx context.Context) {
 }
 
 // checkLifetime asks as the server does at its start, which ends by what is a failure here.
-func (d *doctor) checkLifetime(ctx context.Context, _ *store.Inspector) error {
+func (d *Doctor) checkLifetime(ctx context.Context, _ *store.Inspector) error {
 	if !d.ledger.Complete() || !d.ledger.Usable {
 		return nil // as was said
 	}
@@ -172,7 +194,7 @@ const (
 
 // checkClock compares a clock that was read between asked and answered. A clock that tells
 // whole seconds is right within its grain.
-func (d *doctor) checkClock(check string, asked, answered, theirs time.Time, grain time.Duration) {
+func (d *Doctor) checkClock(check string, asked, answered, theirs time.Time, grain time.Duration) {
 	var skew time.Duration
 	switch {
 	case theirs.Add(grain).Before(asked):

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 )
 
 // checkRealtime is about the two ways in which Supabase Realtime spreads keys.
-func (d *doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
+func (d *Doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
 	realtime, err := i.Realtime(ctx)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (d *doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
 }
 
 // judgeSubscriptions: Realtime keeps the claims of everybody who listens, and the key is in them.
-func (d *doctor) judgeSubscriptions(roles []string) {
+func (d *Doctor) judgeSubscriptions(roles []string) {
 	const check = "realtime.subscription"
 	if len(roles) == 0 {
 		d.ok(check, "can't be read by anon or authenticated")

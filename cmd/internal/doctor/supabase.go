@@ -1,16 +1,21 @@
-package main
+package doctor
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/sender"
 	"coderhook/hook"
 )
 
 // checkSupabase is about how the access tokens of the two front-end routes are verified. It asks as the server does.
-func (d *doctor) checkSupabase(ctx context.Context) {
+func (d *Doctor) checkSupabase(ctx context.Context) {
 	const check = "access tokens"
 	if slices.Contains(d.skipped, check) {
 		return
@@ -42,7 +47,7 @@ func (d *doctor) checkSupabase(ctx context.Context) {
 	d.checkToken(ctx)
 }
 
-func (d *doctor) judgeSecret(set bool) {
+func (d *Doctor) judgeSecret(set bool) {
 	if !set {
 		d.ok("access tokens", "neither SUPABASE_URL nor SUPABASE_JWT_SECRET is set: only the hook is served")
 		return
@@ -51,7 +56,7 @@ func (d *doctor) judgeSecret(set bool) {
 }
 
 // checkIssuer compares what the server expects with what Supabase Auth calls itself.
-func (d *doctor) checkIssuer(ctx context.Context) {
+func (d *Doctor) checkIssuer(ctx context.Context) {
 	issuer, where, err := d.config.Tokens.Discover(ctx)
 	if err != nil {
 		d.ok("issuer", "expected is %s; this version of Supabase Auth does not tell its own (doctor --token tries a real token)", d.config.Tokens.Issuers)
@@ -60,7 +65,7 @@ func (d *doctor) checkIssuer(ctx context.Context) {
 	d.judgeIssuer("issuer", issuer, where)
 }
 
-func (d *doctor) judgeIssuer(check, issuer, where string) {
+func (d *Doctor) judgeIssuer(check, issuer, where string) {
 	expected := d.config.Tokens.Issuers
 	switch {
 	case expected.Takes(issuer):
@@ -75,7 +80,7 @@ func (d *doctor) judgeIssuer(check, issuer, where string) {
 }
 
 // checkPages tells what works with only one of the two halves of a front end.
-func (d *doctor) checkPages() {
+func (d *Doctor) checkPages() {
 	const check = "pages"
 	cors := d.config.CORS
 	for _, text := range cors.Warnings() {
@@ -93,9 +98,57 @@ func (d *doctor) checkPages() {
 }
 
 // lastIssuer is what the hook says of the last event that it got.
-func (d *doctor) lastIssuer(answer sender.Answer) {
+func (d *Doctor) lastIssuer(answer sender.Answer) {
 	seen := answer.Header.Values(hook.LastIssuerHeader)
 	if len(seen) == 1 && d.config.Tokens != nil {
 		d.judgeIssuer("issuer of the last sign-in", strings.TrimPrefix(seen[0], hook.LastIssuerPrefix), "the running hook")
 	}
+}
+
+// checkConfirmation: where Coder gives an account to whoever has its address, Supabase must have asked for proof.
+func (d *Doctor) checkConfirmation(ctx context.Context, base string) {
+	const check = "confirmed addresses"
+	if !config.SingleSignOn(d.config.Coder.LoginType) {
+		return
+	}
+	turnOff := cure{do: "turn \"Confirm email\" on in the project's Authentication settings (enable_confirmations = true under [auth.email] of a local project), or set CODER_LOGIN_TYPE=auto"}
+	if base == "" {
+		d.warn(check, turnOff, "CODER_LOGIN_TYPE=%s gives an account to whoever has its address; whether Supabase confirms addresses is not known without SUPABASE_URL", d.config.Coder.LoginType)
+		return
+	}
+	auto, err := confirmsByItself(ctx, base)
+	switch {
+	case err != nil:
+		d.warn(check, turnOff, "whether Supabase confirms addresses can't be read: %v", err)
+	case auto:
+		d.fail(check, turnOff, "Supabase takes every address as confirmed, and CODER_LOGIN_TYPE=%s gives an account to whoever has its address: who signs up with somebody else's address gets an account that this person's first login to Coder lands in", d.config.Coder.LoginType)
+	default:
+		d.ok(check, "Supabase confirms them, and nobody else gets an account")
+	}
+}
+
+// confirmsByItself asks Supabase Auth, which tells it to everybody; a hosted project's gateway wants a key, though.
+func confirmsByItself(ctx context.Context, base string) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/auth/v1/settings", nil)
+	if err != nil {
+		return false, err
+	}
+	response, err := sender.NewClient().Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	if response.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("%s answers %s", request.URL.Path, response.Status)
+	}
+	var settings struct {
+		Autoconfirm *bool `json:"mailer_autoconfirm"`
+	}
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&settings); err != nil {
+		return false, fmt.Errorf("%s: %w", request.URL.Path, err)
+	}
+	if settings.Autoconfirm == nil {
+		return false, fmt.Errorf("%s does not say", request.URL.Path)
+	}
+	return *settings.Autoconfirm, nil
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -27,9 +27,9 @@ var skippedFor = map[string]string{
 }
 
 // checkVariables makes a finding of each fault that the server would not start with.
-func (d *doctor) checkVariables() {
+func (d *Doctor) checkVariables() {
 	var err error
-	d.config, err = config.Read(d.get)
+	d.config, err = config.Read(d.Getenv)
 	for _, fault := range config.Faults(err) {
 		name, text, _ := strings.Cut(fault.Error(), ": ")
 		what, do, _ := strings.Cut(text, "; ")
@@ -45,7 +45,7 @@ func (d *doctor) checkVariables() {
 }
 
 // checkSecrets looks at what the server takes but should not be given.
-func (d *doctor) checkSecrets() {
+func (d *Doctor) checkSecrets() {
 	secrets := d.config.Secrets
 	if len(secrets) == 0 {
 		return // it is among the faults
@@ -71,10 +71,10 @@ func (d *doctor) checkSecrets() {
 // certificateWarning is long enough to notice that a renewal does not work.
 const certificateWarning = 14 * 24 * time.Hour
 
-func (d *doctor) checkCertificate() {
+func (d *Doctor) checkCertificate() {
 	const check = "TLS certificate"
 	end, renew := d.config.Certificate.Ends, cure{do: "renew it and write it to TLS_CERT_FILE and TLS_KEY_FILE; the server reads them again by itself"}
-	switch left := end.Sub(d.now()); {
+	switch left := end.Sub(d.Now()); {
 	case end.IsZero():
 		return // there is none, or it is among the faults
 	case left <= 0:

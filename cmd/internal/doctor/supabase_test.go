@@ -1,4 +1,4 @@
-package main
+package doctor_test
 
 import (
 	"net/http"
@@ -12,6 +12,7 @@ import (
 
 	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/doctor"
 	"coderhook/coderclient/codertest"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -57,26 +58,26 @@ func TestDoctorOnAccessTokens(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
 	p.say(jwksPath, `{"keys":[]}`)
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.variables["SUPABASE_URL"] = p.URL + "/"
-	found := w.doctor(t)
-	wantResults(t, found, "failure access tokens")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.Variables["SUPABASE_URL"] = p.URL + "/"
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure access tokens")
 	if !strings.Contains(found[0].Cure, "set SUPABASE_JWT_SECRET") {
 		t.Errorf("%+v", found)
 	}
-	w.variables["SUPABASE_JWT_SECRET"] = randomSecret()
-	wantResults(t, w.doctor(t))
-	delete(w.variables, "SUPABASE_JWT_SECRET")
+	w.Variables["SUPABASE_JWT_SECRET"] = cmdtest.RandomSecret()
+	cmdtest.WantResults(t, w.Doctor(t))
+	delete(w.Variables, "SUPABASE_JWT_SECRET")
 	p.say(jwksPath, `{"keys":[`+p256+`]}`) // without alg
-	wantResults(t, w.doctor(t))
+	cmdtest.WantResults(t, w.Doctor(t))
 	p.say(jwksPath, `{"keys":[{"kid":7},`+p256+`]}`)
-	found = w.doctor(t)
-	wantResults(t, found, "warning access tokens")
+	found = w.Doctor(t)
+	cmdtest.WantResults(t, found, "warning access tokens")
 	if !strings.Contains(found[0].Found, "key 1 is not used: not a JSON Web Key") {
 		t.Errorf("%+v", found)
 	}
 	p.say(jwksPath, `<html>`)
-	wantResults(t, w.doctor(t), "failure access tokens")
+	cmdtest.WantResults(t, w.Doctor(t), "failure access tokens")
 }
 
 // What the server would not follow, doctor does not follow either.
@@ -85,10 +86,10 @@ func TestDoctorReadsKeysAsTheServerDoes(t *testing.T) {
 	p := newProject(t)
 	redirect := httptest.NewServer(http.RedirectHandler(p.URL+jwksPath, http.StatusMovedPermanently))
 	defer redirect.Close()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.variables["SUPABASE_URL"] = redirect.URL
-	found := w.doctor(t)
-	wantResults(t, found, "failure access tokens")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.Variables["SUPABASE_URL"] = redirect.URL
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure access tokens")
 	if !strings.Contains(found[0].Found, "leads to "+p.URL+"; redirects are not followed") {
 		t.Errorf("%+v", found)
 	}
@@ -107,10 +108,10 @@ func TestDoctorComparesTheIssuer(t *testing.T) {
 			t.Parallel()
 			p := newProject(t)
 			p.say(strings.TrimSuffix(path, "?"), `{"issuer":"`+issuer+`"}`)
-			w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-			w.variables["SUPABASE_URL"] = p.URL
-			found := w.doctor(t)
-			wantResults(t, found, "failure issuer")
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+			w.Variables["SUPABASE_URL"] = p.URL
+			found := w.Doctor(t)
+			cmdtest.WantResults(t, found, "failure issuer")
 			want := "set SUPABASE_JWT_ISSUER=" + issuer
 			if issuer == "" {
 				want = "set SUPABASE_JWT_ISSUER=any,"
@@ -118,11 +119,11 @@ func TestDoctorComparesTheIssuer(t *testing.T) {
 			if !strings.Contains(found[0].Cure, want) || !strings.Contains(found[0].Found, p.URL+"/auth/v1") {
 				t.Errorf("%+v", found)
 			}
-			w.variables["SUPABASE_JWT_ISSUER"] = strings.ToUpper(issuer[:min(4, len(issuer))]) + issuer[min(4, len(issuer)):]
+			w.Variables["SUPABASE_JWT_ISSUER"] = strings.ToUpper(issuer[:min(4, len(issuer))]) + issuer[min(4, len(issuer)):]
 			if issuer == "" {
-				w.variables["SUPABASE_JWT_ISSUER"] = "any"
+				w.Variables["SUPABASE_JWT_ISSUER"] = "any"
 			}
-			wantResults(t, w.doctor(t))
+			cmdtest.WantResults(t, w.Doctor(t))
 		})
 	}
 }
@@ -131,44 +132,44 @@ func TestDoctorComparesTheIssuer(t *testing.T) {
 func TestDoctorLearnsTheIssuerOfTheLastSignIn(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.variables["SUPABASE_URL"] = p.URL
-	w.coder.Configure(func(s *codertest.Settings) { s.MaxTokenLifetime = 30 * 24 * time.Hour })
-	server := cmdtest.Start(t, w.db, w.coder, config.SecretsVariable+"="+w.variables[config.SecretsVariable], "SUPABASE_URL="+p.URL,
-		"LEDGER_SECRET="+w.variables["LEDGER_SECRET"])
-	w.url = server.URL
-	wantResults(t, w.doctor(t)) // no sign-in yet
-	user := w.db.AddUser(t, "ada@example.com")
-	if _, _, err := server.MintSigned(t.Context(), http.DefaultClient, w.variables[config.SecretsVariable], user, "ada@example.com"); err != nil {
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.Variables["SUPABASE_URL"] = p.URL
+	w.Coder.Configure(func(s *codertest.Settings) { s.MaxTokenLifetime = 30 * 24 * time.Hour })
+	server := w.Start(t, "SUPABASE_URL="+p.URL,
+		"LEDGER_SECRET="+w.Variables["LEDGER_SECRET"])
+	w.URL = server.URL
+	cmdtest.WantResults(t, w.Doctor(t)) // no sign-in yet
+	user := w.DB.AddUser(t, "ada@example.com")
+	if _, _, err := server.MintSigned(t.Context(), http.DefaultClient, w.Variables[config.SecretsVariable], user, "ada@example.com"); err != nil {
 		t.Fatal(err) // its claims have no issuer
 	}
-	found := w.doctor(t)
-	wantResults(t, found, "failure issuer of the last sign-in")
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure issuer of the last sign-in")
 	if !strings.Contains(found[0].Cure, "SUPABASE_JWT_ISSUER=any") {
 		t.Errorf("%+v", found)
 	}
 	if log := server.Log(); !strings.Contains(log, "coderhook doctor") || !strings.Contains(log, "nobody (iss is missing)") {
 		t.Error("the server does not warn")
 	}
-	w.variables["SUPABASE_JWT_ISSUER"] = "any"
-	wantResults(t, w.doctor(t))
+	w.Variables["SUPABASE_JWT_ISSUER"] = "any"
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 func TestDoctorOnPages(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.variables["CORS_ORIGINS"] = "https://app.example.com"
-	found := w.doctor(t)
-	wantResults(t, found, "warning pages")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.Variables["CORS_ORIGINS"] = "https://app.example.com"
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "warning pages")
 	if !strings.Contains(found[0].Found, "501") {
 		t.Errorf("%+v", found)
 	}
-	w.variables["SUPABASE_JWT_SECRET"] = randomSecret()
-	wantResults(t, w.doctor(t))
-	w.variables["CORS_ORIGINS"] = "https://*.vercel.app"
-	wantResults(t, w.doctor(t), "warning pages")
-	delete(w.variables, "CORS_ORIGINS")
-	out, _ := command(t, w.variables, "doctor")
+	w.Variables["SUPABASE_JWT_SECRET"] = cmdtest.RandomSecret()
+	cmdtest.WantResults(t, w.Doctor(t))
+	w.Variables["CORS_ORIGINS"] = "https://*.vercel.app"
+	cmdtest.WantResults(t, w.Doctor(t), "warning pages")
+	delete(w.Variables, "CORS_ORIGINS")
+	out := w.Text(t, "")
 	if !strings.Contains(out, "ok       pages: CORS_ORIGINS is not set: servers may call") {
 		t.Errorf("%s", out)
 	}
@@ -176,13 +177,13 @@ func TestDoctorOnPages(t *testing.T) {
 
 func TestDoctorOnAToken(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.variables["SUPABASE_JWT_SECRET"] = jwtSecret
-	w.variables["SUPABASE_JWT_ISSUER"] = "https://project.supabase.co/auth/v1"
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.Variables["SUPABASE_JWT_SECRET"] = cmdtest.JWTSecret
+	w.Variables["SUPABASE_JWT_ISSUER"] = "https://project.supabase.co/auth/v1"
 	user := uuid.New()
 	const key = "AbCdEfGhIj-0123456789012345678901"
 	token := func(change func(jwt.MapClaims)) string {
-		return accessToken(t, user, func(c jwt.MapClaims) {
+		return cmdtest.AccessToken(t, user, func(c jwt.MapClaims) {
 			c["iss"], c["app_metadata"] = "https://project.supabase.co/auth/v1", map[string]any{"api_key": key}
 			if change != nil {
 				change(c)
@@ -195,7 +196,7 @@ func TestDoctorOnAToken(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, _ := command(t, w.variables, "doctor", "--token", file)
+		out := w.Text(t, file)
 		if len(text) > 40 && (strings.Contains(out, text) || strings.Contains(out, text[len(text)-30:])) || strings.Contains(out, key[11:]) {
 			t.Errorf("a secret is printed: %s", out)
 		}
@@ -219,17 +220,17 @@ func TestDoctorOnAToken(t *testing.T) {
 		"another's":    {token(nil)[:len(token(nil))-8] + "AAAAAAAA", "would be refused", "SUPABASE"},
 		"no token":     {"hunter2", "would be refused: not a Supabase access token", "access_token of a user's session"},
 		"nothing":      {"", "would be refused: not a Supabase access token", "access_token of a user's session"},
-		"very long":    {strings.Repeat("x", maxTokenFile), "more than 65536 bytes", "access_token"},
+		"very long":    {strings.Repeat("x", doctor.MaxTokenFile), "more than 65536 bytes", "access_token"},
 	} {
 		if got := judge(test.token); !strings.Contains(got, test.want) || !strings.Contains(got, test.cure) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	out, _ := command(t, w.variables, "doctor", "--token", token(nil))
+	out := w.Text(t, token(nil))
 	if strings.Contains(out, token(nil)[40:80]) || !strings.Contains(out, "failure  the token: --token: ") {
 		t.Errorf("a token in the place of a file: %s", out)
 	}
-	delete(w.variables, "SUPABASE_JWT_SECRET")
+	delete(w.Variables, "SUPABASE_JWT_SECRET")
 	if got := judge(token(nil)); !strings.Contains(got, "no access token is let in without") {
 		t.Errorf("no front end: %s", got)
 	}

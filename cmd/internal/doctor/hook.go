@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"cmp"
@@ -16,6 +16,9 @@ import (
 
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/sender"
+	"coderhook/hook"
+
+	"github.com/google/uuid"
 )
 
 // localHosts are the only ones to which Supabase Auth speaks plain http.
@@ -24,7 +27,7 @@ var localHosts = []string{"localhost", "127.0.0.1", "::1", sender.DockerHost}
 func isLocal(host string) bool { return slices.Contains(localHosts, host) }
 
 // checkHook calls the running hook as Supabase Auth does, and as nobody should.
-func (d *doctor) checkHook(ctx context.Context) {
+func (d *Doctor) checkHook(ctx context.Context) {
 	if !d.checkHookURL(ctx) {
 		return
 	}
@@ -41,9 +44,9 @@ func (d *doctor) checkHook(ctx context.Context) {
 }
 
 // checkHookURL applies Supabase Auth's own rules.
-func (d *doctor) checkHookURL(ctx context.Context) bool {
+func (d *Doctor) checkHookURL(ctx context.Context) bool {
 	const check = "hook's address"
-	u, err := url.Parse(d.url)
+	u, err := url.Parse(d.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		d.fail(check, cure{do: "write it like https://YOUR-HOST/hooks/custom-access-token"}, "is not a URL with https:// and a host (skipped because of this: the running hook)")
@@ -58,7 +61,7 @@ func (d *doctor) checkHookURL(ctx context.Context) bool {
 }
 
 // checkReach tells where Supabase Auth, which for a project on this machine is in a container, comes to with such an address.
-func (d *doctor) checkReach(ctx context.Context, check string, u *url.URL) {
+func (d *Doctor) checkReach(ctx context.Context, check string, u *url.URL) {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	switch host := u.Hostname(); {
 	case host == sender.DockerHost && runtime.GOOS == "linux" && d.onlyLoopback(ctx, port):
@@ -73,7 +76,7 @@ func (d *doctor) checkReach(ctx context.Context, check string, u *url.URL) {
 }
 
 // onlyLoopback reports whether a server listens here where containers can't come in.
-func (d *doctor) onlyLoopback(ctx context.Context, port string) bool {
+func (d *Doctor) onlyLoopback(ctx context.Context, port string) bool {
 	if !listens(ctx, "127.0.0.1", port) {
 		return false // the call will tell
 	}
@@ -110,12 +113,12 @@ func listens(ctx context.Context, host, port string) bool {
 
 // checkAccepted sends an event that the server echoes by policy: an anonymous user has no key. It
 // proves address, signature and answer, and makes nothing, here or in Coder.
-func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
+func (d *Doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 	check := fmt.Sprintf("signed call, secret %d", n)
 	event, claims := d.harmlessEvent()
-	began := d.now()
-	got, err := d.call(ctx, event, secret, d.now())
-	took := d.now().Sub(began)
+	began := d.Now()
+	got, err := d.call(ctx, event, secret, d.Now())
+	took := d.Now().Sub(began)
 	if n == 1 && got.Status == http.StatusOK {
 		d.lastIssuer(got)
 	}
@@ -143,7 +146,7 @@ func (d *doctor) checkAccepted(ctx context.Context, n int, secret string) bool {
 }
 
 // checkRefused makes the calls that must be answered with 401.
-func (d *doctor) checkRefused(ctx context.Context, secret string) {
+func (d *Doctor) checkRefused(ctx context.Context, secret string) {
 	event, _ := d.harmlessEvent()
 	stranger := make([]byte, 32)
 	_, _ = rand.Read(stranger) // never fails
@@ -151,9 +154,9 @@ func (d *doctor) checkRefused(ctx context.Context, secret string) {
 		name, secret string
 		at           time.Time
 	}{
-		{"unsigned call", "", d.now()},
-		{"stale call", secret, d.now().Add(-10 * time.Minute)},
-		{"call with a wrong secret", "v1,whsec_" + base64.StdEncoding.EncodeToString(stranger), d.now()},
+		{"unsigned call", "", d.Now()},
+		{"stale call", secret, d.Now().Add(-10 * time.Minute)},
+		{"call with a wrong secret", "v1,whsec_" + base64.StdEncoding.EncodeToString(stranger), d.Now()},
 	} {
 		got, err := d.call(ctx, event, call.secret, call.at)
 		switch {
@@ -165,4 +168,24 @@ func (d *doctor) checkRefused(ctx context.Context, secret string) {
 			d.ok(call.name, "refused")
 		}
 	}
+}
+
+// harmlessEvent returns an event of an anonymous user who does not exist. The method makes it known in the server's log.
+func (d *Doctor) harmlessEvent() (event, claims []byte) {
+	user, now := uuid.NewString(), d.Now().Unix()
+	claims = fmt.Appendf(nil, `{"aud":"authenticated","exp":%d,"iat":%d,"sub":%q,"email":"","phone":"","app_metadata":{},"user_metadata":{},"role":"authenticated","aal":"aal1","session_id":%q,"is_anonymous":true}`,
+		now+60, now, user, uuid.NewString())
+	return fmt.Appendf(nil, `{"user_id":%q,"claims":%s,"authentication_method":%q}`, user, claims, hook.DoctorMethod), claims
+}
+
+// call posts the event, signed at that time; without a secret it is not signed.
+func (d *Doctor) call(ctx context.Context, event []byte, secret string, at time.Time) (sender.Answer, error) {
+	header := http.Header{}
+	if secret != "" {
+		var err error
+		if header, err = hook.Sign(secret, uuid.NewString(), at, event); err != nil {
+			return sender.Answer{}, fmt.Errorf("%s: %w", config.SecretsVariable, err)
+		}
+	}
+	return sender.Post(ctx, d.URL, event, header)
 }

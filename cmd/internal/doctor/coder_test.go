@@ -1,4 +1,4 @@
-package main
+package doctor_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
+	"coderhook/cmd/internal/doctor"
 	"coderhook/coderclient/codertest"
 )
 
@@ -31,26 +33,26 @@ func TestDoctorOnCodersFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(test.profile))
-			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = test.appHost })
+			w := cmdtest.NewDeployment(t, codertest.Start(test.profile))
+			w.Coder.Configure(func(s *codertest.Settings) { s.AppHost = test.appHost })
 			if test.variable != "" {
-				w.variables[test.variable] = test.value
+				w.Variables[test.variable] = test.value
 			}
 			remove := func() {}
 			if test.fault.Status != 0 {
-				remove = w.coder.Fail(test.fault)
+				remove = w.Coder.Fail(test.fault)
 			}
-			found := w.doctor(t)
-			wantResults(t, found, test.want)
+			found := w.Doctor(t)
+			cmdtest.WantResults(t, found, test.want)
 			if !strings.Contains(found[0].Cure, test.cure) {
 				t.Errorf("cure %q, want %q", found[0].Cure, test.cure)
 			}
 			remove()
-			w.coder.Configure(func(s *codertest.Settings) { s.AppHost = appHost })
+			w.Coder.Configure(func(s *codertest.Settings) { s.AppHost = appHost })
 			if test.variable != "" {
-				w.follow(t, found)
+				w.Follow(t, found)
 			}
-			wantResults(t, w.doctor(t))
+			cmdtest.WantResults(t, w.Doctor(t))
 		})
 	}
 }
@@ -58,7 +60,7 @@ func TestDoctorOnCodersFaults(t *testing.T) {
 func TestDoctorOnTheOwnersToken(t *testing.T) {
 	t.Parallel()
 	coder := codertest.Start(codertest.ProfileNew)
-	w := newDeployment(t, coder)
+	w := cmdtest.NewDeployment(t, coder)
 	coder.AddUser("admin", "admin@example.test", "password", "user-admin")
 	coder.AddUser("gone", "gone@example.test", "password", "owner")
 	coder.SuspendUser("gone")
@@ -70,51 +72,32 @@ func TestDoctorOnTheOwnersToken(t *testing.T) {
 		"expired":        {expired.Whole, "failure owner's token", "expired", "coder tokens create"},
 		"soon to expire": {coder.AddToken("owner", "short", 47*time.Hour).Whole, "warning owner's token", "ends in 47h", "coder tokens create"},
 	} {
-		w.variables["CODER_OWNER_TOKEN"] = test.token
-		found := w.doctor(t)
-		wantResults(t, found, test.want)
+		w.Variables["CODER_OWNER_TOKEN"] = test.token
+		found := w.Doctor(t)
+		cmdtest.WantResults(t, found, test.want)
 		if !strings.Contains(found[0].Found, test.found) || !strings.Contains(found[0].Cure, test.cure) {
 			t.Errorf("%s: got %+v", name, found[0])
 		}
 	}
-	w.variables["CODER_OWNER_TOKEN"] = coder.AddToken("owner", "new", 168*time.Hour).Whole
-	wantResults(t, w.doctor(t))
+	w.Variables["CODER_OWNER_TOKEN"] = coder.AddToken("owner", "new", 168*time.Hour).Whole
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 // Coder's clock alone is wrong, then ours.
 func TestDoctorOnClocks(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileNew, codertest.Clock(func() time.Time { return time.Now().Add(-time.Minute) })))
-	wantResults(t, w.doctor(t), "warning clock of Coder")
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew, codertest.Clock(func() time.Time { return time.Now().Add(-time.Minute) })))
+	cmdtest.WantResults(t, w.Doctor(t), "warning clock of Coder")
 
-	w = newDeployment(t, codertest.Start(codertest.ProfileNew))
-	d := &doctor{ctx: t.Context(), get: func(name string) string { return w.variables[name] }, now: func() time.Time { return time.Now().Add(5 * time.Minute) }}
-	d.examine()
-	if d.count(failure) != 2 || d.count(warning) != 0 {
-		t.Errorf("%+v", d.findings)
+	w = cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	d := &doctor.Doctor{Getenv: w.Getenv, Now: func() time.Time { return time.Now().Add(5 * time.Minute) }}
+	d.Examine(t.Context())
+	if d.Count(doctor.Failure) != 2 || d.Count(doctor.Warning) != 0 {
+		t.Errorf("%+v", d.Findings)
 	}
-	for _, f := range d.findings {
-		if strings.HasPrefix(f.Check, "clock of") != (f.Result == failure) {
+	for _, f := range d.Findings {
+		if strings.HasPrefix(f.Check, "clock of") != (f.Result == doctor.Failure) {
 			t.Errorf("%+v", f)
-		}
-	}
-}
-
-func TestWhatAVersionOfCoderImplies(t *testing.T) {
-	t.Parallel()
-	for version, want := range map[string]string{
-		"v2.0.2":              "new users have the login type none; every use of a key moves its end; keys live for 30 days by default",
-		"v2.29.17":            "moves its end",
-		"v2.29.18+abc":        "end is fixed",
-		"v2.31.3":             "moves its end; keys live for 7 days by default, those of owners",
-		"v2.34.3":             "end is fixed",
-		"v2.35.0":             "login type none; a key's end is fixed",
-		"v2.36.0-devel+abc":   "password that nobody knows",
-		"v3.0.0":              "password that nobody knows, as login type none is refused; a key's end is fixed",
-		"something different": "not known",
-	} {
-		if got := parseCoderVersion(version).implies(); !strings.Contains(got, want) {
-			t.Errorf("%s: %q, want %q", version, got, want)
 		}
 	}
 }
@@ -122,16 +105,16 @@ func TestWhatAVersionOfCoderImplies(t *testing.T) {
 // Keys of the owner's that are no tokens for this: of a browser, and of an app.
 func TestDoctorOnOtherKeysOfTheOwner(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, codertest.Start(codertest.ProfileV231))
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
 	for path, test := range map[string]struct{ body, want, found string }{
 		"/users/login":          {`{"email":"owner@example.test","password":"SomeSecurePassword!1"}`, "warning owner's token", "browser's session"},
 		"/users/me/keys/tokens": {`{"token_name":"app","scope":"application_connect"}`, "failure owner's token", "scope is too narrow"},
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.coder.URL+"/api/v2"+path, strings.NewReader(test.body))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.Coder.URL+"/api/v2"+path, strings.NewReader(test.body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("Coder-Session-Token", w.coder.OwnerToken)
+		request.Header.Set("Coder-Session-Token", w.Coder.OwnerToken)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
@@ -141,9 +124,9 @@ func TestDoctorOnOtherKeysOfTheOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = response.Body.Close()
-		w.variables["CODER_OWNER_TOKEN"] = made["session_token"] + made["key"]
-		found := w.doctor(t)
-		wantResults(t, found, test.want)
+		w.Variables["CODER_OWNER_TOKEN"] = made["session_token"] + made["key"]
+		found := w.Doctor(t)
+		cmdtest.WantResults(t, found, test.want)
 		if !strings.Contains(found[0].Found, test.found) {
 			t.Errorf("%s: %+v", path, found)
 		}
@@ -153,16 +136,16 @@ func TestDoctorOnOtherKeysOfTheOwner(t *testing.T) {
 func TestDoctorOnTheLongestToken(t *testing.T) {
 	t.Parallel()
 	coder := codertest.Start(codertest.ProfileNew)
-	w := newDeployment(t, coder)
-	w.variables["LEDGER_SECRET"] = ""
+	w := cmdtest.NewDeployment(t, coder)
+	w.Variables["LEDGER_SECRET"] = ""
 	ada := coder.AddUser("ada", "ada@example.com", "password")
-	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values (gen_random_uuid(), $1)`, ada.ID)
-	found := w.doctor(t)
+	w.DB.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values (gen_random_uuid(), $1)`, ada.ID)
+	found := w.Doctor(t)
 	const unsealed = "warning seals of the ledger" // the account was not made by a server
-	wantResults(t, found, unsealed, "warning longest token")
+	cmdtest.WantResults(t, found, unsealed, "warning longest token")
 	if !strings.Contains(found[1].Found, "36525 days") || !strings.Contains(found[1].Cure, "CODER_MAX_TOKEN_LIFETIME") {
 		t.Errorf("%+v", found)
 	}
 	coder.Configure(func(s *codertest.Settings) { s.MaxTokenLifetime = 30 * 24 * time.Hour })
-	wantResults(t, w.doctor(t), unsealed)
+	cmdtest.WantResults(t, w.Doctor(t), unsealed)
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 const nameColumns = "; select('*') is refused from then on, so name the columns in the front end"
 
 // checkAccess is about who can read or write the keys by the Data API, past the server.
-func (d *doctor) checkAccess(ctx context.Context, i *store.Inspector) error {
+func (d *Doctor) checkAccess(ctx context.Context, i *store.Inspector) error {
 	found, err := exposure.Look(ctx, i)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func isView(p exposure.Place) bool {
 	return p.Kind == exposure.View || p.Kind == exposure.MaterializedView
 }
 
-func (d *doctor) judgeRead(p exposure.Place, r exposure.Reach) {
+func (d *Doctor) judgeRead(p exposure.Place, r exposure.Reach) {
 	check := "keys, read by " + r.Role
 	c := cureOf(p, r.Role, "SELECT")
 	c.do += nameColumns
@@ -58,7 +58,7 @@ func (d *doctor) judgeRead(p exposure.Place, r exposure.Reach) {
 	}
 }
 
-func (d *doctor) judgeWrite(p exposure.Place, r exposure.Reach) {
+func (d *Doctor) judgeWrite(p exposure.Place, r exposure.Reach) {
 	can, privileges := writesOf(r)
 	check := "keys, written by " + r.Role
 	if len(can) == 0 {
@@ -98,8 +98,8 @@ func cureOf(p exposure.Place, role string, privileges ...string) cure {
 }
 
 // judgePlace makes one finding of a relation beside the product's table: who reads and who writes there.
-func (d *doctor) judgePlace(p exposure.Place) {
-	worst := fine
+func (d *Doctor) judgePlace(p exposure.Place) {
+	worst := OK
 	var does, sql []string
 	for _, r := range p.Reaches {
 		var privileges []string
@@ -109,7 +109,7 @@ func (d *doctor) judgePlace(p exposure.Place) {
 		}
 		if can, by := writesOf(r); len(can) > 0 {
 			does, privileges = append(does, r.Role+" can "+strings.Join(can, ", ")), append(privileges, by...)
-			worst = failure
+			worst = Failure
 		}
 		for _, line := range p.Cure(r.Role, privileges...) {
 			if !slices.Contains(sql, line) { // what public has, both roles have
@@ -120,20 +120,20 @@ func (d *doctor) judgePlace(p exposure.Place) {
 	c := runSQL(strings.Join(sql, "\n"))
 	c.do += nameColumns + leaveOut(p)
 	switch worst {
-	case fine:
+	case OK:
 		d.ok(checkOf(p), "%s can't be read or written by anon or authenticated", p.Name)
-	case warning:
+	case Warning:
 		d.warn(checkOf(p), c, "%s: %s", p.Describe(), strings.Join(does, "; "))
 	default:
 		d.fail(checkOf(p), c, "%s: %s", p.Describe(), strings.Join(does, "; "))
 	}
 }
 
-func worse(known level, everyone bool) level {
-	if everyone || known == failure {
-		return failure
+func worse(known Level, everyone bool) Level {
+	if everyone || known == Failure {
+		return Failure
 	}
-	return warning
+	return Warning
 }
 
 func whose(l exposure.Level) string {

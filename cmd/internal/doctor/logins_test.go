@@ -1,9 +1,10 @@
-package main
+package doctor_test
 
 import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 )
 
@@ -28,13 +29,13 @@ func TestDoctorLooksAtLogins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(c.profile, codertest.With(c.set)))
-			w.variables["CODER_LOGIN_TYPE"] = c.login
+			w := cmdtest.NewDeployment(t, codertest.Start(c.profile, codertest.With(c.set)))
+			w.Variables["CODER_LOGIN_TYPE"] = c.login
 			if c.fault.Status != 0 {
-				w.coder.Fail(c.fault)
+				w.Coder.Fail(c.fault)
 			}
 			got, cure := "", ""
-			for _, f := range w.doctor(t) {
+			for _, f := range w.Doctor(t) {
 				if f.Check == found {
 					got, cure = string(f.Result), f.Cure
 				}
