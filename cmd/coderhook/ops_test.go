@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/cmdtest"
+	"coderhook/cmd/internal/listen"
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
@@ -52,7 +53,12 @@ func metricNames(t *testing.T) map[string]bool {
 	describeDependencies(metrics, storetest.New(t).Store(t), coder)
 	describeOwnerToken(metrics, newOwnerless())
 	describeKeys(metrics, &keyWatch{})
-	(&frontDoor{guests: newGuests(1)}).describe(metrics, "hook")
+	port, err := listen.Open(t.Context(), "127.0.0.1:0", listen.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = port.Close() })
+	describePort(metrics, port, "hook")
 	metrics.CoderCall("create_user", 201, time.Millisecond)
 	return gathered(t, metrics)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -122,26 +121,18 @@ type service struct {
 
 // listen serves until ctx ends, and then leaves in the order that loses nothing.
 func (s *service) listen(ctx context.Context) error {
-	c := s.config
-	var cert *certificate
-	if c.Certificate.CertFile != "" {
-		var err error
-		if cert, err = openCertificate(c.Certificate.CertFile, c.Certificate.KeyFile, s.log); err != nil {
-			return err
-		}
-	}
-	doors, err := s.openDoors(ctx)
+	ports, err := s.openPorts(ctx)
 	if err != nil {
 		return err
 	}
-	s.serve(doors, cert)
+	s.serve(ports)
 	serving, end := context.WithCancelCause(ctx)
 	defer inBackground(ctx, func(ctx context.Context) {
 		if err := s.start.Run(ctx); err != nil {
 			end(config.Explain(err))
 		}
 	})()
-	if err := doors.wait(serving); err != nil {
+	if err := ports.wait(serving); err != nil {
 		return err
 	}
 	var broken error
@@ -150,24 +141,12 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	s.log.Info().Msg("draining")
 	s.server.Drain()
-	time.Sleep(c.DrainDelay) // the load balancer and kept-alive connections learn that we leave
+	time.Sleep(s.config.DrainDelay) // the load balancer and kept-alive connections learn that we leave
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err = errors.Join(doors.close(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
+	err = errors.Join(ports.shutdown(stopCtx), s.provisioner.Stop(stopCtx), s.tracing.stop(stopCtx))
 	s.log.Info().Err(err).Msg("stopped")
 	return errors.Join(broken, err)
-}
-
-// serverErrors logs what http.Server has to say. Broken handshakes are of strangers, and many.
-type serverErrors struct{ log zerolog.Logger }
-
-func (e serverErrors) Write(text []byte) (int, error) {
-	event := e.log.Warn()
-	if bytes.Contains(text, []byte("TLS handshake")) {
-		event = e.log.Debug()
-	}
-	event.Bytes("error", bytes.TrimSpace(text)).Msg("http server")
-	return len(text), nil
 }
 
 func newLog(l config.Logging, w io.Writer) zerolog.Logger {

@@ -1,4 +1,4 @@
-package main
+package listen
 
 import (
 	"io"
@@ -12,23 +12,23 @@ import (
 )
 
 // come adds a connection, with what its client sees of it.
-func (g *guests) come(t *testing.T) (*guest, net.Conn) {
+func (g *pool) come(t *testing.T) (*connection, net.Conn) {
 	t.Helper()
 	server, client := net.Pipe()
 	t.Cleanup(func() { _, _ = server.Close(), client.Close() })
 	return g.join(server), client
 }
 
-func (g *guests) has(c *guest) bool {
+func (g *pool) has(c *connection) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.all[c]
 }
 
-func TestGuestsOldestStrangerGoes(t *testing.T) {
+func TestTheOldestStrangerIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(4)
+		g := newPool(4)
 		first, client := g.come(t)
 		second, _ := g.come(t)
 		signIn, _ := g.come(t)
@@ -37,8 +37,8 @@ func TestGuestsOldestStrangerGoes(t *testing.T) {
 		atWork.prove()
 		time.Sleep(time.Hour)
 		g.connState(first, http.StateActive) // heard of, after the second
-		for _, gone := range []*guest{second, first} {
-			time.Sleep(guestPatience)
+		for _, gone := range []*connection{second, first} {
+			time.Sleep(minSilence)
 			if g.come(t); g.has(gone) || g.count() != 4 || !g.has(signIn) || !g.has(atWork) {
 				t.Fatalf("%d are there; of the strangers: %v; proven: %v, %v", g.count(), g.has(gone), g.has(signIn), g.has(atWork))
 			}
@@ -53,11 +53,11 @@ func TestGuestsOldestStrangerGoes(t *testing.T) {
 }
 
 // Nobody goes who has only just come: a sign-in is a stranger, too, until its signature is read.
-func TestGuestsWaitForRoom(t *testing.T) {
+func TestWhoComesWaitsForRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(4)
-		came := make([]*guest, 4)
+		g := newPool(4)
+		came := make([]*connection, 4)
 		for i := range came {
 			came[i], _ = g.come(t)
 			came[i].prove()
@@ -71,10 +71,10 @@ func TestGuestsWaitForRoom(t *testing.T) {
 }
 
 // Those that were proven go where hardly a place is left for strangers.
-func TestGuestsThatWereProvenGoLast(t *testing.T) {
+func TestProvenConnectionsAreClosedLast(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(4)
+		g := newPool(4)
 		oldest, _ := g.come(t)
 		oldest.prove()()
 		for range 3 {
@@ -89,11 +89,11 @@ func TestGuestsThatWereProvenGoLast(t *testing.T) {
 	})
 }
 
-func TestGuestsThatAreIdleGoWhenItIsCrowded(t *testing.T) {
+func TestIdleConnectionsAreClosedWhenItIsCrowded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := newGuests(8)
-		idle := make([]*guest, 4)
+		g := newPool(8)
+		idle := make([]*connection, 4)
 		for i := range idle {
 			idle[i], _ = g.come(t)
 			g.connState(idle[i], http.StateIdle)
@@ -113,9 +113,9 @@ func TestGuestsThatAreIdleGoWhenItIsCrowded(t *testing.T) {
 }
 
 // What happens to a connection that has gone changes nothing any more.
-func TestGuestsForgetWhoHasGone(t *testing.T) {
+func TestClosedConnectionsAreForgotten(t *testing.T) {
 	t.Parallel()
-	g := newGuests(4)
+	g := newPool(4)
 	c, _ := g.come(t)
 	answered := c.prove()
 	_ = c.Close()
@@ -131,8 +131,8 @@ func TestGuestsForgetWhoHasGone(t *testing.T) {
 
 func TestHTTP2HasFewStreams(t *testing.T) {
 	t.Parallel()
-	door := openTestDoor(t, testCertificate(t), 30*time.Second)
-	conn := dialTLS(t, door, "h2")
+	port := openTestPort(t, testCertificate(t), 30*time.Second)
+	conn := dialTLS(t, port, "h2")
 	framer := http2.NewFramer(conn, conn)
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package main
+package listen
 
 import (
 	"bufio"
@@ -18,26 +18,26 @@ import (
 // comes after; http.Server.Shutdown alone would drop it.
 func TestAcceptedConnectionsAreAnswered(t *testing.T) {
 	t.Parallel()
-	door, err := openFrontDoor(t.Context(), "127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	port, err := Open(t.Context(), "127.0.0.1:0", Options{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Connection", "close")
 		_, _ = w.Write(body)
-	}))
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	go door.serve(nil)
+	go port.Serve()
 	conns := make([]net.Conn, 20)
 	for i := range conns {
-		if conns[i], err = net.Dial("tcp", door.Addr().String()); err != nil {
+		if conns[i], err = net.Dial("tcp", port.Addr().String()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmdtest.Eventually(t, "all are accepted", func() bool { return door.guests.count() == len(conns) })
+	cmdtest.Eventually(t, "all are accepted", func() bool { return port.pool.count() == len(conns) })
 	closed := make(chan error, 1)
-	go func() { closed <- door.close(t.Context()) }()
+	go func() { closed <- port.Shutdown(t.Context()) }()
 	cmdtest.Eventually(t, "the port is closed", func() bool {
-		conn, err := net.DialTimeout("tcp", door.Addr().String(), time.Second)
+		conn, err := net.DialTimeout("tcp", port.Addr().String(), time.Second)
 		if err != nil {
 			return true
 		}
@@ -65,13 +65,13 @@ func TestAcceptedConnectionsAreAnswered(t *testing.T) {
 // we accept them is over before we begin.
 func TestQueuedConnectionsAreAnswered(t *testing.T) {
 	t.Parallel()
-	door, err := openFrontDoor(t.Context(), "127.0.0.1:0", http.HandlerFunc(okHandler))
+	port, err := Open(t.Context(), "127.0.0.1:0", Options{Handler: http.HandlerFunc(okHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	conns := make([]net.Conn, 20)
 	for i := range conns {
-		if conns[i], err = net.Dial("tcp", door.Addr().String()); err != nil {
+		if conns[i], err = net.Dial("tcp", port.Addr().String()); err != nil {
 			t.Fatal(err)
 		}
 		defer conns[i].Close()
@@ -79,19 +79,19 @@ func TestQueuedConnectionsAreAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := door.listener.SetDeadline(time.Unix(1, 0)); err != nil {
+	if err := port.queue.SetDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	go door.serve(nil)
+	go port.Serve()
 	for _, conn := range conns {
 		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
 			t.Fatalf("a request broke: %v", err)
 		}
 	}
-	if err := <-door.served; !errors.Is(err, net.ErrClosed) {
+	if err := <-port.served; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("the port is not closed: %v", err)
 	}
-	if err := door.server.Close(); err != nil {
+	if err := port.server.Close(); err != nil {
 		t.Error(err)
 	}
 }
@@ -108,12 +108,12 @@ func TestNoRequestIsBrokenWhenThePortCloses(t *testing.T) {
 }
 
 func leaveUnderLoad(t *testing.T) {
-	door, err := openFrontDoor(t.Context(), "127.0.0.1:0", http.HandlerFunc(okHandler))
+	port, err := Open(t.Context(), "127.0.0.1:0", Options{Handler: http.HandlerFunc(okHandler)})
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	go door.serve(nil)
+	go port.Serve()
 	var clients sync.WaitGroup
 	var answered atomic.Int64
 	enough := make(chan struct{})
@@ -121,7 +121,7 @@ func leaveUnderLoad(t *testing.T) {
 		clients.Go(func() {
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			for {
-				response, err := client.Get("http://" + door.Addr().String())
+				response, err := client.Get("http://" + port.Addr().String())
 				if broken, ok := errors.AsType[*net.OpError](err); ok && broken.Op == "dial" {
 					return
 				}
@@ -137,7 +137,7 @@ func leaveUnderLoad(t *testing.T) {
 		})
 	}
 	<-enough
-	if err := door.close(t.Context()); err != nil {
+	if err := port.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
 	clients.Wait()

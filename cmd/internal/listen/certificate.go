@@ -1,13 +1,10 @@
-package main
+package listen
 
 import (
 	"crypto/tls"
-	"fmt"
 	"os"
 	"sync"
 	"time"
-
-	"coderhook/cmd/internal/config"
 
 	"github.com/rs/zerolog"
 )
@@ -15,8 +12,8 @@ import (
 // recheck is how often the certificate's files are looked at, at most.
 const recheck = time.Second
 
-// certificate is read again when its files change, so that a renewal needs no restart.
-type certificate struct {
+// Certificate is read again when its files change, so that a renewal needs no restart.
+type Certificate struct {
 	certFile, keyFile string
 	log               zerolog.Logger
 
@@ -26,21 +23,21 @@ type certificate struct {
 	lookedAt time.Time
 }
 
-// openCertificate reads the pair once, so that a fault shows at start.
-func openCertificate(certFile, keyFile string, log zerolog.Logger) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
+// OpenCertificate reads the pair once, so that a fault shows at start.
+func OpenCertificate(certFile, keyFile string, log zerolog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
 	changed, err := c.stat()
 	if err == nil {
 		err = c.read(changed)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", config.CertificateVariables, err)
+		return nil, err
 	}
 	return c, nil
 }
 
 // get is for tls.Config. A pair that can't be read leaves the old one in use: half of it may be written.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.lookedAt) < recheck {
@@ -57,7 +54,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-func (c *certificate) stat() (changed [2]time.Time, err error) {
+func (c *Certificate) stat() (changed [2]time.Time, err error) {
 	for i, file := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(file)
 		if err != nil {
@@ -68,7 +65,7 @@ func (c *certificate) stat() (changed [2]time.Time, err error) {
 	return changed, nil
 }
 
-func (c *certificate) read(changed [2]time.Time) error {
+func (c *Certificate) read(changed [2]time.Time) error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return err
