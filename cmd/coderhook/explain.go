@@ -32,7 +32,7 @@ func (cmd explainCmd) Run(env *environment) error {
 		return err
 	}
 	defer database.Close()
-	users, err := cmd.users(env.ctx, database)
+	users, err := usersOf(env.ctx, database, cmd.User)
 	if err != nil {
 		return err
 	}
@@ -47,18 +47,6 @@ func (cmd explainCmd) Run(env *environment) error {
 		}
 	}
 	return nil
-}
-
-// users are those whom --user may mean.
-func (cmd explainCmd) users(ctx context.Context, database *store.Store) ([]uuid.UUID, error) {
-	if id, err := uuid.Parse(cmd.User); err == nil {
-		return []uuid.UUID{id}, nil
-	}
-	ids, err := database.AuthUserIDs(ctx, cmd.User)
-	if err == nil && len(ids) == 0 {
-		err = fmt.Errorf("--user: %q is neither an id nor the e-mail address of a Supabase user", cmd.User)
-	}
-	return ids, err
 }
 
 // coderPatience bounds the question to Coder, without whose answer the rest is told all the same.
@@ -98,7 +86,8 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	return table.Flush()
 }
 
-// inCoder also says where the addresses differ: mail of Coder's goes to the one that it knows.
+// inCoder returns what Coder says of the account, and where the addresses differ: Coder sends mail to the one that it
+// knows.
 func (e *explainer) inCoder(ctx context.Context, a store.Account) string {
 	ctx, cancel := context.WithTimeout(ctx, coderPatience)
 	defer cancel()

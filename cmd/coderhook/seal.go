@@ -20,8 +20,8 @@ type sealCmd struct {
 
 // Run counts the ledger's rows by their seals, asks, and seals those that need it.
 func (cmd *sealCmd) Run(env *environment) error {
-	return withReconciler(env, func(r *hook.Reconciler) error {
-		s := &hook.Sealing{Reconciler: r}
+	return withParts(env, func(p parts) error {
+		s := &hook.Sealing{Reconciler: p.reconciler}
 		if cmd.User != "" {
 			id, err := parseUser(cmd.User)
 			if err != nil {
@@ -29,7 +29,7 @@ func (cmd *sealCmd) Run(env *environment) error {
 			}
 			s.Only = id
 		}
-		if database, _ := config.ReadDatabase(env.getenv); len(database.LedgerSecrets) == 0 { // its faults were reported
+		if len(p.config.Database.LedgerSecrets) == 0 {
 			return fmt.Errorf("%s is not set; make one with: %s", config.LedgerSecretVariable, config.MakeLedgerSecret)
 		}
 		n, err := s.Count(env.ctx)

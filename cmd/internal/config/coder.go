@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"time"
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+
+	"github.com/rs/zerolog"
 )
 
 func readCoder(v *variables) coderclient.Config {
@@ -27,6 +30,18 @@ func readCoder(v *variables) coderclient.Config {
 		v.fault("CODER_URL", "%w", err)
 	}
 	return c
+}
+
+// OpenOwnerToken returns the token with which we act as Coder's owner, which follows its file where it is in one.
+func (c Config) OpenOwnerToken(log zerolog.Logger) (*hook.OwnerToken, error) {
+	owner, err := hook.NewOwnerToken(c.Coder.Token())
+	if c.Upkeep.OwnerFile != "" {
+		owner, err = hook.OpenOwnerToken(c.Upkeep.OwnerFile, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("CODER_OWNER_TOKEN: %w", err)
+	}
+	return owner, nil
 }
 
 // SingleSignOn reports whether Coder, with such a login type, gives an account to whom another server vouches for as

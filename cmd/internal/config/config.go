@@ -6,12 +6,16 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"time"
 
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
+
+	"github.com/mattn/go-isatty"
+	"github.com/rs/zerolog"
 )
 
 // Config is what the variables say.
@@ -44,6 +48,19 @@ type Config struct {
 
 // Logging says how much is logged, and in which form.
 type Logging struct{ Level, Format string }
+
+// Logger returns a logger that writes to w.
+func (l Logging) Logger(w io.Writer) zerolog.Logger {
+	terminal := false
+	if file, ok := w.(*os.File); ok {
+		terminal = isatty.IsTerminal(file.Fd())
+	}
+	if l.Format == "console" || l.Format == "auto" && terminal {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
+	}
+	level, _ := zerolog.ParseLevel(l.Level) // one of the known ones
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
 
 // Upkeep says how keys and accounts are looked after.
 type Upkeep struct {

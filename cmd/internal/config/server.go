@@ -30,7 +30,7 @@ type Certificate struct {
 	Ends              time.Time // zero also where the files have a fault
 }
 
-// readCertificate tries the pair, so that what is wrong with it is among the faults.
+// readCertificate loads the pair, so that what is wrong with it is among the faults.
 func readCertificate(v *variables) Certificate {
 	c := Certificate{CertFile: v.text("TLS_CERT_FILE", ""), KeyFile: v.text("TLS_KEY_FILE", "")}
 	switch {

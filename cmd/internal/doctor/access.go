@@ -13,7 +13,7 @@ import (
 // nameColumns is what the front end has to do once a column is out of its reach.
 const nameColumns = "; select('*') is refused from then on, so name the columns in the front end"
 
-// checkAccess is about who can read or write the keys by the Data API, past the server.
+// checkAccess finds out who can read or write the keys by the Data API, past the server.
 func (d *Doctor) checkAccess(ctx context.Context, i *store.Inspector) error {
 	found, err := exposure.Look(ctx, i)
 	if err != nil {
@@ -156,7 +156,7 @@ func checkOf(p exposure.Place) string {
 	return viewsCheck
 }
 
-// leaveOut is the better cure of a copy.
+// leaveOut returns the better cure of a copy.
 func leaveOut(p exposure.Place) string {
 	if p.Kind != store.Copy {
 		return ""

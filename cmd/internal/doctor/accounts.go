@@ -89,7 +89,7 @@ func (d *Doctor) checkLogins(ctx context.Context, coder *coderclient.Client) {
 	}
 }
 
-// checkMail: with a mail server, "forgot password" gives an account to whoever reads the mail of the address that
+// checkMail finds out whether Coder sends mail: with it, "forgot password" gives an account to whoever reads the mail of the address that
 // Coder knows, which need not be the one that Supabase knows by now.
 func (d *Doctor) checkMail(ctx context.Context, coder *coderclient.Client, check string) {
 	close := cure{do: "where Coder runs, set CODER_DISABLE_PASSWORD_AUTH=true, and here CODER_LOGIN_TYPE=oidc or github; or let Coder send no mail (CODER_EMAIL_SMARTHOST)"}

@@ -64,7 +64,7 @@ func (d *Doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bo
 	return true
 }
 
-// checkTransport: the owner's token is in every request.
+// checkTransport warns of http, as the owner's token is in every request.
 func (d *Doctor) checkTransport() {
 	u, err := url.Parse(d.config.Coder.URL)
 	if err == nil && u.Scheme == "http" && !isLocal(u.Hostname()) {
@@ -144,8 +144,8 @@ func (d *Doctor) checkOrganization(ctx context.Context, coder *coderclient.Clien
 // longLife is more than a token should live that somebody makes with a stolen key.
 const longLife = 30 * 24 * time.Hour
 
-// checkLongestToken is about the tokens that users may make themselves. For owners, whom we could always ask about,
-// there is another limit.
+// checkLongestToken looks how long the tokens may live that users make themselves. For owners, whom we could always ask
+// about, there is another limit.
 func (d *Doctor) checkLongestToken(ctx context.Context, coder *coderclient.Client) {
 	const check = "longest token"
 	if d.member == uuid.Nil {

@@ -71,14 +71,14 @@ func (d *Doctor) checkServer(ctx context.Context, i *store.Inspector) error {
 	return nil
 }
 
-// judgeWire: what travels there is the keys of all users.
+// judgeWire warns where the keys of all users travel unencrypted.
 func (d *Doctor) judgeWire(encrypted, local bool) {
 	if !encrypted && !local {
 		d.warn("database's address", cure{do: "add sslmode=require to the parameters of DATABASE_URL, or keep this traffic in a network of your own"}, "the keys travel unencrypted")
 	}
 }
 
-// checkWritable: a database that can only be read gives the keys that there are, and takes no new one.
+// checkWritable finds a database that can only be read: it gives the keys that there are, and takes no new one.
 func (d *Doctor) checkWritable(ctx context.Context, i *store.Inspector) error {
 	const check = "database takes writes"
 	found, err := i.ReadOnly(ctx)

@@ -91,7 +91,7 @@ func (d *Doctor) onlyLoopback(ctx context.Context, port string) bool {
 	return len(others) > 0 || ip != nil && ip.IsLoopback()
 }
 
-// otherAddresses are those of this machine besides loopback's.
+// otherAddresses returns those of this machine besides loopback's.
 func otherAddresses() (all []string) {
 	addresses, _ := net.InterfaceAddrs() // none is an answer
 	for _, address := range addresses {

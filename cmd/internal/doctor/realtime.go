@@ -8,7 +8,7 @@ import (
 	"coderhook/store"
 )
 
-// checkRealtime is about the two ways in which Supabase Realtime spreads keys.
+// checkRealtime looks for the two ways in which Supabase Realtime spreads keys.
 func (d *Doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
 	realtime, err := i.Realtime(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (d *Doctor) checkRealtime(ctx context.Context, i *store.Inspector) error {
 	return nil
 }
 
-// judgeSubscriptions: Realtime keeps the claims of everybody who listens, and the key is in them.
+// judgeSubscriptions warns of roles that read the claims of everybody who listens, as the keys are in them.
 func (d *Doctor) judgeSubscriptions(roles []string) {
 	const check = "realtime.subscription"
 	if len(roles) == 0 {

@@ -14,7 +14,7 @@ import (
 	"coderhook/hook"
 )
 
-// checkSupabase is about how the access tokens of the two front-end routes are verified. It asks as the server does.
+// checkSupabase looks how the access tokens of the two front-end routes are verified. It asks as the server does.
 func (d *Doctor) checkSupabase(ctx context.Context) {
 	const check = "access tokens"
 	if slices.Contains(d.skipped, check) {
@@ -97,7 +97,7 @@ func (d *Doctor) checkPages() {
 	}
 }
 
-// lastIssuer is what the hook says of the last event that it got.
+// lastIssuer judges what the hook says of the last event that it got.
 func (d *Doctor) lastIssuer(answer sender.Answer) {
 	seen := answer.Header.Values(hook.LastIssuerHeader)
 	if len(seen) == 1 && d.config.Tokens != nil {
@@ -105,7 +105,8 @@ func (d *Doctor) lastIssuer(answer sender.Answer) {
 	}
 }
 
-// checkConfirmation: where Coder gives an account to whoever has its address, Supabase must have asked for proof.
+// checkConfirmation asks whether Supabase wants a proof of addresses, where Coder gives an account to whoever has its
+// address.
 func (d *Doctor) checkConfirmation(ctx context.Context, base string) {
 	const check = "confirmed addresses"
 	if !config.SingleSignOn(d.config.Coder.LoginType) {

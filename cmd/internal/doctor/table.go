@@ -10,7 +10,7 @@ import (
 	"coderhook/store"
 )
 
-// checkTable is about the shape of the product's table: whether the server can work with it.
+// checkTable finds out whether the server can work with the product's table.
 func (d *Doctor) checkTable(ctx context.Context, i *store.Inspector) error {
 	shape, err := i.Shape(ctx)
 	if err != nil {
@@ -64,7 +64,7 @@ func orMissing(typeName string) string {
 
 var limitedText = regexp.MustCompile(`^(?:character varying|character)\((\d+)\)$`)
 
-// holdsKey knows the types that give back 33 characters as they came.
+// holdsKey reports whether a type gives back 33 characters as they came.
 func holdsKey(typeName string) bool {
 	if m := limitedText.FindStringSubmatch(typeName); m != nil {
 		limit, _ := strconv.Atoi(m[1]) // digits only
@@ -88,7 +88,8 @@ func (d *Doctor) checkRights(i *store.Inspector, t store.Table) {
 	}
 }
 
-// checkRequired: where no trigger makes the profile, the server has to, and knows only two of its columns.
+// checkRequired looks for columns without which no profile can be inserted: where no trigger makes it, the server has
+// to, and knows only two of its columns.
 func (d *Doctor) checkRequired(i *store.Inspector, t store.Table, made bool) {
 	if len(t.Required) == 0 || made {
 		return

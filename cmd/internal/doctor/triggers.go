@@ -60,7 +60,7 @@ func (d *Doctor) judgeTrigger(t exposure.Trigger, name string) {
 	}
 }
 
-// sayOf: a condition may keep the trigger from what its function does.
+// sayOf warns instead of failing where a condition may keep the trigger from what its function does.
 func (d *Doctor) sayOf(t exposure.Trigger, c cure, text string) {
 	if t.Sometimes {
 		d.warn(triggersCheck, c, "%s, whenever its condition holds", text)

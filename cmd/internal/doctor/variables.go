@@ -86,13 +86,13 @@ func (d *Doctor) checkCertificate() {
 	}
 }
 
-// keyOf is the key in a secret whose form was checked.
+// keyOf returns the key in a secret whose form was checked.
 func keyOf(secret string) []byte {
 	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "v1,whsec_"))
 	return key
 }
 
-// guessable is true for no random key of 24 bytes, but for one in a thousand million.
+// guessable reports whether a key looks like text or a pattern. Of random keys of 24 bytes one in a thousand million does.
 func guessable(key []byte) bool {
 	distinct := make(map[byte]bool)
 	for _, b := range key {

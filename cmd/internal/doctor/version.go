@@ -16,10 +16,10 @@ func (v coderVersion) atLeast(major, minor int) bool {
 	return v.major > major || v.major == major && v.minor >= minor
 }
 
-// refusesNone: new users need another login type, without a licence for service accounts.
+// refusesNone reports whether new users need another login type than none, without a licence for service accounts.
 func (v coderVersion) refusesNone() bool { return v.atLeast(2, 36) }
 
-// fixedExpiry: the end of a token does not move with its use. It was brought to older series as well.
+// fixedExpiry reports whether the end of a token stays where it is when it is used. That was brought to older series as well.
 func (v coderVersion) fixedExpiry() bool {
 	since := map[int]int{29: 18, 32: 8, 33: 9, 34: 3} // minor → patch
 	patch, ok := since[v.minor]

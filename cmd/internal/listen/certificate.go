@@ -36,7 +36,7 @@ func OpenCertificate(certFile, keyFile string, log zerolog.Logger) (*Certificate
 	return c, nil
 }
 
-// get is for tls.Config. A pair that can't be read leaves the old one in use: half of it may be written.
+// get returns the certificate for a handshake. A pair that can't be read leaves the old one in use: half of it may be written.
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

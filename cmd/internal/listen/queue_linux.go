@@ -45,7 +45,7 @@ func endQueue(listener *net.TCPListener) time.Duration {
 	return handshakeTime
 }
 
-// queued is how many are connected and not accepted.
+// queued returns how many are connected and not accepted.
 func queued(listener *net.TCPListener) (n int) {
 	onSocket(listener, func(fd int) {
 		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {

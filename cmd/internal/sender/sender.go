@@ -76,7 +76,7 @@ func NewClient() *http.Client {
 	return &http.Client{Transport: transport, Timeout: patience}
 }
 
-// dialAsContainer knows the name of this machine that only containers on it know.
+// dialAsContainer connects to this machine where the name is the one that only containers on it know.
 func dialAsContainer(ctx context.Context, network, address string) (net.Conn, error) {
 	dialer := new(net.Dialer)
 	if host, port, err := net.SplitHostPort(address); err == nil && host == DockerHost {

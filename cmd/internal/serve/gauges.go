@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 const scrapeTimeout = 2 * time.Second
 
 // describeDependencies adds what is read only when somebody asks for the metrics.
-func describeDependencies(m *hook.Metrics, database *store.Store, coder *coderclient.Client) {
+func describeDependencies(m *hook.Metrics, database *store.Store, coder *coderclient.Client, version, commit string) {
 	m.Gauge("coderhook_build_info", "Always 1; the labels say what runs.",
-		map[string]string{"version": version, "commit": builtFrom()}, func() float64 { return 1 })
+		map[string]string{"version": version, "commit": commit}, func() float64 { return 1 })
 	m.Gauge("coderhook_coder_available", "1 while Coder is asked, 0 while the circuit breaker is not closed.", nil,
 		func() float64 { return oneIf(coder.Available()) })
 	describePool(m, database)
@@ -63,7 +63,7 @@ var (
 	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key; aging is the last third of its life.", []string{"state"}, nil)
 )
 
-// Describe is for the registry.
+// Describe names the metrics.
 func (ledgerCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- accountsDesc
 	descs <- keysDesc
@@ -86,7 +86,7 @@ func (l ledgerCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// departuresCollector tells whether who left is dealt with.
+// departuresCollector counts who left, or came back, and is not dealt with.
 type departuresCollector struct{ database *store.Store }
 
 var (
@@ -94,7 +94,7 @@ var (
 	oldestDesc     = prometheus.NewDesc("coderhook_departures_oldest_seconds", "How long the oldest of them has waited; 0 where there is none.", nil, nil)
 )
 
-// Describe is for the registry.
+// Describe names the metrics.
 func (departuresCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- departuresDesc
 	descs <- oldestDesc

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -70,7 +70,7 @@ func (w *coderWatch) note(err error) {
 	w.err = err
 }
 
-// check is for /readyz.
+// check returns what /readyz shows.
 func (w *coderWatch) check(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"io"
@@ -9,23 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"coderhook/cmd/internal/selfsigned"
 	"coderhook/hook"
 
 	"github.com/rs/zerolog"
 )
-
-func writePair(t *testing.T, dir, name string) {
-	t.Helper()
-	writePairUntil(t, dir, name, time.Now().Add(time.Hour))
-}
-
-func writePairUntil(t *testing.T, dir, name string, end time.Time) {
-	t.Helper()
-	if _, err := selfsigned.Write(dir, name, end); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestAdminRoutes(t *testing.T) {
 	t.Parallel()

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -18,15 +18,15 @@ type ports struct {
 }
 
 // openPorts listens; nobody is answered yet.
-func (s *service) openPorts(ctx context.Context) (p ports, err error) {
-	c := s.config
+func (s *server) openPorts(ctx context.Context) (p ports, err error) {
+	c := s.Config
 	certificate, err := s.openCertificate()
 	if err != nil {
 		return p, err
 	}
 	open := func(variable, addr string, handler http.Handler) (*listen.Port, error) {
 		port, err := listen.Open(ctx, addr, listen.Options{
-			Handler: s.tracing.handler(handler), Certificate: certificate, Log: s.log, Proof: hook.WithProof,
+			Handler: s.tracing.handler(handler), Certificate: certificate, Log: s.Log, Proof: hook.WithProof,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", variable, err)
@@ -34,25 +34,25 @@ func (s *service) openPorts(ctx context.Context) (p ports, err error) {
 		return port, nil
 	}
 	if c.FrontEnd == "" {
-		p.hook, err = open("LISTEN_ADDR", c.Listen, s.server.Handler())
+		p.hook, err = open("LISTEN_ADDR", c.Listen, s.hook.Handler())
 		return p, err
 	}
-	if p.hook, err = open("LISTEN_ADDR", c.Listen, s.server.HookHandler()); err != nil {
+	if p.hook, err = open("LISTEN_ADDR", c.Listen, s.hook.HookHandler()); err != nil {
 		return p, err
 	}
-	if p.frontEnd, err = open("FRONTEND_ADDR", c.FrontEnd, s.server.FrontEndHandler()); err != nil {
+	if p.frontEnd, err = open("FRONTEND_ADDR", c.FrontEnd, s.hook.FrontEndHandler()); err != nil {
 		return p, errors.Join(err, p.hook.Close())
 	}
 	return p, nil
 }
 
 // openCertificate returns nil where TLS is off.
-func (s *service) openCertificate() (*listen.Certificate, error) {
-	files := s.config.Certificate
+func (s *server) openCertificate() (*listen.Certificate, error) {
+	files := s.Config.Certificate
 	if files.CertFile == "" {
 		return nil, nil
 	}
-	certificate, err := listen.OpenCertificate(files.CertFile, files.KeyFile, s.log)
+	certificate, err := listen.OpenCertificate(files.CertFile, files.KeyFile, s.Log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.CertificateVariables, err)
 	}
@@ -60,14 +60,14 @@ func (s *service) openCertificate() (*listen.Certificate, error) {
 }
 
 // serve answers at all of them.
-func (s *service) serve(p ports) {
-	p.describe(s.provisioner.Metrics)
+func (s *server) serve(p ports) {
+	p.describe(s.metrics)
 	if p.frontEnd != nil {
 		go p.frontEnd.Serve()
-		s.log.Info().Stringer("addr", p.frontEnd.Addr()).Msg("listening for browsers")
+		s.Log.Info().Stringer("addr", p.frontEnd.Addr()).Msg("listening for browsers")
 	}
 	go p.hook.Serve()
-	s.log.Info().Stringer("addr", p.hook.Addr()).Str("version", version).Msg("listening")
+	s.Log.Info().Stringer("addr", p.hook.Addr()).Str("version", s.Version).Msg("listening")
 }
 
 // wait ends with ctx, or with the fault that ended a port.

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -139,7 +139,7 @@ func (w *keyWatch) verdict() error {
 	return nil
 }
 
-// check is for /readyz.
+// check returns what /readyz shows.
 func (w *keyWatch) check(context.Context) error {
 	if err := w.verdict(); !w.allowed && errors.Is(err, errReadable) {
 		return err
@@ -147,5 +147,5 @@ func (w *keyWatch) check(context.Context) error {
 	return nil
 }
 
-// readable is for the metric.
+// readable reports whether everybody can read the keys of all users.
 func (w *keyWatch) readable() bool { return errors.Is(w.verdict(), errReadable) }

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ func TestOpsAskForKnownMetrics(t *testing.T) {
 	t.Parallel()
 	known := metricNames(t)
 	for _, file := range []string{"alerts.yml", "dashboard.json"} {
-		text, err := os.ReadFile("../../testdata/ops/" + file)
+		text, err := os.ReadFile("../../../testdata/ops/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func metricNames(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	metrics := hook.NewMetrics()
-	describeDependencies(metrics, storetest.New(t).Store(t), coder)
+	describeDependencies(metrics, storetest.New(t).Store(t), coder, "dev", "")
 	describeOwnerToken(metrics, newOwnerless())
 	describeKeys(metrics, &keyWatch{})
 	port, err := listen.Open(t.Context(), "127.0.0.1:0", listen.Options{})
@@ -94,7 +94,7 @@ func TestMetricsWithoutADatabase(t *testing.T) {
 	}
 	t.Cleanup(database.Close)
 	metrics := hook.NewMetrics()
-	describeDependencies(metrics, database, coder)
+	describeDependencies(metrics, database, coder, "dev", "")
 	names := gathered(t, metrics)
 	for name, want := range map[string]bool{
 		"coderhook_accounts": false, "coderhook_keys": false, "coderhook_departures_pending": false,
@@ -157,7 +157,7 @@ func TestAlertRules(t *testing.T) {
 	promtool := findPromtool(t)
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		check := exec.Command(promtool, args...)
-		check.Dir = "../../testdata/ops"
+		check.Dir = "../../../testdata/ops"
 		check.WaitDelay = time.Minute
 		if out, err := check.CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)

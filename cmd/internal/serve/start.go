@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/remedy"
 	"coderhook/hook"
 	"coderhook/store"
@@ -48,10 +47,11 @@ func (s *startCheck) before(ready func(context.Context) error) func(context.Cont
 
 // checkStart says what is wrong with the database once and clearly, as each mint would only repeat it. Only a
 // fault of the configuration is returned, and ends the server.
-func checkStart(ctx context.Context, c config.Config, database *store.Store, log zerolog.Logger) error {
-	if err := databaseFault(ctx, c.Database); err != nil {
+func (s *server) checkStart(ctx context.Context) error {
+	log := s.Log
+	if err := databaseFault(ctx, s.Config.Database); err != nil {
 		then := "tokens go out without a key"
-		if c.Reject {
+		if s.Config.Reject {
 			then = "sign-ins are rejected"
 		}
 		event := log.Error().Err(err)
@@ -61,15 +61,15 @@ func checkStart(ctx context.Context, c config.Config, database *store.Store, log
 		event.Msg("the database can't be used: " + then)
 		log = zerolog.Nop() // what the next check would say follows from this
 	} else {
-		warnReadOnly(ctx, database, log)
-		if err := database.CheckSecrets(ctx); errors.Is(err, store.ErrSecretMissing) {
+		warnReadOnly(ctx, s.database, log)
+		if err := s.database.CheckSecrets(ctx); errors.Is(err, store.ErrSecretMissing) {
 			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
 		}
 	}
-	return hook.CheckLifetime(ctx, database, c.Provisioning.TokenLifetime, log)
+	return hook.CheckLifetime(ctx, s.database, s.Config.Provisioning.TokenLifetime, log)
 }
 
-// databaseFault is why no key could be read or stored, or nil.
+// databaseFault returns why no key could be read or stored, or nil.
 func databaseFault(ctx context.Context, cfg store.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()

@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func (t tracing) handler(next http.Handler) http.Handler {
 		otelhttp.WithSpanNameFormatter(spanName))
 }
 
-// spanName is of one of our routes; anything else that somebody asks for is no name, and no span.
+// spanName returns the name of one of our routes; anything else that somebody asks for has no span.
 func spanName(_ string, r *http.Request) string {
 	switch r.URL.Path {
 	case "/hooks/custom-access-token", "/create-coder-user", "/applications/auth-redirect":
