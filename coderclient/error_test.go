@@ -168,11 +168,11 @@ func TestEmptyObjects(t *testing.T) {
 func TestTooLongAnswer(t *testing.T) {
 	t.Parallel()
 	s, _ := scripted(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
-		answerAs(w, 200, `[`+strings.Repeat(` `, 1<<20)+`]`)
+		answerAs(w, 200, `[`+strings.Repeat(` `, 16<<20)+`]`)
 	})
 	_, err := newClient(t, s.URL, nil).Tokens(t.Context(), someID)
 	onlyIs(t, err, coderclient.ErrUnavailable)
-	if !strings.Contains(err.Error(), "longer than 1 MiB") {
+	if !strings.Contains(err.Error(), "longer than 16 MiB") {
 		t.Errorf("%v", err)
 	}
 }

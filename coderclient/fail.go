@@ -64,7 +64,7 @@ func cause(err error) error {
 	return err
 }
 
-// What is kept of an answer. An error goes into logs, and an answer can be as long as 1 MiB.
+// What is kept of an answer. An error goes into logs, and an answer can be as long as 16 MiB.
 const (
 	maxText        = 1000 // bytes of each text
 	maxValidations = 10

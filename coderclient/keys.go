@@ -28,6 +28,14 @@ type Key struct {
 	LastUsed        time.Time `json:"last_used"` // to the hour; the year 1 or 1970: never
 }
 
+// Lifetime returns how long the key lives in all, in whole seconds; Coder's own count can be a second short of the span.
+func (k Key) Lifetime() time.Duration {
+	if k.LifetimeSeconds > 0 {
+		return time.Duration(k.LifetimeSeconds) * time.Second
+	}
+	return k.ExpiresAt.Sub(k.CreatedAt).Truncate(time.Second)
+}
+
 // Allows reports whether both may do the same: the lists are sets.
 func (k Key) Allows(same Key) bool {
 	return k.Scope == same.Scope && sameSet(k.Scopes, same.Scopes) && sameSet(k.AllowList, same.AllowList)

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// maxBody bounds an answer, in bytes; a list of 2,000 tokens is below it.
-const maxBody = 1 << 20
+// maxBody bounds an answer, in bytes. Who has stolen a key can make thousands of tokens a minute with it, and must not
+// escape by a list that is too long to be read: this one holds some 40,000.
+const maxBody = 16 << 20
 
 const (
 	headerToken   = "Coder-Session-Token"
@@ -168,5 +169,5 @@ var (
 	errNotCoder   = errors.New("not an answer of Coder's: no " + headerVersion + " header")
 	errRedirected = errors.New("unexpected redirect: is this the access URL?")
 	errUnreadable = errors.New("unreadable answer")
-	errTooLong    = errors.New("answer longer than 1 MiB")
+	errTooLong    = errors.New("answer longer than 16 MiB")
 )

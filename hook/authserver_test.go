@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
 	"coderhook/store/storetest"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -23,7 +24,7 @@ import (
 type authServer struct {
 	t       testing.TB
 	db      *storetest.DB
-	keys    *issuer
+	keys    *authtest.Issuer
 	signer  *ecdsa.PrivateKey
 	hook    string // set once the hook runs
 	url     string
@@ -46,12 +47,12 @@ type authAccount struct {
 func newAuthServer(t testing.TB, db *storetest.DB) *authServer {
 	t.Helper()
 	a := &authServer{
-		t: t, db: db, keys: new(issuer),
+		t: t, db: db, keys: new(authtest.Issuer),
 		accounts: make(map[string]*authAccount), sessions: make(map[string]*authAccount),
 	}
 	var public map[string]any
-	a.signer, public = newECKey(t, "ec")
-	a.keys.publish(public)
+	a.signer, public = authtest.NewECKey(t, "ec")
+	a.keys.Publish(public)
 	mux := http.NewServeMux()
 	mux.Handle("GET /auth/v1/.well-known/jwks.json", a.keys)
 	mux.HandleFunc("POST /auth/v1/signup", a.signUp)
@@ -60,7 +61,7 @@ func newAuthServer(t testing.TB, db *storetest.DB) *authServer {
 	mux.HandleFunc("POST /control/{what}", a.controlled)
 	server := httptest.NewServer(forAnyOrigin(mux))
 	t.Cleanup(server.Close)
-	a.url, a.keys.url = server.URL, server.URL
+	a.url, a.keys.Url = server.URL, server.URL
 	return a
 }
 
@@ -149,7 +150,7 @@ func (a *authServer) mint(account *authAccount) (string, error) {
 	if expired {
 		minted["exp"] = time.Now().Add(-time.Minute).Unix()
 	}
-	return issue(a.t, jwt.SigningMethodES256, "ec", a.signer, minted), nil
+	return authtest.Issue(a.t, jwt.SigningMethodES256, "ec", a.signer, minted), nil
 }
 
 func (a *authServer) askHook(account *authAccount, claims map[string]any) (map[string]any, error) {
@@ -161,7 +162,7 @@ func (a *authServer) askHook(account *authAccount, claims map[string]any) (map[s
 	if err != nil {
 		return nil, err
 	}
-	request.Header = sign(a.t, secretA, uuid.NewString(), time.Now(), body)
+	request.Header = authtest.Sign(a.t, authtest.SecretA, uuid.NewString(), time.Now(), body)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -63,12 +65,12 @@ func (e *entries) Pop() any {
 // later puts a request that failed into the backlog, if another try can help. A renewal is tried
 // again by the next mint, which has a key until then.
 func (p *Provisioner) later(r request, why error) {
-	if r.renew || errors.Is(why, errConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
+	if r.renew || errors.Is(why, account.ErrConflict) || errors.Is(why, errStopping) || errors.Is(why, errGone) {
 		return
 	}
 	delay := min(shortestDelay<<min(r.tries, 10), longestDelay)
 	if refused, ok := errors.AsType[*coderclient.Error](why); ok {
-		delay = max(delay, min(refused.RetryAfter, longestRest))
+		delay = max(delay, min(refused.RetryAfter, pace.LongestRest))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +108,7 @@ func (p *Provisioner) workOff() {
 		if wait == 0 {
 			p.tryAgain(r)
 		}
-		_ = sleep(p.ending, wait) // when it has ended, nextDue says so
+		_ = pace.Sleep(p.ending, wait) // when it has ended, nextDue says so
 	}
 }
 
@@ -119,7 +121,7 @@ func (p *Provisioner) nextDue() (_ request, wait time.Duration, ok bool) {
 	if len(b.byDue) == 0 || p.ending.Err() != nil {
 		b.busy = false
 		if len(p.background) == 0 { // else those jobs keep the pace for who comes next
-			p.pace.forget()
+			p.Accounts.Pace.Forget()
 		}
 		return request{}, 0, false
 	}
@@ -163,7 +165,7 @@ func (p *Provisioner) awaitTurn(r request) error {
 	if err != nil || account.CoderUserID != uuid.Nil {
 		return err
 	}
-	return p.pace.wait(p.ending)
+	return p.Accounts.Pace.Wait(p.ending)
 }
 
 // stillWanted looks, just before anything is made, whether the user is to have a key: nobody may get

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/pace"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -109,7 +110,7 @@ func TestBurst(t *testing.T) {
 			b := newBurst(t, w, users)
 			w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = limit, *burstWindow })
 			b.signIn(t, all...)
-			dictated := time.Duration((1 + float64(users-limit)/(paceShare*float64(limit))) * float64(*burstWindow))
+			dictated := time.Duration((1 + float64(users-limit)/(pace.Share*float64(limit))) * float64(*burstWindow))
 			t.Logf("the limit dictates %s", dictated)
 			// Replicas do not know of each other, and rest some more until their paces add up to the limit.
 			b.wantKeys(t, w, time.Duration(replicas)*dictated+30*time.Second)
@@ -127,8 +128,8 @@ func TestNobodyWaitsForTheBacklog(t *testing.T) {
 	w.coder.Configure(func(set *codertest.Settings) { set.RateLimit, set.RateWindow = 20, 2*time.Second })
 	waiting, newcomers := &burst{users: b.users[:30]}, b.users[30:]
 	waiting.signIn(t, w.replica)
-	eventually(t, "the rest begins", func() bool { return w.Provisioner.pace.rest() > 0 })
-	eventually(t, "the rest is over", func() bool { return w.Provisioner.pace.rest() == 0 })
+	eventually(t, "the rest begins", func() bool { return w.Provisioner.Accounts.Pace.Rest() > 0 })
+	eventually(t, "the rest is over", func() bool { return w.Provisioner.Accounts.Pace.Rest() == 0 })
 	var minting sync.WaitGroup
 	for n, user := range newcomers {
 		minting.Go(func() {
@@ -206,7 +207,7 @@ func TestBacklogForgetsWhoLeft(t *testing.T) {
 			w.mint(t, user, "ada@example.com")
 			eventually(t, "it has failed", func() bool { return w.late() == 1 })
 			w.db.Exec(t, left.sql, user)
-			clock.advance(left.after)
+			clock.Advance(left.after)
 			back()
 			eventually(t, "it was tried again", func() bool { return w.idle() && w.jobs() == 0 })
 			if n := w.countCalls("POST", "/users"); n != 1 {

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/claims"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -33,18 +36,18 @@ func BenchmarkHandler(b *testing.B) {
 	const secret = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	body, now := sampleEvent(b), time.Unix(1795417649, 0)
 	clock := func() time.Time { return now }
-	header, err := Sign(secret, "2d414b68-d758-4b91-9ce8-60c4c876ef86", now, body)
+	header, err := webhook.Sign(secret, "2d414b68-d758-4b91-9ce8-60c4c876ef86", now, body)
 	if err != nil {
 		b.Fatal(err)
 	}
-	verifier, err := NewVerifier(secret, clock)
+	verifier, err := webhook.NewVerifier(secret, clock)
 	if err != nil {
 		b.Fatal(err)
 	}
 	o := DefaultOptions()
 	o.Now = clock
 	s := &Server{
-		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: storedKey{now}, Provisioner: NewProvisioner(o, nil, nil, zerolog.Nop()),
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: storedKey{now}, Provisioner: NewProvisioner(o, nil, nil, NewMetrics(), zerolog.Nop()),
 		Deadline: 2500 * time.Millisecond, Now: clock, Log: zerolog.New(io.Discard),
 	}
 	handler, content := s.Handler(), bytes.NewReader(body)
@@ -94,13 +97,13 @@ func (w *reusedWriter) Write(part []byte) (int, error) {
 }
 
 func BenchmarkSplice(b *testing.B) {
-	ev, err := parseEvent(sampleEvent(b))
+	ev, err := webhook.Parse(sampleEvent(b))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := findSlot(ev.Claims); err != nil {
+		if _, err := claims.FindSlot(ev.Claims); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store/storetest"
 )
 
@@ -35,7 +36,7 @@ func TestBrowserClient(t *testing.T) {
 	auth.control = func(what string, a *authAccount) error { return control(t, what, a, db, coder) }
 	auth.hook = startProgram(t,
 		"DATABASE_URL="+db.RoleURL("coderhook"),
-		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS="+secretA,
+		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS="+authtest.SecretA,
 		"CODER_URL="+coder.URL,
 		"CODER_OWNER_TOKEN="+coder.OwnerToken,
 		"SUPABASE_URL="+auth.url,

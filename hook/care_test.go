@@ -6,13 +6,14 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 
 	"github.com/google/uuid"
 )
 
 // newbie gives Ada a key in a world whose clock the test moves.
-func newbie(t *testing.T, s settings) (w *world, c *clock, key string) {
+func newbie(t *testing.T, s settings) (w *world, c *authtest.Clock, key string) {
 	t.Helper()
 	w, c = clocked(t, s)
 	w.addAda(t)
@@ -35,81 +36,19 @@ func profileNew() settings {
 	return s
 }
 
-func (w *world) tokensOfAda() []codertest.Key { return w.coder.TokensOf("ada0ada0") }
-
-func TestJudge(t *testing.T) {
-	t.Parallel()
-	const key, other = "AbCdEfGhIj-0123456789012345678901", "0123456789"
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	token := now.Add(time.Hour)
-	account := func(left time.Duration, change func(*store.Account)) store.Account {
-		a := store.Account{
-			APIKey: key, KeyID: "AbCdEfGhIj", KeyExpiresAt: now.Add(left), KeyLifetime: 7 * day,
-			Known: true, Status: store.Active,
-		}
-		if change != nil {
-			change(&a)
-		}
-		return a
-	}
-	third, fixed := Options{}, Options{RenewBefore: 2 * time.Hour}
-	for name, test := range map[string]struct {
-		options Options
-		account store.Account
-		want    keyState
-	}{
-		"no key":                  {third, account(5*day, func(a *store.Account) { a.APIKey = "" }), keyMissing},
-		"not a Coder key":         {third, account(5*day, func(a *store.Account) { a.APIKey, a.KeyID = "rubbish", "" }), keyMissing},
-		"expired":                 {third, account(0, nil), keyMissing},
-		"refused":                 {third, account(5*day, func(a *store.Account) { a.KeyRefused = true }), keyMissing},
-		"suspended":               {third, account(5*day, func(a *store.Account) { a.Status = store.Suspended }), keyMissing},
-		"dies before the token":   {third, account(time.Hour-time.Second, nil), keyShort},
-		"dies with the token":     {third, account(time.Hour, nil), keyAging},
-		"in the last third":       {third, account(7*day/3, nil), keyAging},
-		"before the last third":   {third, account(7*day/3+time.Second, nil), keyGood},
-		"in a window of its own":  {fixed, account(2*time.Hour, nil), keyAging},
-		"before a window":         {fixed, account(2*time.Hour+time.Second, nil), keyGood},
-		"lifetime not known":      {third, account(6*day, func(a *store.Account) { a.KeyLifetime = 0 }), keyAging},
-		"no key is known":         {third, account(5*day, func(a *store.Account) { a.KeyID = "" }), keyUnknown},
-		"another than the living": {third, account(5*day, func(a *store.Account) { a.KeyID = other }), keyPlanted},
-		"than one without expiry": {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyExpiresAt = other, time.Time{} }), keyPlanted},
-		"than the expired":        {third, account(-day, func(a *store.Account) { a.KeyID = other }), keyPlanted},
-		"than that of a conflict": {third, account(5*day, func(a *store.Account) { a.KeyID, a.Status = other, store.Conflict }), keyPlanted},
-		"than a pending user's":   {third, account(5*day, func(a *store.Account) { a.KeyID, a.Status = other, store.Pending }), keyPlanted},
-		"than who was off-boarded": {third, account(5*day, func(a *store.Account) {
-			a.KeyID, a.KeyRefused, a.Status, a.CoderUserID = other, true, store.Offboarded, ada
-		}), keyPlanted},
-		"than their refused own":   {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyRefused, a.CoderUserID = other, true, ada }), keyPlanted},
-		"than a forgotten user's":  {third, account(0, func(a *store.Account) { a.KeyID, a.CoderUserID = other, uuid.Nil }), keyPlanted},
-		"suspended, and another":   {third, account(5*day, func(a *store.Account) { a.KeyID, a.Status = other, store.Suspended }), keyMissing},
-		"orphaned, with a profile": {third, account(0, func(a *store.Account) { a.KeyID, a.CoderUserID, a.Status = "", ada, store.Orphaned }), keyUnknown},
-		"known without expiry":     {third, account(5*day, func(a *store.Account) { a.KeyExpiresAt = time.Time{} }), keyUnknown},
-		"refused, but another by":  {third, account(5*day, func(a *store.Account) { a.KeyID, a.KeyRefused = "0123456789", true }), keyUnknown},
-		"conflict with a key":      {third, account(5*day, func(a *store.Account) { a.Status = store.Conflict }), keyGood},
-	} {
-		if got := test.options.judge(test.account, token, now); got != test.want {
-			t.Errorf("%s: %d, want %d", name, got, test.want)
-		}
-	}
-	long := Options{RenewBefore: 30 * day}
-	if got := long.renewBefore(7 * day); got != 7*day/2 {
-		t.Errorf("a window longer than the lifetime would renew at every mint: %s", got)
-	}
-}
-
 // The old key is handed out while the new one is made, lives on for as long as a token can
 // carry it, and is then deleted.
 func TestRenewalAheadWithOverlap(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, profileNew())
-	c.advance(7*day*2/3 - time.Minute)
+	c.Advance(7*authtest.Day*2/3 - time.Minute)
 	if got := w.mintAda(t); got != first {
 		t.Fatal("renewed before the window")
 	}
 	w.settled()
 	w.wantOneUser(t, 1)
 
-	c.advance(2 * time.Minute)
+	c.Advance(2 * time.Minute)
 	if got := w.mintAda(t); got != first {
 		t.Fatal("inside the window the answer has to carry the old key")
 	}
@@ -122,11 +61,11 @@ func TestRenewalAheadWithOverlap(t *testing.T) {
 	w.wantWorkingKey(t, first, "ada@example.com")
 	w.wantWorkingKey(t, second, "ada@example.com")
 
-	c.advance(time.Hour) // the last token with the old key has just died, but clocks differ
+	c.Advance(time.Hour) // the last token with the old key has just died, but clocks differ
 	w.mintAda(t)
 	w.settled()
 	w.wantOneUser(t, 2)
-	c.advance(15 * time.Minute)
+	c.Advance(15 * time.Minute)
 	w.mintAda(t)
 	w.settled()
 	if got := w.tokensOfAda(); len(got) != 1 || got[0].Whole != second {
@@ -138,21 +77,21 @@ func TestRenewalAheadWithOverlap(t *testing.T) {
 func TestOverlapLastsAsLongAsTheLongestToken(t *testing.T) {
 	t.Parallel()
 	s := profileNew()
-	s.options.TokenLifetime = 30 * day
+	s.options.TokenLifetime = 30 * authtest.Day
 	w, c, first := newbie(t, s)
-	claims := claimsAt(c.now(), ada, "ada@example.com")
-	claims["exp"] = c.now().Add(6 * day).Unix()
+	claims := claimsAt(c.Now(), ada, "ada@example.com")
+	claims["exp"] = c.Now().Add(6 * authtest.Day).Unix()
 	w.mintClaims(t, ada, claims)
 	w.settled()
-	c.advance(21 * day)
+	c.Advance(21 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	w.wantOneUser(t, 2)
-	c.advance(6 * day)
+	c.Advance(6 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	w.wantWorkingKey(t, first, "ada@example.com")
-	c.advance(30 * time.Minute)
+	c.Advance(30 * time.Minute)
 	w.mintAda(t)
 	w.settled()
 	w.wantOneUser(t, 1)
@@ -162,7 +101,7 @@ func TestOverlapLastsAsLongAsTheLongestToken(t *testing.T) {
 func TestSlidingExpiryIsReadBeforeRenewing(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, patient())
-	c.advance(6 * day)
+	c.Advance(6 * authtest.Day)
 	w.wantWorkingKey(t, first, "ada@example.com") // a use: it lives for seven days again
 	for range 2 {
 		if got := w.mintAda(t); got != first {
@@ -171,7 +110,7 @@ func TestSlidingExpiryIsReadBeforeRenewing(t *testing.T) {
 		w.settled()
 	}
 	w.wantOneUser(t, 1)
-	if got := w.account(t, ada).KeyExpiresAt; got.Before(c.now().Add(7*day - time.Hour)) {
+	if got := w.account(t, ada).KeyExpiresAt; got.Before(c.Now().Add(7*authtest.Day - time.Hour)) {
 		t.Errorf("expires %s, which is not what Coder says", got)
 	}
 	if n := w.countCalls("GET", "/keys/"+coderclient.KeyID(first)); n != 2 { // at making and before renewing
@@ -183,9 +122,9 @@ func TestSlidingExpiryIsReadBeforeRenewing(t *testing.T) {
 func TestSlidKeyThatTheLedgerTakesForDead(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, patient())
-	c.advance(6 * day)
+	c.Advance(6 * authtest.Day)
 	w.wantWorkingKey(t, first, "ada@example.com")
-	c.advance(2 * day)
+	c.Advance(2 * authtest.Day)
 	if got := w.mintAda(t); got != first {
 		t.Error("a living key was replaced")
 	}
@@ -200,8 +139,8 @@ func TestRenewalWhileCoderIsDown(t *testing.T) {
 	s.profile = codertest.ProfileNew
 	w, c, first := newbie(t, s)
 	remove := w.coder.Fail(codertest.Fault{Status: 503})
-	for _, at := range []time.Duration{5 * day, 6 * day, 7*day - 30*time.Minute} {
-		c.advance(at - c.now().Sub(w.account(t, ada).KeyExpiresAt.Add(-7*day)))
+	for _, at := range []time.Duration{5 * authtest.Day, 6 * authtest.Day, 7*authtest.Day - 30*time.Minute} {
+		c.Advance(at - c.Now().Sub(w.account(t, ada).KeyExpiresAt.Add(-7*authtest.Day)))
 		if got := w.mintAda(t); got != first {
 			t.Errorf("after %s: %q", at, got)
 		}
@@ -221,13 +160,13 @@ func TestKeyThatEndsMeanwhileIsNotGivenOut(t *testing.T) {
 	s := impatient()
 	s.profile = codertest.ProfileNew
 	w, c, _ := newbie(t, s)
-	c.advance(7*day - 10*time.Minute)
+	c.Advance(7*authtest.Day - 10*time.Minute)
 	w.coder.ForgetRequests()
 	w.coder.Fail(codertest.Fault{Hang: true})
 	got := make(chan string)
 	go func() { got <- w.mintAda(t) }()
 	eventually(t, "Coder is asked", func() bool { return len(w.coder.Requests()) > 0 })
-	c.advance(10 * time.Minute)
+	c.Advance(10 * time.Minute)
 	if key := <-got; key != "" {
 		t.Errorf("a dead key is given out: %q", coderclient.KeyID(key))
 	}
@@ -251,7 +190,7 @@ func TestKeyThatCoderDoesNotTakeIsReplaced(t *testing.T) {
 			t.Parallel()
 			w, c, first := newbie(t, profileNew())
 			end(w, first)
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			if got := w.mintAda(t); got != first { // nothing is known yet
 				t.Errorf("got %q", got)
 			}
@@ -274,7 +213,7 @@ func TestWhoIsCalledLikeAnIDIsNotGone(t *testing.T) {
 		w, c, first := newbie(t, profileNew())
 		w.coder.RenameUser("ada0ada0", name)
 		w.coder.SuspendUser(name)
-		c.advance(time.Hour)
+		c.Advance(time.Hour)
 		w.mintAda(t)
 		w.settled()
 		for range 2 {
@@ -302,13 +241,13 @@ func TestRenamedInCoder(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, profileNew())
 	w.coder.RenameUser("ada0ada0", "lovelace")
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	if got := w.account(t, ada); got.CoderUsername != "lovelace" || got.APIKey != first {
 		t.Errorf("got %v", got)
 	}
-	c.advance(6*day - time.Hour)
+	c.Advance(6*authtest.Day - time.Hour)
 	w.mintAda(t)
 	w.settled()
 	if got := w.mintAda(t); got == first || got == "" {
@@ -324,7 +263,7 @@ func TestOneRefusalIsNotEnough(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, c, first := newbie(t, profileNew())
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			path := "/users/me"
 			if times == 0 {
 				path = ""
@@ -344,7 +283,7 @@ func TestOneRefusalIsNotEnough(t *testing.T) {
 func TestCheckInterval(t *testing.T) {
 	t.Parallel()
 	s := profileNew()
-	s.clock = newClock()
+	s.clock = authtest.NewClock()
 	w := newWorld(t, s)
 	other := w.start(t, s)
 	w.addAda(t)
@@ -361,7 +300,7 @@ func TestCheckInterval(t *testing.T) {
 		if n := w.countCalls("GET", "/users/me"); n != round {
 			t.Errorf("%d checks, want %d", n, round)
 		}
-		s.clock.advance(10 * time.Minute)
+		s.clock.Advance(10 * time.Minute)
 	}
 }
 
@@ -370,7 +309,7 @@ func TestSuspendedWhileTheKeyIsGood(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, profileNew())
 	w.coder.SuspendUser("ada0ada0")
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	if got := w.status(t, ada); got != store.Suspended {
@@ -411,18 +350,18 @@ func TestKeyOfAnOlderDeploymentIsAdopted(t *testing.T) {
 			w, c := clocked(t, profileNew())
 			w.addAda(t)
 			made := w.coder.AddUser(test.username, "ada@example.com", "password")
-			key := w.coder.AddToken(test.username, "old", 30*day)
+			key := w.coder.AddToken(test.username, "old", 30*authtest.Day)
 			w.profileKey(t, key.Whole)
 			if got := w.mintAda(t); got != key.Whole {
 				t.Fatalf("got %q", got)
 			}
 			w.settled()
 			got := w.account(t, ada)
-			if got.KeyID != key.ID || !got.KeyExpiresAt.Equal(key.ExpiresAt) || got.KeyLifetime != 30*day ||
+			if got.KeyID != key.ID || !got.KeyExpiresAt.Equal(key.ExpiresAt) || got.KeyLifetime != 30*authtest.Day ||
 				got.CoderUserID != made.ID || got.Linked != test.linked || got.Status != store.Active {
 				t.Errorf("adopted %v: %+v", got, got.KeyExpiresAt)
 			}
-			c.advance(25 * day)
+			c.Advance(25 * authtest.Day)
 			w.mintAda(t)
 			w.settled()
 			if got := w.mintAda(t); got == key.Whole || got == "" {
@@ -438,28 +377,28 @@ func TestKeyInTheProfileThatIsNotTheUsers(t *testing.T) {
 		"unknown to Coder": func(*testing.T, *world) string { return "AbCdEfGhIj-0123456789012345678901" },
 		"of somebody else": func(_ *testing.T, w *world) string {
 			w.coder.AddUser("eve", "eve@example.com", "password")
-			return w.coder.AddToken("eve", "mine", 30*day).Whole
+			return w.coder.AddToken("eve", "mine", 30*authtest.Day).Whole
 		},
 		"of an admin": func(_ *testing.T, w *world) string {
 			w.coder.AddUser("ada0ada0", "root@example.com", "password", "user-admin")
-			return w.coder.AddToken("ada0ada0", "mine", 30*day).Whole
+			return w.coder.AddToken("ada0ada0", "mine", 30*authtest.Day).Whole
 		},
 		"the owner's": func(_ *testing.T, w *world) string { return w.coder.OwnerToken },
 		"of another Supabase user's account": func(t *testing.T, w *world) string {
 			bob := w.coder.AddUser("bob", "bob@example.com", "password")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, uuid.New(), bob.ID)
-			return w.coder.AddToken("bob", "mine", 30*day).Whole
+			return w.coder.AddToken("bob", "mine", 30*authtest.Day).Whole
 		},
 		"of another Supabase user's account with our name": func(t *testing.T, w *world) string {
 			bob := w.coder.AddUser("ada0ada0", "bob@example.com", "password")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, status) values ($1, $2, 'active')`, uuid.New(), bob.ID)
-			return w.coder.AddToken("ada0ada0", "mine", 30*day).Whole
+			return w.coder.AddToken("ada0ada0", "mine", 30*authtest.Day).Whole
 		},
 		"of another Coder user than the ledger's": func(t *testing.T, w *world) string {
 			w.coder.AddUser("ada0ada0", "old@example.com", "password")
 			mine := w.coder.AddUser("lovelace", "ada@example.com", "password")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username) values ($1, $2, 'lovelace')`, ada, mine.ID)
-			return w.coder.AddToken("ada0ada0", "mine", 30*day).Whole
+			return w.coder.AddToken("ada0ada0", "mine", 30*authtest.Day).Whole
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -503,7 +442,7 @@ func TestTokenThatCameTooLateIsRetired(t *testing.T) {
 	w.mintAda(t)
 	w.settled()
 	w.wantOneUser(t, 2)
-	c.advance(75 * time.Minute)
+	c.Advance(75 * time.Minute)
 	w.mintAda(t)
 	w.settled()
 	w.wantOneUser(t, 1)
@@ -513,17 +452,19 @@ func TestTokenThatCameTooLateIsRetired(t *testing.T) {
 func TestAdoptingDoesNotCutOffTheKeyBefore(t *testing.T) {
 	t.Parallel()
 	w, c, before := newbie(t, profileNew())
-	c.advance(2 * time.Hour)
+	c.Advance(2 * time.Hour)
 	if w.mintAda(t) != before {
 		t.Fatal("another key")
 	}
 	w.settled()
-	w.db.Exec(t, "update public.profiles set api_key = $1", w.coder.AddToken("ada0ada0", "old-deployment", 30*day).Whole)
+	w.db.Exec(t, "update public.profiles set api_key = $1", w.coder.AddToken("ada0ada0", "old-deployment", 30*authtest.Day).Whole)
 	w.mintAda(t)
 	w.settled()
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	w.reconcile(t, w.reconciler(), Summary{})
 	w.wantWorkingKey(t, before, "ada@example.com")
-	c.advance(75 * time.Minute)
+	c.Advance(75 * time.Minute)
 	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
 }
+
+func (w *world) tokensOfAda() []codertest.Key { return w.coder.TokensOf("ada0ada0") }

@@ -18,6 +18,11 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/apikey"
+	"coderhook/hook/authtest"
+	"coderhook/hook/owner"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -32,11 +37,11 @@ type city struct {
 	db     *storetest.DB
 	store  *store.Store
 	coder  *codertest.Server
-	clock  *clock
+	clock  *authtest.Clock
 	log    *logBuffer
 	users  []*citizen
 	down   func() // ends the outage; nil while Coder is up
-	keeper *OwnerKeeper
+	keeper *owner.Keeper
 
 	life       *life
 	server     *Server
@@ -62,20 +67,20 @@ type carried struct {
 
 func newCity(t *testing.T) *city {
 	t.Helper()
-	c := &city{tb: t, db: storetest.New(t), clock: newClock(), log: new(logBuffer)}
+	c := &city{tb: t, db: storetest.New(t), clock: authtest.NewClock(), log: new(logBuffer)}
 	mark := marking()
-	c.coder = codertest.Start(codertest.ProfileNew, codertest.Clock(c.clock.now))
+	c.coder = codertest.Start(codertest.ProfileNew, codertest.Clock(c.clock.Now))
 	t.Cleanup(func() { checkLeaks(t, c.coder, mark) })
 	c.store = c.db.Store(t)
 	file := filepath.Join(t.TempDir(), "owner-token")
 	if err := os.WriteFile(file, []byte(c.coder.OwnerToken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	token, err := OpenOwnerToken(file, zerolog.New(c.log))
+	token, err := owner.OpenToken(file, zerolog.New(c.log))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.keeper = &OwnerKeeper{Token: token, Ledger: c.store, Instance: "keeper", Now: c.clock.now, Log: zerolog.New(c.log)}
+	c.keeper = &owner.Keeper{Token: token, Ledger: c.store, Instance: "keeper", Now: c.clock.Now, Log: zerolog.New(c.log)}
 	c.boot(t)
 	t.Cleanup(func() { c.end() })
 	return c
@@ -114,29 +119,30 @@ func (c *city) boot(t settler) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	verifier, err := NewVerifier(secretA, c.clock.now)
+	verifier, err := webhook.NewVerifier(authtest.SecretA, c.clock.Now)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	c.life, c.client, c.keeper.Coder = new(life), client, client
 	o := patient().options
-	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.now, 7*day
+	o.Instance, o.Now, o.CheckInterval = uuid.NewString(), c.clock.Now, 7*authtest.Day
 	o.Backlog = 0 // its time is the real one
 	ledger := mortalLedger{c.store, c.life}
-	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, log)
-	c.life.end = provisioner.cancel
+	provisioner := NewProvisioner(o, ledger, mortalCoder{client, c.life}, NewMetrics(), log)
+	c.life.end = provisioner.kill
 	c.server = &Server{
-		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
-		Deadline: 2500 * time.Millisecond, Now: c.clock.now, Log: log,
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: ledger, Provisioner: provisioner,
+		Deadline: 2500 * time.Millisecond, Now: c.clock.Now, Log: log,
 	}
 	c.handler = c.server.Handler()
-	c.reconciler = &Reconciler{Provisioner: provisioner, Register: ledger, Interval: day}
+	c.reconciler = NewReconciler(provisioner, ledger)
+	c.reconciler.Interval = authtest.Day
 }
 
 // end lets nothing of the server go on.
 func (c *city) end() {
-	c.server.Provisioner.cancel()
-	c.server.Provisioner.running.Wait()
+	c.server.Provisioner.kill()
+	c.server.Provisioner.Wait()
 }
 
 // reboot comes after a crash.
@@ -189,7 +195,7 @@ type minted struct{ key, status string }
 func (c *city) mintAll(t settler, users []*citizen) []minted {
 	t.Helper()
 	c.mints += len(users)
-	now, answers := c.clock.now(), make([]*httptest.ResponseRecorder, len(users))
+	now, answers := c.clock.Now(), make([]*httptest.ResponseRecorder, len(users))
 	for attempt := 1; ; attempt++ {
 		var minting sync.WaitGroup
 		for i, u := range users {
@@ -198,7 +204,7 @@ func (c *city) mintAll(t settler, users []*citizen) []minted {
 			}
 		}
 		minting.Wait()
-		c.server.Provisioner.running.Wait()
+		c.server.Provisioner.Wait()
 		if c.life.dead() {
 			c.reboot(t)
 		}
@@ -238,8 +244,8 @@ func (c *city) ask(u *citizen, now time.Time) *httptest.ResponseRecorder {
 }
 
 func (c *city) signature(body []byte) http.Header {
-	id, now := uuid.NewString(), c.clock.now()
-	return sign(c.tb, secretA, id, now, body)
+	id, now := uuid.NewString(), c.clock.Now()
+	return authtest.Sign(c.tb, authtest.SecretA, id, now, body)
 }
 
 // carry notes what the new token carries.
@@ -289,7 +295,7 @@ func (c *city) key(u *citizen, id string) *codertest.Key {
 // wantAlive checks that the keys which the user's tokens carry outlive them.
 func (c *city) wantAlive(t settler, u *citizen) {
 	t.Helper()
-	now := c.clock.now()
+	now := c.clock.Now()
 	living := u.carried[:0]
 	for _, token := range u.carried {
 		if token.until.Before(now) {
@@ -337,7 +343,7 @@ func (c *city) wantOneToken(t settler, u *citizen) {
 		}
 		accounts++
 		for _, key := range c.coder.TokensOf(user.Username) {
-			if strings.HasPrefix(key.TokenName, tokenPrefix) && key.ExpiresAt.After(c.clock.now()) {
+			if strings.HasPrefix(key.TokenName, apikey.Prefix) && key.ExpiresAt.After(c.clock.Now()) {
 				tokens = append(tokens, key)
 			}
 		}
@@ -397,7 +403,7 @@ func TestYear(t *testing.T) {
 				keys[got.key] = true
 			}
 		}
-		c.clock.advance(step)
+		c.clock.Advance(step)
 		if at%5 == 4 && c.down == nil {
 			if err := c.keeper.Turn(t.Context()); err != nil {
 				t.Errorf("hour %.0f: %v", hour, err)
@@ -416,7 +422,7 @@ func TestYear(t *testing.T) {
 	}
 	c.outage(false)
 	for range 2 {
-		c.clock.advance(2 * time.Hour)
+		c.clock.Advance(2 * time.Hour)
 		c.reconcile(t)
 	}
 	for _, u := range c.users {
@@ -429,4 +435,10 @@ func TestYear(t *testing.T) {
 		"%d answers without a key and %d with a key shorter than the token, all while Coder was down; %d keys were handed out in all; "+
 		"at the end one live token of ours for each user; took %s",
 		days, len(c.users), c.mints, c.repeated, c.crashes, c.outages, c.without, c.fallbacks, len(keys), time.Since(began).Round(time.Second))
+}
+
+// kill ends all that is under way, as the end of the process would.
+func (p *Provisioner) kill() {
+	p.cancel()
+	p.Rotator.cancel()
 }

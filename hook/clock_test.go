@@ -4,42 +4,17 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
-	"time"
+
+	"coderhook/hook/authtest"
 )
 
-const day = 24 * time.Hour
-
-// clock is one that the test moves. A nil clock is the real one.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func newClock() *clock { return &clock{at: time.Now()} }
-
-func (c *clock) now() time.Time {
-	if c == nil {
-		return time.Now()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // clocked is a world whose time only the test moves.
-func clocked(t *testing.T, s settings) (*world, *clock) {
+func clocked(t *testing.T, s settings) (*world, *authtest.Clock) {
 	t.Helper()
-	s.clock = newClock()
+	s.clock = authtest.NewClock()
 	w := newWorld(t, s)
-	w.coder.OwnerToken = w.coder.AddToken("owner", "lasting", 10*365*day).Whole
+	w.coder.OwnerToken = w.coder.AddToken("owner", "lasting", 10*365*authtest.Day).Whole
 	return w, s.clock
 }
 
@@ -57,7 +32,7 @@ func (r *replica) settled() {
 	for r.serving.Load() > 0 {
 		runtime.Gosched()
 	}
-	r.Provisioner.running.Wait()
+	r.Provisioner.Wait()
 }
 
 // countCalls counts the requests that Coder got with this method and the end of the path.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/account"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -46,13 +47,13 @@ func TestUnconfirmedAddressGetsNoAccount(t *testing.T) {
 	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "pending" {
 		t.Errorf("got %s", got.body)
 	}
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	eventually(t, "a conflict", func() bool { return w.status(t, ada) == store.Conflict })
 	if users := w.coder.Users(); len(users) > 0 {
 		t.Errorf("made: %+v", users)
 	}
 	w.db.Exec(t, `update auth.users set email_confirmed_at = now()`)
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
 	w.settled()
 }
@@ -76,7 +77,7 @@ func TestAddressThatIsBeingConfirmed(t *testing.T) {
 func TestUsernames(t *testing.T) {
 	t.Parallel()
 	want := []string{"ada0ada0", "ada0ada01111", "ada0ada011114222", "ada0ada0111142228333", "ada0ada01111422283334444", "ada0ada011114222833344445555"}
-	if got := usernames(ada); !slices.Equal(got, want) {
+	if got := account.Usernames(ada); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -133,7 +134,7 @@ func TestAllUsernamesTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
 	w.addAda(t)
-	for _, name := range usernames(ada) {
+	for _, name := range account.Usernames(ada) {
 		w.coder.AddUser(name, name+"@example.com", "password")
 	}
 	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
@@ -169,7 +170,7 @@ func TestAccountOfAnotherLedgerRowIsNotAdopted(t *testing.T) {
 		t.Errorf("got %s", got.body)
 	}
 	eventually(t, "it is written down", func() bool { return w.status(t, ada) == store.Conflict })
-	if got := w.account(t, ada); !strings.Contains(got.LastError, errForeignAccount.Error()) || got.CoderUserID != uuid.Nil {
+	if got := w.account(t, ada); !strings.Contains(got.LastError, account.ErrForeign.Error()) || got.CoderUserID != uuid.Nil {
 		t.Errorf("%v: %s", got, got.LastError)
 	}
 	w.wantOneUser(t, 0)

@@ -8,9 +8,18 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 
 	"github.com/google/uuid"
 )
+
+// createdUser is the answer for a user who has a Coder account and a key.
+type createdUser struct {
+	UserID      uuid.UUID `json:"user_id"`
+	CoderUserID uuid.UUID `json:"coder_user_id"`
+	Username    string    `json:"username"`
+	Created     bool      `json:"created"`
+}
 
 // created decodes the answer of the route.
 func (r reply) created(t testing.TB) createdUser {
@@ -82,12 +91,36 @@ func TestCreateCoderUserReplacesADeadKey(t *testing.T) {
 	token := f.token(t, user, "")
 	f.create(t, token)
 	eventually(t, "stored", func() bool { return f.stored(t, user) != "" && !f.leased(t, user) })
-	f.coder.AgeKey(f.account(t, user).KeyID, 8*day)
+	f.coder.AgeKey(f.account(t, user).KeyID, 8*authtest.Day)
 	f.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(-time.Minute))
 	if got := f.create(t, token); got.status != 201 || !got.created(t).Created {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	f.wantOneUser(t, 2)
+}
+
+// A key that dies before the token is better than none while Coder gives no other. The log says why there is none,
+// and what took how long.
+func TestCreateCoderUserKeepsAShortKeyWhileCoderIsDown(t *testing.T) {
+	t.Parallel()
+	f := newFront(t, patient())
+	user := f.db.AddUser(t, "ada@example.com")
+	token := f.token(t, user, "")
+	f.create(t, token)
+	eventually(t, "stored", func() bool { return f.stored(t, user) != "" && !f.leased(t, user) })
+	f.db.Exec(t, `update coderhook.accounts set key_expires_at = $1`, time.Now().Add(10*time.Minute))
+	f.coder.Fail(codertest.Fault{Status: 503})
+	if got := f.create(t, token); got.status != 200 || got.created(t).Created {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	log := f.log.String()
+	calls := strings.Split(log, `"path":"/create-coder-user"`)
+	last := calls[len(calls)-1]
+	for _, want := range []string{`"lookup_ms":`, `"provision_ms":`, `"renewal":"`, `"status":200`} {
+		if !strings.Contains(last, want) {
+			t.Errorf("%s is not in the call's line:\n%s", want, last)
+		}
+	}
 }
 
 // The ledger does not know whose the key of an older deployment is: Coder does.

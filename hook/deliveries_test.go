@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+
 	"github.com/google/uuid"
 )
 
@@ -55,30 +57,30 @@ func TestAStolenDeliveryIsNotAnswered(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, patient())
 	body := w.eventOf(t, ada, "ada@example.com")
-	header := sign(t, secretA, uuid.NewString(), w.Now(), body)
+	header := authtest.Sign(t, authtest.SecretA, uuid.NewString(), w.Now(), body)
 	if got := w.post(t, body, header.Clone()); got.key(t) != key {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
 	if got := w.post(t, body, header.Clone()); got.key(t) != key { // by a balancer
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	if got := w.post(t, body, header.Clone()); got.status != http.StatusUnauthorized {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	// The next attempt of Supabase Auth has the same body and another id.
-	if got := w.post(t, body, sign(t, secretA, uuid.NewString(), w.Now(), body)); got.key(t) != key {
+	if got := w.post(t, body, authtest.Sign(t, authtest.SecretA, uuid.NewString(), w.Now(), body)); got.key(t) != key {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	// A stranger can't use up somebody's id: what is not signed is not remembered.
 	id := uuid.NewString()
-	forged := sign(t, secretA, id, w.Now(), body)
+	forged := authtest.Sign(t, authtest.SecretA, id, w.Now(), body)
 	forged.Set("Webhook-Signature", "v1,AAAA")
 	if got := w.post(t, body, forged); got.status != http.StatusUnauthorized {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	c.advance(time.Minute)
-	if got := w.post(t, body, sign(t, secretA, id, w.Now(), body)); got.key(t) != key {
+	c.Advance(time.Minute)
+	if got := w.post(t, body, authtest.Sign(t, authtest.SecretA, id, w.Now(), body)); got.key(t) != key {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -41,7 +43,7 @@ const (
 func (r *Reconciler) Watch(ctx context.Context) {
 	failing := false
 	var swept time.Time
-	for sleep(ctx, about(watchPause)) == nil {
+	for pace.Sleep(ctx, about(watchPause)) == nil {
 		err := r.takeUp(ctx)
 		if err == nil && time.Since(swept) > departuresSweep {
 			swept = time.Now()
@@ -116,7 +118,7 @@ func (r *Reconciler) dealWith(ctx context.Context, taken []store.Departure) erro
 // and holds up no other.
 func (r *Reconciler) depart(ctx context.Context, d store.Departure, e store.Entry, user store.AuthUser) {
 	wait, err := r.departed(ctx, d, e, user)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	ctx, cancel := lease.Detach(ctx)
 	defer cancel()
 	log := r.Log.With().Stringer("user_id", d.UserID).Str("what", d.What).Logger()
 	if err != nil {
@@ -147,10 +149,10 @@ func (r *Reconciler) departed(ctx context.Context, d store.Departure, e store.En
 	working, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	switch {
-	case !living(user, r.Now()), awaited(e.Account):
+	case !user.Living(r.Now()), awaited(e.Account):
 		err = w.entry(working, e, user)
 	case time.Since(d.At) > r.LeaseTTL: // whoever took it before was killed at it
-		err = r.tryStored(working, e.UserID)
+		err = r.TryKey(working, e.UserID)
 	}
 	limited, _ := errors.AsType[*coderclient.Error](err)
 	switch {

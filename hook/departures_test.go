@@ -19,7 +19,7 @@ import (
 func (w *world) watching(t *testing.T, r *replica, run ...func(*Reconciler, context.Context)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	reconciler := &Reconciler{Provisioner: r.Provisioner, Register: w.store, Interval: time.Hour}
+	reconciler := w.reconcilerOf(r)
 	var running sync.WaitGroup
 	for _, f := range run {
 		running.Go(func() { f(reconciler, ctx) })
@@ -117,9 +117,9 @@ func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
 				w.db.Exec(t, banAda)
 				life := &life{end: func() {}}
 				life.crashAfter(calls, calls%2 == 0)
-				mortal := *w.reconciler()
-				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, w.Provisioner.Log)
-				mortal.Provisioner, mortal.Register, mortal.Delete = provisioner, mortalLedger{w.store, life}, test.remove
+				provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
+				mortal := NewReconciler(provisioner, mortalLedger{w.store, life})
+				mortal.Interval, mortal.Delete = time.Hour, test.remove
 				_ = mortal.takeUp(t.Context())
 				crashed = life.dead()
 				if err := provisioner.Stop(t.Context()); err != nil {
@@ -149,9 +149,9 @@ func TestDeparturesAreKilledAnywhere(t *testing.T) {
 		w.db.Exec(t, banAda)
 		life := &life{end: func() {}}
 		life.crashAfter(calls, calls%2 == 0)
-		mortal := *w.reconciler()
-		provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, w.Provisioner.Log)
-		mortal.Provisioner, mortal.Register = provisioner, mortalLedger{w.store, life}
+		provisioner := NewProvisioner(w.Provisioner.Options, mortalLedger{w.store, life}, mortalCoder{w.client, life}, NewMetrics(), w.Provisioner.Log)
+		mortal := NewReconciler(provisioner, mortalLedger{w.store, life})
+		mortal.Interval = time.Hour
 		_ = mortal.takeUp(t.Context())
 		crashed := life.dead()
 		if err := provisioner.Stop(t.Context()); err != nil {
@@ -271,7 +271,7 @@ func TestThrowAwayAccountsBlockNothing(t *testing.T) {
 				w.addOneMissing(t)
 				test.want.Withheld++
 			}
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			r := w.reconciler()
 			got, err := r.Reconcile(t.Context(), false)
 			if test.want.Accounts = got.Accounts; got != test.want || (err != nil) != test.err {
@@ -346,14 +346,14 @@ func TestMintsForWhoLeft(t *testing.T) {
 			w.db.Exec(t, `insert into public.profiles (id, api_key) select id, 'AbCdEfGhIj-0123456789012345678901' from auth.users on conflict (id) do update set api_key = excluded.api_key`)
 			wantNothing("with a planted key", ada, store.Offboarded)
 			w.db.Exec(t, `delete from coderhook.departures`)
-			c.advance(2 * time.Hour)
+			c.Advance(2 * time.Hour)
 			wantNothing("much later", ada, store.Offboarded)
 
 			stranger := w.db.AddUser(t, "eve@example.com")
 			w.db.Exec(t, leave)
 			wantNothing("whom we did not know", stranger, store.Pending)
 			underWay := w.db.AddUser(t, "bob@example.com")
-			w.Provisioner.Ledger = oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, leave) }}
+			w.useLedger(oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, leave) }})
 			wantNothing("under way", underWay, store.Pending)
 		})
 	}

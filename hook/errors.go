@@ -4,14 +4,11 @@ import (
 	"errors"
 	"net/http"
 
+	"coderhook/hook/account"
+	"coderhook/hook/webhook"
+
 	"github.com/labstack/echo/v4"
 )
-
-// errConflict marks what does not heal by itself: an operator has to decide.
-var errConflict = errors.New("needs an operator")
-
-// errSuspended: an operator took the user's access away in Coder, and we do not give it back.
-var errSuspended = errors.New("the user is suspended in Coder")
 
 // errPending: the caller's deadline passed, but the work goes on.
 var errPending = errors.New("still being made")
@@ -31,22 +28,12 @@ const (
 
 func statusOf(err error) status {
 	switch {
-	case errors.Is(err, errConflict), errors.Is(err, errLeft):
+	case errors.Is(err, account.ErrConflict), errors.Is(err, errLeft):
 		return statusConflict
-	case errors.Is(err, errPending), errors.Is(err, errStopping):
+	case errors.Is(err, errPending), errors.Is(err, errStopping), errors.Is(err, account.ErrUnconfirmed):
 		return statusPending
 	}
 	return statusUnavailable
-}
-
-// errorBody is the shape in which Supabase Auth takes errors, and which all routes share.
-type errorBody struct {
-	Error errorDetail `json:"error"`
-}
-
-type errorDetail struct {
-	Code    int    `json:"http_code"`
-	Message string `json:"message"`
 }
 
 // handleError is the one place that turns errors into answers. Only texts written for the
@@ -65,7 +52,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	} else {
 		s.Log.Error().Err(err).Str("path", c.Path()).Msg("request failed")
 	}
-	if err := c.JSON(code, errorBody{errorDetail{code, message}}); err != nil {
+	if err := c.JSON(code, webhook.ErrorBody{Error: webhook.ErrorDetail{Code: code, Message: message}}); err != nil {
 		s.Log.Debug().Err(err).Msg("error not delivered")
 	}
 }

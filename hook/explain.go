@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 )
 
@@ -15,14 +17,14 @@ func (o *Options) Explain(a store.Account, until time.Time) string {
 	now := o.Now()
 	key := "the key " + coderclient.KeyID(a.APIKey)
 	ends := a.KeyExpiresAt.UTC().Format(time.RFC3339)
-	switch o.judge(a, until, now) {
-	case keyGood:
+	switch (apikey.Rule{RenewBefore: o.RenewBefore}).Judge(a, until, now) {
+	case apikey.Good:
 		return fmt.Sprintf("carries %s: it lives until %s, longer than the token%s", key, ends, o.explainCheck(a, now))
-	case keyAging:
+	case apikey.Aging:
 		return fmt.Sprintf("carries %s, which lives until %s; that is within its renewal window, so another is made after the answer", key, ends)
-	case keyUnknown:
+	case apikey.Unknown:
 		return fmt.Sprintf("carries %s; the ledger does not know it, so Coder is asked about it after the answer", key)
-	case keyShort:
+	case apikey.Short:
 		return fmt.Sprintf("makes a new key before it answers, as %s ends at %s, before the token does; if Coder can't be reached, carries the old one", key, ends)
 	}
 	return o.explainMissing(a, now)
@@ -37,7 +39,7 @@ func (o *Options) explainCheck(a store.Account, now time.Time) string {
 
 // explainMissing is for an account without a key that could be handed out.
 func (o *Options) explainMissing(a store.Account, now time.Time) string {
-	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); conflicted(a) && wait > 0 {
+	if wait := o.RetryConflict - now.Sub(a.UpdatedAt); a.Conflicted() && wait > 0 {
 		return fmt.Sprintf("answers %s without asking Coder, for another %s: %s", statusConflict, wait.Round(time.Second), a.LastError)
 	}
 	if err := a.Distrust(); err != nil {
@@ -51,7 +53,7 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 		why = "the user was suspended in Coder; a key is only given if that has ended"
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
 		why = "what the profile holds has not the form of a key"
-	case a.KeyID != coderclient.KeyID(a.APIKey) && hasOwnKey(a) && a.APIKey != "":
+	case a.KeyID != coderclient.KeyID(a.APIKey) && apikey.HasOwn(a) && a.APIKey != "":
 		why = "the key " + coderclient.KeyID(a.APIKey) + " that the profile holds is not the user's own, " + a.KeyID + ": somebody else wrote it"
 	case a.KeyRefused:
 		why = "Coder did not take the one that the profile holds"
@@ -68,14 +70,9 @@ func (o *Options) explainMissing(a store.Account, now time.Time) string {
 	return who + ", before it answers: " + why
 }
 
-// conflicted: Coder is not asked again at every mint.
-func conflicted(a store.Account) bool {
-	return a.Status == store.Conflict || a.Status == store.Suspended
-}
-
 // WaysOut is what an operator can do about a conflict that does not say so itself, or "".
 func WaysOut(a store.Account) string {
-	if a.Status != store.Conflict || !strings.Contains(a.LastError, errForeignAccount.Error()) {
+	if a.Status != store.Conflict || !strings.Contains(a.LastError, account.ErrForeign.Error()) {
 		return ""
 	}
 	return fmt.Sprintf("coderhook link --user %s --coder-user NAME gives this user that account (with --from UUID where another user has it, who is there but no longer has the address); "+

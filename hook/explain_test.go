@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -18,7 +20,7 @@ func TestExplain(t *testing.T) {
 	o := DefaultOptions()
 	o.Now = func() time.Time { return now }
 	good := store.Account{
-		APIKey: key, KeyID: "AbCdEfGhIj", KeyExpiresAt: now.Add(6 * day), KeyLifetime: 7 * day, KeyCheckedAt: now,
+		APIKey: key, KeyID: "AbCdEfGhIj", KeyExpiresAt: now.Add(6 * authtest.Day), KeyLifetime: 7 * authtest.Day, KeyCheckedAt: now,
 		Known: true, Status: store.Active, CoderUsername: "ada", CoderUserID: uuid.New(), UpdatedAt: now,
 	}
 	for name, test := range map[string]struct {
@@ -28,10 +30,10 @@ func TestExplain(t *testing.T) {
 	}{
 		"good":         {func(*store.Account) {}, []string{"carries the key AbCdEfGhIj", "2026-11-29T12:00:00Z"}, "asked"},
 		"to be tried":  {func(a *store.Account) { a.KeyCheckedAt = now.Add(-time.Hour) }, []string{"carries", "Coder is asked whether it still takes it"}, "new key"},
-		"aging":        {func(a *store.Account) { a.KeyExpiresAt = now.Add(2 * day) }, []string{"carries", "renewal window"}, "before it answers"},
+		"aging":        {func(a *store.Account) { a.KeyExpiresAt = now.Add(2 * authtest.Day) }, []string{"carries", "renewal window"}, "before it answers"},
 		"unknown":      {func(a *store.Account) { a.KeyID = "" }, []string{"carries", "the ledger does not know it"}, "new key"},
 		"short":        {func(a *store.Account) { a.KeyExpiresAt = now.Add(time.Minute) }, []string{"makes a new key before it answers", "can't be reached, carries the old one"}, ""},
-		"dead":         {func(a *store.Account) { a.KeyExpiresAt = now.Add(-day) }, []string{"makes a key for the Coder user ada", "ended at 2026-11-22T12:00:00Z"}, "carries"},
+		"dead":         {func(a *store.Account) { a.KeyExpiresAt = now.Add(-authtest.Day) }, []string{"makes a key for the Coder user ada", "ended at 2026-11-22T12:00:00Z"}, "carries"},
 		"refused":      {func(a *store.Account) { a.KeyRefused = true }, []string{"makes a key for the Coder user ada", "did not take"}, "carries"},
 		"rubbish":      {func(a *store.Account) { a.APIKey = "rubbish" }, []string{"makes a key", "not the form of a key"}, "carries"},
 		"nobody knows": {func(a *store.Account) { *a = store.Account{} }, []string{"makes a Coder user, then a key", "there is none"}, "carries"},
@@ -66,29 +68,29 @@ func TestExplain(t *testing.T) {
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_900_000_000, 0)
-	for file, r := range recordings(t) {
-		was, err := parseEvent([]byte(r.Request.Body))
+	for file, r := range authtest.Recordings(t) {
+		was, err := webhook.Parse([]byte(r.Request.Body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, err := Replay([]byte(r.Request.Body), ada, "ada@example.com", now)
+		body, err := webhook.Replay([]byte(r.Request.Body), ada, "ada@example.com", now)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		is, err := parseEvent(body)
+		is, err := webhook.Parse(body)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		if is.user != ada || (is.claims.Email != "ada@example.com") != (was.claims.Email == "") || !is.claims.expiresAt().After(now) {
-			t.Errorf("%s: %+v", file, is.claims)
+		if is.User != ada || (is.Deciding.Email != "ada@example.com") != (was.Deciding.Email == "") || !is.Deciding.ExpiresAt().After(now) {
+			t.Errorf("%s: %+v", file, is.Deciding)
 		}
-		back, err := Replay(body, was.user, was.claims.Email, r.sentAt(t))
+		back, err := webhook.Replay(body, was.User, was.Deciding.Email, r.SentAt(t))
 		if err != nil || len(back) != len(r.Request.Body) {
 			t.Errorf("%s: and back it has %d bytes, not %d (%v)", file, len(back), len(r.Request.Body), err)
 		}
 	}
 	for _, body := range []string{``, `{}`, `{"user_id":"` + ada.String() + `","claims":{"sub":"` + ada.String() + `","exp":1}}`} {
-		if _, err := Replay([]byte(body), ada, "", now); err == nil {
+		if _, err := webhook.Replay([]byte(body), ada, "", now); err == nil {
 			t.Errorf("%s was replayed", body)
 		}
 	}

@@ -10,6 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/authtest"
+	"coderhook/hook/frontend"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -26,20 +31,21 @@ const (
 // front is a world with a project whose users' front end may call.
 type front struct {
 	*world
-	project *issuer
+	project *authtest.Issuer
 	signer  *ecdsa.PrivateKey
 }
 
 func newFront(t *testing.T, s settings) *front {
 	t.Helper()
-	f := &front{project: newIssuer(t)}
+	f := &front{project: authtest.NewIssuer(t)}
 	var public map[string]any
-	f.signer, public = newECKey(t, "ec")
-	f.project.publish(public)
+	f.signer, public = authtest.NewECKey(t, "ec")
+	f.project.Publish(public)
 	others := s.server
 	s.server = func(server *Server) {
-		server.FrontEnd.Tokens = NewAccessTokens(f.project.url, jwtSecret, time.Now)
-		server.FrontEnd.CORS = CORS{Origins: []string{page, "http://localhost:5173"}}
+		server.FrontEnd.Callers.Tokens = accesstoken.New(f.project.Url, authtest.JWTSecret, time.Now)
+		server.FrontEnd.Callers.Tokens.Log = server.Log
+		server.FrontEnd.CORS = frontend.CORS{Origins: []string{page, "http://localhost:5173"}}
 		if others != nil {
 			others(server)
 		}
@@ -51,7 +57,7 @@ func newFront(t *testing.T, s settings) *front {
 // token is an access token as the project issues it, with the key that it may carry.
 func (f *front) token(t testing.TB, user uuid.UUID, key string) string {
 	t.Helper()
-	claims := f.project.claims(user.String(), "ada@example.com")
+	claims := f.project.Claims(user.String(), "ada@example.com")
 	if key != "" {
 		claims["app_metadata"] = map[string]any{"api_key": key}
 	}
@@ -60,7 +66,7 @@ func (f *front) token(t testing.TB, user uuid.UUID, key string) string {
 
 func (f *front) sign(t testing.TB, claims map[string]any) string {
 	t.Helper()
-	return issue(t, jwt.SigningMethodES256, "ec", f.signer, claims)
+	return authtest.Issue(t, jwt.SigningMethodES256, "ec", f.signer, claims)
 }
 
 // create asks for the user's Coder account.
@@ -104,7 +110,7 @@ func (f *front) send(t testing.TB, method, path, token string, header http.Heade
 // wantRefusal checks status, text and shape of an error.
 func (r reply) wantRefusal(t testing.TB, what string, status int, text string) {
 	t.Helper()
-	var answer errorBody
+	var answer webhook.ErrorBody
 	if err := json.Unmarshal(r.body, &answer); err != nil || r.status != status ||
 		answer.Error.Code != status || !strings.Contains(answer.Error.Message, text) {
 		t.Errorf("%s: %d %s, want %d with %q", what, r.status, r.body, status, text)
@@ -119,7 +125,7 @@ var bothRoutes = map[string]string{
 
 func TestFrontEndIsNotSetUp(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, settings{profile: profiles[1], options: DefaultOptions(), server: func(s *Server) { s.FrontEnd.Tokens = nil }})
+	f := newFront(t, settings{profile: profiles[1], options: DefaultOptions(), server: func(s *Server) { s.FrontEnd.Callers.Tokens = nil }})
 	for method, path := range bothRoutes {
 		f.send(t, method, path, "x", nil, nil).wantRefusal(t, path, 501, "set SUPABASE_URL (or SUPABASE_JWT_SECRET)")
 	}
@@ -131,24 +137,24 @@ func TestFrontEndRefusesTokens(t *testing.T) {
 	f := newFront(t, patient())
 	user := f.db.AddUser(t, "ada@example.com")
 	with := func(name string, value any) string {
-		claims := f.project.claims(user.String(), "ada@example.com")
+		claims := f.project.Claims(user.String(), "ada@example.com")
 		claims[name] = value
 		return f.sign(t, claims)
 	}
-	f.Policy.RequireAAL = "aal2"
-	stranger, _ := newECKey(t, "ec")
+	f.FrontEnd.Callers.Policy.RequireAAL = "aal2"
+	stranger, _ := authtest.NewECKey(t, "ec")
 	for name, test := range map[string]struct {
 		token, want string
 		status      int // 401 only where a refresh may help
 	}{
 		"no JWT":             {"x", "not a Supabase access token", 401},
-		"other key":          {issue(t, jwt.SigningMethodES256, "ec", stranger, f.project.claims(user.String(), "")), "the signature is not this project's", 401},
+		"other key":          {authtest.Issue(t, jwt.SigningMethodES256, "ec", stranger, f.project.Claims(user.String(), "")), "the signature is not this project's", 401},
 		"expired":            {with("exp", time.Now().Unix()-1), "expired: refresh the session", 401},
-		"anonymous":          {with("is_anonymous", true), skipAnonymous, 403},
-		"third-party client": {with("client_id", "theirs"), skipOAuthClient, 403},
-		"service role":       {with("role", "service_role"), skipRole, 403},
-		"no e-mail":          {with("email", ""), skipNoEmail, 403},
-		"assurance level":    {with("aal", "aal1"), skipAAL, 403},
+		"anonymous":          {with("is_anonymous", true), policy.SkipAnonymous, 403},
+		"third-party client": {with("client_id", "theirs"), policy.SkipOAuthClient, 403},
+		"service role":       {with("role", "service_role"), policy.SkipRole, 403},
+		"no e-mail":          {with("email", ""), policy.SkipNoEmail, 403},
+		"assurance level":    {with("aal", "aal1"), policy.SkipAAL, 403},
 	} {
 		for method, path := range bothRoutes {
 			got := f.send(t, method, path, test.token, nil, nil)
@@ -188,9 +194,9 @@ func (f *front) wantNothing(t testing.TB) {
 func TestFrontEndTakesAllowedClients(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, patient())
-	f.Policy.AllowedClients = []string{"ours"}
+	f.FrontEnd.Callers.Policy.AllowedClients = []string{"ours"}
 	user := f.db.AddUser(t, "ada@example.com")
-	claims := f.project.claims(user.String(), "ada@example.com")
+	claims := f.project.Claims(user.String(), "ada@example.com")
 	claims["client_id"] = "ours"
 	if got := f.create(t, f.sign(t, claims)); got.status != 201 {
 		t.Errorf("%d %s", got.status, got.body)
@@ -200,7 +206,7 @@ func TestFrontEndTakesAllowedClients(t *testing.T) {
 func TestTokensCanNotBeVerifiedWithoutKeys(t *testing.T) {
 	t.Parallel()
 	f := newFront(t, patient())
-	f.project.down.Store(true)
+	f.project.Down.Store(true)
 	token := f.token(t, uuid.New(), "")
 	for method, path := range bothRoutes {
 		got := f.send(t, method, path, token, nil, nil)
@@ -218,20 +224,20 @@ func TestFrontEndRefusesWhatIsTooLarge(t *testing.T) {
 	f := newFront(t, patient())
 	token := f.token(t, uuid.New(), "")
 	for method, path := range bothRoutes {
-		f.send(t, method, strings.Split(path, "?")[0]+"?redirect_uri="+strings.Repeat("x", maxFrontEndQuery), token, nil, nil).
+		f.send(t, method, strings.Split(path, "?")[0]+"?redirect_uri="+strings.Repeat("x", frontend.MaxQuery), token, nil, nil).
 			wantRefusal(t, "query", 414, "the query is larger than 4 KiB")
-		f.send(t, method, path, strings.Repeat("x", maxFrontEndHeader), nil, nil).
+		f.send(t, method, path, strings.Repeat("x", frontend.MaxHeader), nil, nil).
 			wantRefusal(t, "token", 431, "the headers are larger than 32 KiB")
-		f.send(t, method, path, token, http.Header{"X-Other": {strings.Repeat("x", maxFrontEndHeader)}}, nil).
+		f.send(t, method, path, token, http.Header{"X-Other": {strings.Repeat("x", frontend.MaxHeader)}}, nil).
 			wantRefusal(t, "header", 431, "the headers are larger than 32 KiB")
-		f.send(t, method, path, token, nil, strings.NewReader(strings.Repeat("x", maxFrontEndBody+1))).
+		f.send(t, method, path, token, nil, strings.NewReader(strings.Repeat("x", frontend.MaxBody+1))).
 			wantRefusal(t, "body", 413, "the body is larger than 4 KiB")
-		chunked := io.MultiReader(strings.NewReader(strings.Repeat("x", maxFrontEndBody)), strings.NewReader("x"))
+		chunked := io.MultiReader(strings.NewReader(strings.Repeat("x", frontend.MaxBody)), strings.NewReader("x"))
 		f.send(t, method, path, token, nil, chunked).
 			wantRefusal(t, "chunked body", 413, "the body is larger than 4 KiB")
 	}
 	f.wantNothing(t)
-	if n := f.project.fetches.Load(); n > 0 {
+	if n := f.project.Fetches.Load(); n > 0 {
 		t.Errorf("the token was looked at: %d fetches", n)
 	}
 }
@@ -239,13 +245,13 @@ func TestFrontEndRefusesWhatIsTooLarge(t *testing.T) {
 // Both routes count together, each user for themself, and a refused call does not count.
 func TestFrontEndLimitsEachUser(t *testing.T) {
 	t.Parallel()
-	at := newClock()
+	at := authtest.NewClock()
 	s := patient()
-	s.server = func(server *Server) { server.Now = at.now }
+	s.server = func(server *Server) { server.Now = at.Now }
 	f := newFront(t, s)
 	user := f.db.AddUser(t, "ada@example.com")
 	token := f.token(t, user, "")
-	for i := range callsAtOnce {
+	for i := range frontend.CallsAtOnce {
 		if got := f.create(t, token); got.status/100 != 2 {
 			t.Fatalf("call %d: %d %s", i, got.status, got.body)
 		}
@@ -266,24 +272,9 @@ func TestFrontEndLimitsEachUser(t *testing.T) {
 	if got := f.enter(t, f.token(t, f.db.AddUser(t, "eve@example.com"), ""), "nonsense"); got.status != 400 {
 		t.Errorf("somebody else: %d %s", got.status, got.body)
 	}
-	at.advance(callInterval)
+	at.Advance(frontend.CallInterval)
 	if got := f.create(t, token); got.status != 200 {
 		t.Errorf("after the interval: %d %s", got.status, got.body)
 	}
 	f.create(t, token).wantRefusal(t, "the one after", 429, "too many")
-}
-
-func TestUserLimitsForgetWhoIsQuiet(t *testing.T) {
-	t.Parallel()
-	var limits userLimits
-	at := time.Now()
-	for range 1000 {
-		if wait := limits.take(uuid.New(), at); wait > 0 {
-			t.Fatal(wait)
-		}
-	}
-	limits.take(uuid.New(), at.Add(time.Minute))
-	if len(limits.users) != 1 {
-		t.Errorf("%d users are kept", len(limits.users))
-	}
 }

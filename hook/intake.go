@@ -9,12 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/hook/webhook"
+
 	"github.com/labstack/echo/v4"
 )
 
 // MaxBody is how many bytes of a request are read at most. What Supabase Auth sends is the claims, which we send back,
 // with some hundred bytes around them; and it takes no answer over maxAnswer.
-const MaxBody = maxAnswer + 8<<10
+const MaxBody = webhook.MaxAnswer + 8<<10
 
 // maxUnverified is how many bytes all bodies whose signature is not verified yet may hold together.
 const maxUnverified = 8 << 20

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coderhook/hook/webhook"
 )
 
 // The largest body that matters is one whose claims fill the largest answer that Supabase Auth takes.
 func TestBodyIsCapped(t *testing.T) {
 	t.Parallel()
-	if MaxBody < maxAnswer+4<<10 || MaxBody > maxAnswer+64<<10 {
+	if MaxBody < webhook.MaxAnswer+4<<10 || MaxBody > webhook.MaxAnswer+64<<10 {
 		t.Errorf("bodies are read up to %d bytes", MaxBody)
 	}
 	for size, want := range map[int]error{0: nil, 1: nil, usualBody: nil, usualBody + 1: nil, MaxBody: nil, MaxBody + 1: errTooLarge, 10 * MaxBody: errTooLarge} {

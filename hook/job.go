@@ -8,6 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -29,6 +33,21 @@ type request struct {
 
 // unattended: no mint waits for it.
 func (r request) unattended() bool { return r.renew || r.tries > 0 }
+
+// accountRequest asks for the account of a job whose lease is held.
+func (j *job) accountRequest() account.Request {
+	return account.Request{UserID: j.user, Email: j.email, Known: j.known, Lease: j.lease, Tries: j.tries, Since: j.since, Turn: j.turn}
+}
+
+// subject is the user for whom the answer carries a key that was there.
+func (r request) subject() Subject {
+	return Subject{UserID: r.user, Email: r.email, Until: r.until, Known: r.known}
+}
+
+// wanted is the key that the token is to carry.
+func (r request) wanted() apikey.Wanted {
+	return apikey.Wanted{UserID: r.user, Until: r.until, Known: r.known.TokenLife}
+}
 
 // job is the work for one user in this process; every mint of that user waits for the same one.
 type job struct {
@@ -90,7 +109,7 @@ func (p *Provisioner) work(j *job) {
 		}
 		return
 	}
-	ctx, stop := p.holdLease(j.base, j.lease)
+	ctx, stop := lease.Keep(j.base, p.Ledger, j.lease, p.LeaseTTL, p.Log)
 	release = stop
 	made, err := p.makeKey(ctx, j)
 	j.reason, j.expires = made.reason(), made.key.ExpiresAt
@@ -155,7 +174,7 @@ func (p *Provisioner) acquire(j *job) (key string, err error) {
 				return key, err
 			}
 		}
-		if err := sleep(ctx, p.Poll); err != nil {
+		if err := pace.Sleep(ctx, p.Poll); err != nil {
 			return "", fmt.Errorf("wait for the lease: %w", err)
 		}
 		if key, err := p.lookAgain(ctx, j); err != nil || key != "" {
@@ -186,10 +205,10 @@ func (p *Provisioner) claim(ctx context.Context, j *job) (key string, held bool,
 	// Whoever held the lease before may have finished since we looked.
 	key, err = p.lookAgain(ctx, j)
 	if err != nil || key != "" {
-		if errors.Is(err, errConflict) { // else it would be asked again at every mint
+		if errors.Is(err, account.ErrConflict) { // else it would be asked again at every mint
 			p.record(ctx, j, store.Conflict, err)
 		}
-		p.releaseLease(j.lease)
+		lease.Release(p.base, p.Ledger, j.lease, p.Log)
 		return key, false, err
 	}
 	return "", true, nil
@@ -208,22 +227,22 @@ func (p *Provisioner) freeSlot() { <-p.slots }
 
 // lookAgain returns the key that somebody else may have stored since the job began, or "".
 func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
-	account, err := p.Ledger.Lookup(ctx, j.user)
+	found, err := p.Ledger.Lookup(ctx, j.user)
 	if err != nil {
 		return "", fmt.Errorf("provision: %w", err)
 	}
-	if err := distrust(account); err != nil {
+	if err := account.Distrust(found); err != nil {
 		return "", err
 	}
-	j.known = account
-	if p.suits(j, account) {
-		return account.APIKey, nil
+	j.known = found
+	if p.suits(j, found) {
+		return found.APIKey, nil
 	}
 	return "", nil
 }
 
 // suits reports whether the account's key is what the job is to get.
-func (p *Provisioner) suits(j *job, account store.Account) bool {
-	state := p.judge(account, j.until, p.Now())
-	return state == keyGood || state.usable() && !j.renew
+func (p *Provisioner) suits(j *job, a store.Account) bool {
+	state := p.Rule.Judge(a, j.until, p.Now())
+	return state == apikey.Good || state.Usable() && !j.renew
 }

@@ -13,6 +13,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 
 	"github.com/google/uuid"
 )
@@ -44,9 +45,9 @@ func (w *world) wantNothingStored(t *testing.T, user uuid.UUID) {
 // request is a mint that goes through no network.
 func (w *world) request(t *testing.T, user uuid.UUID, email string) *http.Request {
 	t.Helper()
-	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, email)})
+	body := authtest.JSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, email)})
 	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", bytes.NewReader(body))
-	request.Header = sign(t, secretA, "id", time.Now(), body)
+	request.Header = authtest.Sign(t, authtest.SecretA, "id", time.Now(), body)
 	return request
 }
 
@@ -161,7 +162,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	s.options.Concurrency = 2
 	w := newWorld(t, s)
 	stub := &stubCoder{Coder: w.client, entered: make(chan struct{}, 10), leave: make(chan struct{})}
-	w.Provisioner.Coder = stub
+	w.useCoder(stub)
 	var minting sync.WaitGroup
 	for _, email := range []string{"a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com"} {
 		user := w.db.AddUser(t, email)
@@ -187,12 +188,12 @@ func TestPanicInAJob(t *testing.T) {
 	s.options.Concurrency = 1
 	w := newWorld(t, s)
 	user := w.db.AddUser(t, "ada@example.com")
-	w.Provisioner.Coder = &stubCoder{Coder: w.client}
+	w.useCoder(&stubCoder{Coder: w.client})
 	if got := w.mint(t, user, "ada@example.com"); got.status != 200 || got.keyStatus(t) != "unavailable" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
 	eventually(t, "the lease is given back", func() bool { return !w.leased(t, user) })
-	w.Provisioner.Coder = w.client
+	w.useCoder(w.client)
 	if got := w.mint(t, user, "ada@example.com"); got.key(t) == "" {
 		t.Errorf("got %s", got.body)
 	}

@@ -3,6 +3,9 @@ package hook
 import (
 	"sync"
 
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/webhook"
+
 	"github.com/labstack/echo/v4"
 )
 
@@ -41,24 +44,28 @@ func (w *issuerWatch) note(issuer string, taken bool) bool {
 func (w *issuerWatch) tell() (string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return LastIssuerPrefix + shown(w.last), w.seen
+	return LastIssuerPrefix + accesstoken.Shown(w.last), w.seen
 }
 
 // lastIssuer compares the issuer of a signed event with what the front end's routes expect: the same tokens will
 // come back there, and be refused.
-func (s *Server) lastIssuer(c echo.Context, ev *event) {
+func (s *Server) lastIssuer(c echo.Context, ev *webhook.Event) {
 	if ev.Method == DoctorMethod {
 		if last, seen := s.issuers.tell(); seen {
 			c.Response().Header().Set(LastIssuerHeader, last)
 		}
 		return
 	}
-	tokens, issuer := s.FrontEnd.Tokens, string(ev.claims.Issuer)
+	issuer := string(ev.Deciding.Issuer)
 	if issuer == SendIssuer {
 		return
 	}
+	var tokens *accesstoken.Verifier
+	if s.FrontEnd != nil {
+		tokens = s.FrontEnd.Callers.Tokens
+	}
 	if s.issuers.note(issuer, tokens == nil || tokens.Issuers.Takes(issuer)) {
-		s.Log.Warn().Str("found", shownIssuer(issuer)).Stringer("expected", tokens.Issuers).
+		s.Log.Warn().Str("found", accesstoken.ShownIssuer(issuer)).Stringer("expected", tokens.Issuers).
 			Msg("the project's access tokens will be refused by the front end's routes: see SUPABASE_JWT_ISSUER, and coderhook doctor")
 	}
 }

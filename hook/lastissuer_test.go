@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/hook/authtest"
+
 	"github.com/google/uuid"
 )
 
@@ -16,8 +18,8 @@ func (f *front) mintWith(t *testing.T, issuer any, method string) reply {
 	if claims["iss"] = issuer; issuer == nil {
 		delete(claims, "iss")
 	}
-	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claims, "authentication_method": method})
-	return f.post(t, body, sign(t, secretA, uuid.NewString(), f.Now(), body))
+	body := authtest.JSON(t, map[string]any{"user_id": user.String(), "claims": claims, "authentication_method": method})
+	return f.post(t, body, authtest.Sign(t, authtest.SecretA, uuid.NewString(), f.Now(), body))
 }
 
 // The first sign-in whose tokens our own routes will refuse is told in the log, once, and doctor can ask.
@@ -30,9 +32,9 @@ func TestIssuerOfEvents(t *testing.T) {
 	if got := last(); got != "" {
 		t.Errorf("before any event: %q", got)
 	}
-	f.mintWith(t, f.project.url+"/auth/v1", "password")
+	f.mintWith(t, f.project.Url+"/auth/v1", "password")
 	f.mintWith(t, SendIssuer, "password")
-	if got := last(); got != "iss="+f.project.url+"/auth/v1" || warned() != 0 {
+	if got := last(); got != "iss="+f.project.Url+"/auth/v1" || warned() != 0 {
 		t.Errorf("the expected one: %q, %d warnings", got, warned())
 	}
 	for _, issuer := range []any{nil, "http://localhost:54321/auth/v1", 7, map[string]any{"a": 1}, "x\r\ny: z"} {
@@ -43,7 +45,7 @@ func TestIssuerOfEvents(t *testing.T) {
 	if got := last(); got != "iss=x??y: z" || warned() != 1 {
 		t.Errorf("%q, %d warnings", got, warned())
 	}
-	if log := f.log.String(); !strings.Contains(log, `"found":"nobody (iss is missing)","expected":"`+f.project.url+`/auth/v1"`) {
+	if log := f.log.String(); !strings.Contains(log, `"found":"nobody (iss is missing)","expected":"`+f.project.Url+`/auth/v1"`) {
 		t.Errorf("log:\n%s", log)
 	}
 	f.send(t, http.MethodPost, "/hooks/custom-access-token", "", nil, strings.NewReader(`{"authentication_method":"coderhook doctor"}`)).
@@ -53,7 +55,7 @@ func TestIssuerOfEvents(t *testing.T) {
 func TestNobodyMindsTheIssuerWithoutAFrontEnd(t *testing.T) {
 	t.Parallel()
 	s := patient()
-	s.server = func(server *Server) { server.FrontEnd.Tokens = nil }
+	s.server = func(server *Server) { server.FrontEnd.Callers.Tokens = nil }
 	f := newFront(t, s)
 	f.mintWith(t, nil, "password")
 	if strings.Contains(f.log.String(), "refused by the front end") {

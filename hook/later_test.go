@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -27,7 +29,7 @@ func (c *coderUp) Available() bool { return !c.down }
 // idler is a Provisioner whose backlog nobody works off.
 func idler() (*Provisioner, *coderUp) {
 	coder := new(coderUp)
-	p := NewProvisioner(DefaultOptions(), nil, coder, zerolog.Nop())
+	p := NewProvisioner(DefaultOptions(), nil, coder, NewMetrics(), zerolog.Nop())
 	p.backlog.busy = true
 	return p, coder
 }
@@ -46,7 +48,7 @@ func (p *Provisioner) delays() (all []time.Duration) {
 func TestLaterTakesOnlyWhatPasses(t *testing.T) {
 	t.Parallel()
 	for name, refused := range map[string]error{
-		"conflict": fmt.Errorf("%w: foreign", errConflict), "stopping": errStopping, "gone": errGone,
+		"conflict": fmt.Errorf("%w: foreign", account.ErrConflict), "stopping": errStopping, "gone": errGone,
 	} {
 		p, _ := idler()
 		if p.later(someone(), refused); len(p.backlog.byDue) != 0 {
@@ -93,7 +95,7 @@ func TestLaterHonoursRetryAfter(t *testing.T) {
 		p, _ := idler()
 		p.later(someone(), fmt.Errorf("mint: %w", &coderclient.Error{Status: 429, RetryAfter: 40 * time.Second}))
 		p.later(someone(), &coderclient.Error{Status: 429, RetryAfter: 24 * time.Hour})
-		if got := p.delays(); got[0] != 40*time.Second || got[1] != longestRest {
+		if got := p.delays(); got[0] != 40*time.Second || got[1] != pace.LongestRest {
 			t.Errorf("tried again after %v", got)
 		}
 	})
@@ -160,13 +162,13 @@ func TestBacklogGoesByDue(t *testing.T) {
 				t.Errorf("got %s, want %s", next.user, users[want])
 			}
 		}
-		p.pace.limited(&refusalOfCoder)
+		p.Accounts.Pace.Limited(&rateLimited)
 		p.background <- struct{}{}
-		if _, _, ok := p.nextDue(); ok || p.pace.limiter == nil {
+		if _, _, ok := p.nextDue(); ok || !p.Accounts.Pace.Limiting() {
 			t.Error("the pace is forgotten while users are made")
 		}
 		<-p.background
-		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.pace.limiter != nil {
+		if _, _, ok := p.nextDue(); ok || p.backlog.busy || p.Accounts.Pace.Limiting() {
 			t.Error("an empty backlog is worked off, or goes on to slow sign-ins down")
 		}
 		if n := testutil.ToFloat64(p.Metrics.backlog); n != 0 {
@@ -174,3 +176,6 @@ func TestBacklogGoesByDue(t *testing.T) {
 		}
 	})
 }
+
+// rateLimited is what every Coder with the default settings says.
+var rateLimited = coderclient.Error{Status: 429, RetryAfter: time.Minute, RateLimit: 512}

@@ -37,9 +37,9 @@ func TestLooksAgainUnderTheLease(t *testing.T) {
 	w := newWorld(t, patient())
 	user := w.db.AddUser(t, "ada@example.com")
 	const key = "AbCdEfGhIj-0123456789012345678901"
-	w.Provisioner.Ledger = oddLedger{Ledger: w.store, beforeClaim: func() {
+	w.useLedger(oddLedger{Ledger: w.store, beforeClaim: func() {
 		w.db.Exec(t, `insert into public.profiles (id, api_key) values ($1, $2) on conflict do nothing`, user, key)
-	}}
+	}})
 	if got := w.mint(t, user, "ada@example.com").key(t); got != key {
 		t.Errorf("got %.10s, want the other replica's key", got)
 	}
@@ -56,7 +56,7 @@ func TestReconcileNeedsAnAnswerForEverybody(t *testing.T) {
 	w.mint(t, ada, "ada@example.com")
 	w.settled()
 	w.db.Exec(t, `update coderhook.accounts set created_at = now() - interval '1 day', updated_at = now() - interval '1 day'`)
-	w.Provisioner.Ledger = oddLedger{Ledger: w.store, forgetful: true}
+	w.useLedger(oddLedger{Ledger: w.store, forgetful: true})
 	if sum, err := w.reconciler().Reconcile(t.Context(), false); err == nil {
 		t.Errorf("no error: %s", sum)
 	}

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/apikey"
+	"coderhook/hook/authtest"
+
 	"github.com/rs/zerolog"
 )
 
@@ -37,7 +40,7 @@ func TestLifetimeShorterThanTwiceTheTokensIsRefused(t *testing.T) {
 		"Coder's own limit is too short":      {lives{token: time.Hour, key: 90 * time.Minute}, 0, "", "raise Coder's maximum"},
 	} {
 		log := new(logBuffer)
-		err := CheckLifetime(t.Context(), test.seen, test.configured, zerolog.New(log))
+		err := apikey.CheckLifetime(t.Context(), test.seen, test.configured, zerolog.New(log))
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
@@ -52,7 +55,7 @@ func TestLivesAreLearntFromMints(t *testing.T) {
 	t.Parallel()
 	w, _, _ := newbie(t, profileNew())
 	token, key, err := w.store.Lives(t.Context())
-	if err != nil || token != time.Hour || key != 7*day {
+	if err != nil || token != time.Hour || key != 7*authtest.Day {
 		t.Errorf("tokens %s, keys %s, %v", token, key, err)
 	}
 }

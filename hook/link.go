@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -61,26 +62,26 @@ func (r *Reconciler) PlanMove(ctx context.Context, user uuid.UUID, coderName str
 	if err := r.linkable(ctx, user); err != nil {
 		return LinkPlan{}, err
 	}
-	account, err := r.Coder.User(ctx, coderName)
-	if gone(err) {
+	owner, err := r.Coder.User(ctx, coderName)
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return LinkPlan{}, refuse("no user %s in Coder", coderName)
 	}
 	if err != nil {
 		return LinkPlan{}, err
 	}
-	roles, err := r.rolesOf(ctx, account)
+	roles, err := r.Roles.Of(ctx, owner)
 	if err != nil {
 		return LinkPlan{}, err
 	}
 	if len(roles) > 0 {
-		return LinkPlan{}, refuse("Coder user %s has roles (%s): a key of theirs is too much for a workspace", account.Username, strings.Join(roles, ", "))
+		return LinkPlan{}, refuse("Coder user %s has roles (%s): a key of theirs is too much for a workspace", owner.Username, strings.Join(roles, ", "))
 	}
-	plan := LinkPlan{User: user, Coder: account, Made: slices.Contains(usernames(user), strings.ToLower(account.Username))}
+	plan := LinkPlan{User: user, Coder: owner, Made: slices.Contains(account.Usernames(user), strings.ToLower(owner.Username))}
 	if err := r.planTakeover(ctx, &plan, from); err != nil {
 		return LinkPlan{}, err
 	}
-	if account.Suspended() && !plan.reactivate {
-		return LinkPlan{}, refuse("Coder user %s is suspended, and not by us: activate it in Coder first", account.Username)
+	if owner.Suspended() && !plan.reactivate {
+		return LinkPlan{}, refuse("Coder user %s is suspended, and not by us: activate it in Coder first", owner.Username)
 	}
 	return plan, nil
 }
@@ -91,7 +92,7 @@ func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !living(found[0], r.Now()) {
+	if len(found) != 1 || !found[0].Living(r.Now()) {
 		return refuse("no user %s in Supabase who may sign in", user)
 	}
 	known, err := r.Ledger.Lookup(ctx, user)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // conflict is a world where Ada's e-mail in Coder belongs to an account that was not made for her.
-func conflict(t *testing.T, arrange func(*testing.T, *world)) (*world, *clock) {
+func conflict(t *testing.T, arrange func(*testing.T, *world)) (*world, *authtest.Clock) {
 	t.Helper()
 	w, c := clocked(t, profileNew())
 	w.addAda(t)
@@ -27,7 +28,7 @@ func conflict(t *testing.T, arrange func(*testing.T, *world)) (*world, *clock) {
 
 func ownAccount(_ *testing.T, w *world) {
 	w.coder.AddUser("lovelace", "ada@example.com", "password")
-	w.coder.AddToken("lovelace", "her-own", 30*day)
+	w.coder.AddToken("lovelace", "her-own", 30*authtest.Day)
 }
 
 var bob = uuid.MustParse("b0bb0bb0-1111-4222-8333-444455556666")
@@ -35,7 +36,7 @@ var bob = uuid.MustParse("b0bb0bb0-1111-4222-8333-444455556666")
 // formerAccount: she was Bob in Supabase, and deleted that account.
 func formerAccount(t *testing.T, w *world) {
 	made := w.coder.AddUser("b0bb0bb0", "ada@example.com", "none")
-	key := w.coder.AddToken("b0bb0bb0", ourToken, 7*day)
+	key := w.coder.AddToken("b0bb0bb0", ourToken, 7*authtest.Day)
 	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, 'b0bb0bb0', $3, 'active')`, bob, made.ID, key.ID)
 }
 
@@ -70,7 +71,7 @@ func TestLinkAPersonsOwnAccount(t *testing.T) {
 		t.Error("nothing in the log")
 	}
 	// Off-boarding takes what we gave, and nothing that was hers before.
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.db.Exec(t, deleteAda)
 	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Tokens: 1})
 	if left := w.coder.TokensOf("lovelace"); len(left) != 1 || left[0].TokenName != "her-own" {
@@ -88,7 +89,7 @@ func TestLinkTheAccountOfWhoLeft(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, c := conflict(t, formerAccount)
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			if offboarded {
 				w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 				if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
@@ -166,7 +167,7 @@ func TestLinkRefuses(t *testing.T) {
 func TestLinkIsKilledBeforeActivation(t *testing.T) {
 	t.Parallel()
 	w, c := conflict(t, formerAccount)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 	remove := w.coder.Fail(codertest.Fault{Method: "PUT", Path: "/users/*/status/activate", Status: 500})
 	if _, err := w.link(t, "b0bb0bb0"); err == nil || !strings.Contains(err.Error(), "the next mint activates") {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"coderhook/hook/authtest"
 )
 
 // guarded lets a test say whether keys may be made.
@@ -58,8 +60,8 @@ func TestNoKeyIsRenewedWhileNoneMayBeMade(t *testing.T) {
 	made := len(w.tokensOfAda())
 	open.Store(false)
 	end := w.account(t, ada).KeyExpiresAt
-	for _, left := range []time.Duration{2 * day, day, 30 * time.Minute} {
-		c.advance(end.Add(-left).Sub(c.now()))
+	for _, left := range []time.Duration{2 * authtest.Day, authtest.Day, 30 * time.Minute} {
+		c.Advance(end.Add(-left).Sub(c.Now()))
 		if got := w.mintAda(t); got != first {
 			t.Errorf("%s before its end: %q", left, got)
 		}

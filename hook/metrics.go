@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"coderhook/hook/policy"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -92,7 +94,7 @@ func (m *Metrics) start() {
 		string(statusUnavailable): {reasonNoKey},
 		string(statusConflict):    {reasonNoKey},
 		outcomeTooLarge:           {reasonNoRoom},
-		"skipped":                 {skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole},
+		"skipped":                 {policy.SkipAnonymous, policy.SkipNoEmail, policy.SkipOAuthClient, policy.SkipAAL, policy.SkipRole},
 		"failed":                  {"panic"},
 		"refused": {
 			http.StatusText(http.StatusUnauthorized), http.StatusText(http.StatusBadRequest), http.StatusText(http.StatusRequestEntityTooLarge),

@@ -9,6 +9,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -95,16 +96,16 @@ func TestCountsOfKeysAndChecks(t *testing.T) {
 	t.Parallel()
 	w, c, _ := newbie(t, profileNew())
 	w.wantCounts(t, "coderhook_keys_made_total", map[string]float64{"first": 1})
-	c.advance(5 * day)
+	c.Advance(5 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	w.wantCounts(t, "coderhook_keys_made_total", map[string]float64{"first": 1, "renewal": 1})
 
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	second := w.mintAda(t)
 	w.settled()
 	w.coder.DeleteKey(coderclient.KeyID(second))
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t) // finds it out
 	w.settled()
 	w.mintAda(t)
@@ -112,12 +113,12 @@ func TestCountsOfKeysAndChecks(t *testing.T) {
 	w.wantCounts(t, "coderhook_keys_made_total", map[string]float64{"first": 1, "renewal": 1, "replacement": 1})
 
 	remove := w.coder.Fail(codertest.Fault{Path: "/users/me", Status: 500})
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	remove()
 	w.coder.SuspendUser("ada0ada0")
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	w.wantCounts(t, "coderhook_key_checks_total", map[string]float64{"ok": 1, "refused": 1, "failed": 1, "suspended": 1})
@@ -129,7 +130,7 @@ func TestCountsAKeyThatDiedWithItsUser(t *testing.T) {
 	t.Parallel()
 	w, c, _ := newbie(t, profileNew())
 	w.coder.DeleteUser("ada0ada0")
-	c.advance(5 * day)
+	c.Advance(5 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	w.wantCounts(t, "coderhook_keys_made_total", map[string]float64{"first": 1, "replacement": 1})
@@ -139,9 +140,9 @@ func TestCountsAKeyThatDiedWithItsUser(t *testing.T) {
 func TestCountsAKeptKey(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, patient())
-	c.advance(6 * day)
+	c.Advance(6 * authtest.Day)
 	w.wantWorkingKey(t, first, "ada@example.com")
-	c.advance(2 * day)
+	c.Advance(2 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	w.wantCounts(t, "coderhook_keys_made_total", map[string]float64{"first": 1})
@@ -195,7 +196,7 @@ func TestCountsOfReconcile(t *testing.T) {
 	if _, err := r.Reconcile(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	at := map[string]float64{"": float64(c.now().Unix())}
+	at := map[string]float64{"": float64(c.Now().Unix())}
 	w.wantCounts(t, "coderhook_reconcile_changes_total", map[string]float64{"off-boarded": 1, "user suspended": 1, "token deleted": 1})
 	w.wantCounts(t, last, at)
 

@@ -2,25 +2,21 @@ package hook
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
 )
 
-// tokenPrefix begins the names of the Coder tokens that are ours.
-const tokenPrefix = "supabase-"
-
 // made is a key that is not stored yet.
 type made struct {
 	key  store.Key
-	user coderUser
+	user account.User
 	kept bool // it is the one that the profile has
 }
 
@@ -61,19 +57,24 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 		return made{}, err
 	}
 	before := j.known.CoderUserID
-	user, err := p.coderUser(ctx, j)
+	user, err := p.Accounts.User(ctx, j.accountRequest())
+	if refused, ok := errors.AsType[*account.RolesError](err); ok {
+		err = p.refuseRoles(ctx, j, refused)
+	}
 	if err != nil {
 		return made{}, err
 	}
+	j.known.CoderUserID, j.turn = user.ID, false
 	if key, err := p.keep(ctx, j, user.User); err != nil || key.ID != "" {
 		return made{key, user, true}, err
 	}
 	key, err := p.mint(ctx, j, user.User)
 	if errors.Is(err, coderclient.ErrUserDeleted) || errors.Is(err, coderclient.ErrNotFound) {
 		// By its id Coder shows a deleted user like a living one; only this tells.
-		if user, err = p.replaceCoderUser(ctx, j); err != nil {
+		if user, err = p.Accounts.Replace(ctx, j.accountRequest()); err != nil {
 			return made{}, err
 		}
+		j.known.CoderUserID = user.ID
 		key, err = p.mint(ctx, j, user.User)
 	}
 	if err == nil {
@@ -86,77 +87,29 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 }
 
 // keep returns the key that the profile has, if Coder says that it lives longer than the ledger
-// knew: up to Coder 2.34 every use moves a key's end. A user who was suspended gets theirs back.
+// knew. A user who was suspended gets theirs back.
 func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (store.Key, error) {
-	account := j.known
-	if account.KeyID == "" || account.KeyID != coderclient.KeyID(account.APIKey) || account.KeyRefused {
+	if j.known.KeyID != coderclient.KeyID(j.known.APIKey) {
 		return store.Key{}, nil
 	}
-	read, err := p.Coder.Key(ctx, user.ID, account.KeyID)
-	if errors.Is(err, coderclient.ErrNotFound) {
-		j.known.KeyRefused = true
-		return store.Key{}, nil
-	}
+	read, err := p.Keys.Reread(ctx, j.known, user)
 	if err != nil {
-		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
+		return store.Key{}, err
 	}
-	j.known.KeyExpiresAt = read.ExpiresAt
-	account.Status, account.KeyExpiresAt, account.KeyLifetime = store.Active, read.ExpiresAt, lifetimeOf(read)
-	if !p.suits(j, account) {
+	j.known.KeyRefused, j.known.KeyExpiresAt = read.KeyRefused, read.KeyExpiresAt
+	read.Status = store.Active
+	if !p.suits(j, read) {
 		return store.Key{}, nil
 	}
-	return store.Key{Secret: account.APIKey, ID: account.KeyID, ExpiresAt: read.ExpiresAt, Lifetime: lifetimeOf(read)}, nil
+	return store.Key{Secret: read.APIKey, ID: read.KeyID, ExpiresAt: read.KeyExpiresAt, Lifetime: read.KeyLifetime}, nil
 }
 
-// lifetimeOf is in whole seconds; Coder's own count can be a second short of the span.
-func lifetimeOf(k coderclient.Key) time.Duration {
-	if k.LifetimeSeconds > 0 {
-		return time.Duration(k.LifetimeSeconds) * time.Second
-	}
-	return k.ExpiresAt.Sub(k.CreatedAt).Truncate(time.Second)
-}
-
-// mint makes a token and reads back what Coder says of its life.
+// mint makes a key, if that is still allowed.
 func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (store.Key, error) {
 	if err := p.mayMakeNow(); err != nil { // since the job began
 		return store.Key{}, err
 	}
-	// Before there is a token: how long it must be kept is then known, whatever crashes.
-	if err := p.noteTokenLife(ctx, j.request); err != nil {
-		return store.Key{}, err
-	}
-	j.known.TokenLife = max(j.known.TokenLife, tokenLife(j.request, p.Now()))
-	secret, err := p.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
-		Name: tokenPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: p.TokenLifetime,
-	})
-	if errors.Is(err, coderclient.ErrRefused) { // as a scope that it does not know
-		return store.Key{}, fmt.Errorf("%w: create Coder token: %w", errConflict, err)
-	}
-	if err != nil {
-		return store.Key{}, fmt.Errorf("create Coder token: %w", err)
-	}
-	key := store.Key{Secret: secret, ID: coderclient.KeyID(secret)}
-	read, err := p.Coder.Key(ctx, user.ID, key.ID)
-	if err == nil && read.ExpiresAt.Before(j.until) {
-		err = fmt.Errorf("%w: Coder's tokens live shorter than the access token: raise CODER_TOKEN_LIFETIME or Coder's maximum", errConflict)
-	}
-	if err != nil {
-		p.discard(j, user, key.ID)
-		return store.Key{}, fmt.Errorf("read Coder token: %w", err)
-	}
-	key.ExpiresAt, key.Lifetime, key.MadeAt = read.ExpiresAt, lifetimeOf(read), p.Now()
-	if key.Lifetime < 2*tokenLife(j.request, p.Now()) {
-		p.Log.Warn().Stringer("user_id", j.user).Dur("key_lifetime_ms", key.Lifetime).Msg("Coder's tokens live less than twice as long as access tokens: keys are renewed at nearly every mint")
-	}
-	return key, nil
-}
-
-// discard deletes a token that nobody will use. What can't be deleted now keeps its name,
-// by which it is known as ours.
-func (p *Provisioner) discard(j *job, user coderclient.User, keyID string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.base), cleanupTimeout)
-	defer cancel()
-	if err := p.Coder.DeleteKey(ctx, user.ID, keyID); err != nil {
-		p.Log.Warn().Err(err).Stringer("user_id", j.user).Str("key_id", keyID).Msg("unused Coder token not deleted")
-	}
+	key, err := p.Keys.Mint(ctx, j.wanted(), user)
+	j.known.TokenLife = max(j.known.TokenLife, apikey.TokenLife(j.until, p.Now()))
+	return key, err
 }

@@ -10,6 +10,9 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/claims"
+	"coderhook/hook/policy"
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
 
@@ -141,7 +144,7 @@ func TestSkippedTokensComeBackAsTheyCame(t *testing.T) {
 		user := uuid.New()
 		claims := claimsOf(user, "ada@example.com")
 		change(claims)
-		want, got := mustJSON(t, map[string]any{"claims": claims}), w.mintClaims(t, user, claims)
+		want, got := authtest.JSON(t, map[string]any{"claims": claims}), w.mintClaims(t, user, claims)
 		if got.status != 200 || string(got.body) != string(want) {
 			t.Errorf("%s: %d %s", name, got.status, got.body)
 		}
@@ -173,7 +176,7 @@ func TestMintSaysWhoIsNotEligible(t *testing.T) {
 		if err := json.Unmarshal(got.body, &answer); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(mustJSON(t, map[string]any{"claims": claims})), string(mustJSON(t, answer))); diff != "" {
+		if diff := cmp.Diff(string(authtest.JSON(t, map[string]any{"claims": claims})), string(authtest.JSON(t, answer))); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -187,14 +190,14 @@ func TestMintSaysWhoIsNotEligible(t *testing.T) {
 
 func TestPolicyOpensForRoles(t *testing.T) {
 	t.Parallel()
-	p := Policy{RequireAAL: "aal1", AllowedRoles: []string{"authenticated", "editor"}}
-	for role, want := range map[string]string{"authenticated": "", "editor": "", "Editor": skipRole, "": skipRole, "service_role": skipRole} {
-		if got := p.skip(claims{Role: role, Email: "a@b.c", AAL: "aal1"}); got != want {
+	p := policy.Policy{RequireAAL: "aal1", AllowedRoles: []string{"authenticated", "editor"}}
+	for role, want := range map[string]string{"authenticated": "", "editor": "", "Editor": policy.SkipRole, "": policy.SkipRole, "service_role": policy.SkipRole} {
+		if got := p.Skip(claims.Claims{Role: role, Email: "a@b.c", AAL: "aal1"}); got != want {
 			t.Errorf("%q: %q", role, got)
 		}
 	}
-	for _, skip := range []string{skipAnonymous, skipNoEmail, skipOAuthClient, skipAAL, skipRole} {
-		if CureOfPolicy(skip) == "" {
+	for _, skip := range []string{policy.SkipAnonymous, policy.SkipNoEmail, policy.SkipOAuthClient, policy.SkipAAL, policy.SkipRole} {
+		if policy.Cure(skip) == "" {
 			t.Errorf("no cure of %q", skip)
 		}
 	}
@@ -202,25 +205,25 @@ func TestPolicyOpensForRoles(t *testing.T) {
 
 func TestPolicyOpensForClientsAndDemandsLevels(t *testing.T) {
 	t.Parallel()
-	base := claims{Role: "authenticated", Email: "a@b.c", AAL: "aal1"}
-	with := func(change func(*claims)) claims { c := base; change(&c); return c }
-	strict := Policy{RequireAAL: "aal2", AllowedClients: []string{"mine"}}
+	base := claims.Claims{Role: "authenticated", Email: "a@b.c", AAL: "aal1"}
+	with := func(change func(*claims.Claims)) claims.Claims { c := base; change(&c); return c }
+	strict := policy.Policy{RequireAAL: "aal2", AllowedClients: []string{"mine"}}
 	for _, test := range []struct {
-		policy Policy
-		claims claims
+		policy policy.Policy
+		claims claims.Claims
 		want   string
 	}{
-		{Policy{RequireAAL: "aal1"}, base, ""},
-		{strict, base, skipAAL},
-		{strict, with(func(c *claims) { c.AAL = "aal2" }), ""},
-		{strict, with(func(c *claims) { c.AAL = "aal3" }), ""},
-		{strict, with(func(c *claims) { c.AAL, c.ClientID = "aal2", "mine" }), ""},
-		{strict, with(func(c *claims) { c.AAL, c.ClientID = "aal2", "other" }), skipOAuthClient},
-		{strict, with(func(c *claims) { c.AAL, c.Anonymous = "aal2", true }), skipAnonymous},
-		{strict, with(func(c *claims) { c.AAL, c.Email = "aal2", "" }), skipNoEmail},
-		{strict, with(func(c *claims) { c.AAL, c.Role = "aal2", "anon" }), skipRole},
+		{policy.Policy{RequireAAL: "aal1"}, base, ""},
+		{strict, base, policy.SkipAAL},
+		{strict, with(func(c *claims.Claims) { c.AAL = "aal2" }), ""},
+		{strict, with(func(c *claims.Claims) { c.AAL = "aal3" }), ""},
+		{strict, with(func(c *claims.Claims) { c.AAL, c.ClientID = "aal2", "mine" }), ""},
+		{strict, with(func(c *claims.Claims) { c.AAL, c.ClientID = "aal2", "other" }), policy.SkipOAuthClient},
+		{strict, with(func(c *claims.Claims) { c.AAL, c.Anonymous = "aal2", true }), policy.SkipAnonymous},
+		{strict, with(func(c *claims.Claims) { c.AAL, c.Email = "aal2", "" }), policy.SkipNoEmail},
+		{strict, with(func(c *claims.Claims) { c.AAL, c.Role = "aal2", "anon" }), policy.SkipRole},
 	} {
-		if got := test.policy.skip(test.claims); got != test.want {
+		if got := test.policy.Skip(test.claims); got != test.want {
 			t.Errorf("%+v under %+v: %q, want %q", test.claims, test.policy, got, test.want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -12,7 +13,7 @@ import (
 
 // moved is a world where Bob had an account with the address ada@example.com, then another address in Supabase,
 // and Ada has that one now.
-func moved(t *testing.T) (w *world, c *clock, bobsKey string) {
+func moved(t *testing.T) (w *world, c *authtest.Clock, bobsKey string) {
 	t.Helper()
 	s := sealing()
 	s.options.RetryConflict = 0
@@ -26,7 +27,7 @@ func moved(t *testing.T) (w *world, c *clock, bobsKey string) {
 		t.Fatalf("no conflict: %s", got.body)
 	}
 	w.settled()
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	return w, c, bobsKey
 }
 
@@ -59,7 +60,7 @@ func TestTheHolderOfAnAddressIsNamed(t *testing.T) {
 func TestMoveAnAccountBetweenTwoWhoAreThere(t *testing.T) {
 	t.Parallel()
 	w, c, bobsKey := moved(t)
-	own := w.coder.AddToken("b0bb0bb0", "his-own", 30*day)
+	own := w.coder.AddToken("b0bb0bb0", "his-own", 30*authtest.Day)
 	if _, err := w.move(t, uuid.Nil); err == nil || !strings.Contains(err.Error(), "--from "+bob.String()) {
 		t.Errorf("not on purpose: %v", err)
 	}
@@ -81,7 +82,7 @@ func TestMoveAnAccountBetweenTwoWhoAreThere(t *testing.T) {
 	if got := w.account(t, ada); got.CoderUsername != "b0bb0bb0" || got.Seal != store.SealGood {
 		t.Errorf("%v", got)
 	}
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	bobs := w.mint(t, bob, "bob@example.com").key(t)
 	w.wantWorkingKey(t, bobs, "bob@example.com")
 	w.settled()

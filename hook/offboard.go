@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -44,7 +46,7 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 		return nil
 	}
 	user, err := w.Coder.User(ctx, a.CoderUserID.String())
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return w.deleteLedgers(ctx, a)
 	}
 	if err != nil {
@@ -75,7 +77,7 @@ func (w *walk) endSessions(ctx context.Context, a store.Account, user coderclien
 	}
 	return w.act(new(int), a.UserID, "sessions of Coder user "+user.Username+" in workspace apps ended", func() error {
 		key, err := w.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
-			Name: tokenPrefix + strings.ToLower(rand.Text()[:12]), Lifetime: time.Minute, Scope: "all",
+			Name: apikey.Prefix + strings.ToLower(rand.Text()[:12]), Lifetime: time.Minute, Scope: "all",
 		})
 		if err != nil {
 			return err
@@ -122,14 +124,14 @@ func hasWorkspaces(err error) bool {
 // names, and Coder may hide those that have expired.
 func (w *walk) deleteLedgers(ctx context.Context, a store.Account) error {
 	if a.KeyID != "" && !a.KeyRefused && !w.dry {
-		if err := w.Coder.DeleteKey(ctx, a.CoderUserID, a.KeyID); err != nil && !gone(err) {
+		if err := w.Coder.DeleteKey(ctx, a.CoderUserID, a.KeyID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 			return err
 		}
 	}
 	retired, err := w.Ledger.Retired(ctx, a.UserID)
 	for _, key := range retired {
 		if err == nil && !w.dry {
-			err = w.deleteOld(ctx, key)
+			err = w.Keys.DeleteOld(ctx, key)
 		}
 	}
 	return err
@@ -166,14 +168,14 @@ func (w *walk) removeOrphan(ctx context.Context, lease store.Lease, a store.Acco
 func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, error) {
 	if a.CoderUserID != uuid.Nil {
 		user, err := w.Coder.User(ctx, a.CoderUserID.String())
-		if gone(err) || a.Linked || len(user.Roles) > 0 {
+		if errors.Is(err, coderclient.ErrNotFound) || a.Linked || len(user.Roles) > 0 {
 			return coderclient.User{}, nil
 		}
 		return user, err
 	}
-	for _, name := range usernames(a.UserID) {
+	for _, name := range account.Usernames(a.UserID) {
 		user, err := w.Coder.User(ctx, name)
-		if gone(err) {
+		if errors.Is(err, coderclient.ErrNotFound) {
 			continue
 		}
 		if err != nil {

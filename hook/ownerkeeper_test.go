@@ -1,7 +1,6 @@
 package hook
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/owner"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -22,14 +23,14 @@ import (
 // ownerWorld is a world whose replicas read the owner's token from files.
 type ownerWorld struct {
 	*world
-	*clock
+	*authtest.Clock
 	file string
 }
 
 func newOwnerWorld(t *testing.T, s settings) *ownerWorld {
 	t.Helper()
-	s.clock = newClock()
-	w := &ownerWorld{world: newWorld(t, s), clock: s.clock, file: filepath.Join(t.TempDir(), "owner-token")}
+	s.clock = authtest.NewClock()
+	w := &ownerWorld{world: newWorld(t, s), Clock: s.clock, file: filepath.Join(t.TempDir(), "owner-token")}
 	w.write(t, w.file, w.coder.OwnerToken)
 	return w
 }
@@ -51,10 +52,10 @@ func (w *ownerWorld) read(t *testing.T, file string) string {
 }
 
 // keeper is a replica's, with a client of its own that uses the token of that file.
-func (w *ownerWorld) keeper(t *testing.T, file string) *OwnerKeeper {
+func (w *ownerWorld) keeper(t *testing.T, file string) *owner.Keeper {
 	t.Helper()
 	log := zerolog.New(w.log)
-	token, err := OpenOwnerToken(file, log)
+	token, err := owner.OpenToken(file, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +65,13 @@ func (w *ownerWorld) keeper(t *testing.T, file string) *OwnerKeeper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &OwnerKeeper{Token: token, Coder: client, Ledger: w.store, Instance: uuid.NewString(), Now: w.now, Log: log}
+	return &owner.Keeper{Token: token, Coder: client, Ledger: w.store, Instance: uuid.NewString(), Now: w.Now, Log: log}
 }
 
 func (w *ownerWorld) ownerTokens() map[string]bool {
 	tokens := make(map[string]bool)
 	for _, token := range w.coder.TokensOf("owner") {
-		if token.ExpiresAt.After(w.now()) {
+		if token.ExpiresAt.After(w.Now()) {
 			tokens[token.Whole] = true
 		}
 	}
@@ -83,7 +84,7 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 	w := newOwnerWorld(t, profileNew())
 	w.addAda(t)
 	keeper := w.keeper(t, w.file)
-	w.Provisioner.Coder = keeper.Coder.(*coderclient.Client)
+	w.useCoder(keeper.Coder.(*coderclient.Client))
 	renewals, last := 0, w.read(t, w.file)
 	for hour := range 3 * 7 * 24 {
 		if err := keeper.Turn(t.Context()); err != nil {
@@ -99,7 +100,7 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 			t.Fatalf("after %d hours: no key", hour)
 		}
 		w.settled()
-		w.advance(time.Hour)
+		w.Advance(time.Hour)
 	}
 	if renewals != 5 && renewals != 6 {
 		t.Errorf("%d renewals in three weeks, want one each half week", renewals)
@@ -116,8 +117,8 @@ func TestOwnersTokenOutlivesItsWeek(t *testing.T) {
 func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
-	ci := w.coder.AddToken("owner", "ci", 30*day)
-	made := w.coder.AddToken("owner", ownerPrefix+"abcdefgh2345", 30*day)
+	ci := w.coder.AddToken("owner", "ci", 30*authtest.Day)
+	made := w.coder.AddToken("owner", "coderhook-owner-abcdefgh2345", 30*authtest.Day)
 	keeper := w.keeper(t, w.file)
 	owner, err := w.client.Me(t.Context(), w.coder.OwnerToken)
 	if err != nil {
@@ -125,13 +126,13 @@ func TestOtherTokensOfTheOwnerAreNotDeleted(t *testing.T) {
 	}
 	// By whoever has the role's password.
 	for _, id := range []string{ci.ID, made.ID} {
-		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, $4)`, id, uuid.Nil, owner.ID, w.now().Add(-time.Minute))
+		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, $4)`, id, uuid.Nil, owner.ID, w.Now().Add(-time.Minute))
 	}
 	for range 2 {
 		if err := keeper.Turn(t.Context()); err != nil {
 			t.Error(err)
 		}
-		w.advance(25 * time.Hour)
+		w.Advance(25 * time.Hour)
 	}
 	tokens := w.ownerTokens()
 	if !tokens[ci.Whole] || tokens[made.Whole] {
@@ -151,7 +152,7 @@ func TestOwnersTokenThatSlidesIsLeftAlone(t *testing.T) {
 		if err := keeper.Turn(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		w.advance(24 * time.Hour)
+		w.Advance(24 * time.Hour)
 	}
 	if w.read(t, w.file) != w.coder.OwnerToken {
 		t.Error("it was replaced")
@@ -172,7 +173,7 @@ func TestOwnersFileKeepsModeAndOwnerAndIsNeverHalfWritten(t *testing.T) {
 	}
 	before, _ := os.Stat(w.file)
 	keeper := w.keeper(t, link)
-	w.advance(85 * time.Hour)
+	w.Advance(85 * time.Hour)
 	seen, stop := make(chan string), make(chan struct{})
 	go func() { // what anybody may read at any moment
 		defer close(seen)
@@ -218,7 +219,7 @@ func TestReplicasRenewTheOwnersToken(t *testing.T) {
 			t.Parallel()
 			w := newOwnerWorld(t, profileNew())
 			files := []string{w.file, w.file, w.file, w.file}
-			keepers := make([]*OwnerKeeper, len(files))
+			keepers := make([]*owner.Keeper, len(files))
 			for i := range files {
 				if copies {
 					files[i] = filepath.Join(t.TempDir(), "copy")
@@ -227,7 +228,7 @@ func TestReplicasRenewTheOwnersToken(t *testing.T) {
 				keepers[i] = w.keeper(t, files[i])
 			}
 			for range 2 * 24 * 7 / 12 {
-				w.advance(12 * time.Hour)
+				w.Advance(12 * time.Hour)
 				for range len(keepers) + 1 { // the minutes of the hour
 					var turns sync.WaitGroup
 					for _, keeper := range keepers {
@@ -238,10 +239,10 @@ func TestReplicasRenewTheOwnersToken(t *testing.T) {
 						})
 					}
 					turns.Wait()
-					w.advance(time.Minute)
+					w.Advance(time.Minute)
 				}
 			}
-			w.advance(time.Hour)
+			w.Advance(time.Hour)
 			living := make(map[string]bool)
 			for i, keeper := range keepers {
 				if err := keeper.Turn(t.Context()); err != nil {
@@ -264,7 +265,7 @@ func TestOwnersFileIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
 	keeper := w.keeper(t, w.file)
-	other := w.coder.AddToken("owner", "by hand", 30*day)
+	other := w.coder.AddToken("owner", "by hand", 30*authtest.Day)
 	w.write(t, w.file, other.Whole)
 	if got := keeper.Token.Current(); got != other.Whole {
 		t.Error("the file was not read again")
@@ -286,7 +287,7 @@ func TestOwnersFileIsReadAgain(t *testing.T) {
 func TestOwnersFileIsReadAgainAfter401(t *testing.T) {
 	t.Parallel()
 	w := newOwnerWorld(t, profileNew())
-	first, second := w.coder.AddToken("owner", "first", 30*day), w.coder.AddToken("owner", "second", 30*day)
+	first, second := w.coder.AddToken("owner", "first", 30*authtest.Day), w.coder.AddToken("owner", "second", 30*authtest.Day)
 	w.write(t, w.file, first.Whole)
 	info, _ := os.Stat(w.file)
 	keeper := w.keeper(t, w.file)
@@ -316,21 +317,20 @@ func TestOwnersTokenThatCannotBeRenewed(t *testing.T) {
 			w := newOwnerWorld(t, profileNew())
 			keeper := w.keeper(t, w.file)
 			if byValue {
-				token, err := NewOwnerToken(w.coder.OwnerToken)
+				token, err := owner.NewToken(w.coder.OwnerToken)
 				if err != nil {
 					t.Fatal(err)
 				}
 				keeper.Token = token
 			} else {
 				keeper.Token.Path = "/proc/self/comm" // may be written, but nothing can be made beside it
-				keeper.Token.seen, _ = os.Stat(keeper.Token.Path)
 			}
 			for hour := range 168 {
 				_ = keeper.Turn(t.Context())
 				if got, want := keeper.Check(t.Context()) != nil, hour >= 120; got != want {
 					t.Errorf("after %d h: warning %v, want %v", hour, got, want)
 				}
-				w.advance(time.Hour)
+				w.Advance(time.Hour)
 			}
 			if n := strings.Count(w.log.String(), "about to die"); n == 0 {
 				t.Error("nothing in the log")
@@ -365,7 +365,7 @@ func TestOwnersTokenKeepsItsScopes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.token.Name, c.token.Lifetime = "narrow", 7*day
+			c.token.Name, c.token.Lifetime = "narrow", 7*authtest.Day
 			first, err := w.client.CreateToken(t.Context(), me.ID, c.token)
 			if err != nil {
 				t.Fatal(err)
@@ -379,7 +379,7 @@ func TestOwnersTokenKeepsItsScopes(t *testing.T) {
 			if c.spoil != nil {
 				c.spoil(w.coder)
 			}
-			w.advance(4 * day)
+			w.Advance(4 * authtest.Day)
 			for range 3 {
 				_ = keeper.Turn(t.Context())
 			}
@@ -414,14 +414,14 @@ func TestOwnersRenewalFailsAnywhere(t *testing.T) {
 	} {
 		w := newOwnerWorld(t, profileNew())
 		keeper := w.keeper(t, w.file)
-		w.advance(85 * time.Hour)
+		w.Advance(85 * time.Hour)
 		w.coder.Fail(fault)
 		for range 4 {
 			_ = keeper.Turn(t.Context())
 			if _, err := w.client.Me(t.Context(), w.read(t, w.file)); err != nil {
 				t.Errorf("%s %s: the file's token: %v", fault.Method, fault.Path, err)
 			}
-			w.advance(15 * time.Minute)
+			w.Advance(15 * time.Minute)
 		}
 		if w.read(t, w.file) == w.coder.OwnerToken {
 			t.Errorf("%s %s: not renewed in the end", fault.Method, fault.Path)
@@ -429,19 +429,5 @@ func TestOwnersRenewalFailsAnywhere(t *testing.T) {
 		if rows := storetest.Query[int](t, w.db, `select count(*) from coderhook.retired_keys`); rows != 0 {
 			t.Errorf("%s %s: the old token is not deleted", fault.Method, fault.Path)
 		}
-	}
-}
-
-// A file that is mounted by itself can't be replaced, which shows only at the end: one token is
-// minted for that, and not one at every turn.
-func TestMountedOwnerFileIsTriedOnce(t *testing.T) {
-	t.Parallel()
-	k := &OwnerKeeper{Token: &OwnerToken{Path: "/run/secrets/token"}}
-	k.fixed(fmt.Errorf("%w: %w", errReadOnly, errMounted))
-	if err := k.renew(t.Context(), "token"); err != nil { // without a ledger it would panic
-		t.Error(err)
-	}
-	if k.fixed(errReadOnly); k.cannotRenew() {
-		t.Error("a file that is only read-only counts as mounted")
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -40,7 +43,7 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 			p.Metrics.stored.WithLabelValues(result).Inc()
 			return
 		}
-		_ = sleep(ctx, wait) // that the context has ended, settle sees
+		_ = pace.Sleep(ctx, wait) // that the context has ended, settle sees
 	}
 }
 
@@ -55,7 +58,7 @@ func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, wai
 		return p.undo(ctx, j, m, err)
 	case errors.Is(err, store.ErrLeaseLost), errors.Is(context.Cause(ctx), store.ErrLeaseLost):
 		log.Warn().Msg("another replica took over: our Coder token is retired")
-		p.retire(j, m)
+		p.retire(ctx, j, m)
 		return writeLeaseLost
 	case errors.Is(err, store.ErrProfile):
 		return p.refused(ctx, j, m, err)
@@ -87,7 +90,7 @@ func (p *Provisioner) recordKept(ctx context.Context, j *job, key store.Key) {
 // as long as it lives.
 func (p *Provisioner) refused(ctx context.Context, j *job, m made, err error) (result string) {
 	p.Log.Error().Err(err).Stringer("user_id", j.user).Str("key_id", m.key.ID).Msg("the profiles table refuses the key: see coderhook doctor")
-	p.retire(j, m)
+	p.retire(ctx, j, m)
 	p.record(ctx, j, store.Conflict, err)
 	return writeRefused
 }
@@ -102,9 +105,9 @@ func (p *Provisioner) undo(ctx context.Context, j *job, m made, err error) (resu
 		return p.refused(ctx, j, m, errors.Join(err, unknown))
 	}
 	log := p.Log.With().Stringer("user_id", j.user).Str("key_id", m.key.ID).Logger()
-	log.Warn().Bool("account_deleted", m.user.created).Msg("there is no such user: the Coder token is deleted")
-	p.discard(j, m.user.User, m.key.ID)
-	if !m.user.created {
+	log.Warn().Bool("account_deleted", m.user.Created).Msg("there is no such user: the Coder token is deleted")
+	p.Keys.Discard(ctx, j.user, m.user.ID, m.key.ID)
+	if !m.user.Created {
 		return writeUserGone
 	}
 	if err := p.Coder.DeleteUser(ctx, m.user.ID); err != nil {
@@ -120,13 +123,13 @@ func (p *Provisioner) undo(ctx context.Context, j *job, m made, err error) (resu
 func (p *Provisioner) fail(ctx context.Context, j *job, err error) {
 	status := store.Pending
 	switch {
-	case errors.Is(err, errSuspended):
+	case errors.Is(err, account.ErrSuspended):
 		status = store.Suspended
-	case errors.Is(err, errConflict):
+	case errors.Is(err, account.ErrConflict):
 		status = store.Conflict
 	}
 	level := p.Log.Warn()
-	if errors.Is(err, errConflict) {
+	if errors.Is(err, account.ErrConflict) {
 		level = p.Log.Error()
 	}
 	level.Err(err).Stringer("user_id", j.user).Str("status", string(status)).Msg("no key")
@@ -137,4 +140,9 @@ func (p *Provisioner) record(ctx context.Context, j *job, status store.Status, r
 	if err := p.Ledger.RecordFailure(ctx, j.lease, status, reason.Error()); err != nil {
 		p.Log.Warn().Err(err).Stringer("user_id", j.user).Msg("reason not recorded")
 	}
+}
+
+// retire keeps a key alive that came too late to be the account's: the answer has carried it.
+func (p *Provisioner) retire(ctx context.Context, j *job, m made) {
+	p.Keys.Retire(ctx, j.user, m.user.ID, m.key.ID, apikey.CarriedFor(j.known))
 }

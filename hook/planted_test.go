@@ -7,6 +7,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -25,9 +26,9 @@ func TestAPlantedKeyIsNotHandedOut(t *testing.T) {
 	for name, other := range map[string]func(*world) string{
 		"of an attacker's account": func(w *world) string {
 			w.coder.AddUser("eve", "eve@example.com", "password")
-			return w.coder.AddToken("eve", "mine", 30*day).Whole
+			return w.coder.AddToken("eve", "mine", 30*authtest.Day).Whole
 		},
-		"of the user's own account": func(w *world) string { return w.coder.AddToken("ada0ada0", "mine", 30*day).Whole },
+		"of the user's own account": func(w *world) string { return w.coder.AddToken("ada0ada0", "mine", 30*authtest.Day).Whole },
 		"of another user of ours": func(w *world) string {
 			return w.mint(t, w.db.AddUser(t, "bob@example.com"), "bob@example.com").key(t)
 		},
@@ -65,7 +66,7 @@ func TestAPlantedKeyIsNotHandedOut(t *testing.T) {
 func TestARetiredKeyThatIsPutBackIsNotHandedOut(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, profileNew())
-	c.advance(7*day*2/3 + time.Minute)
+	c.Advance(7*authtest.Day*2/3 + time.Minute)
 	w.mintAda(t)
 	w.settled()
 	second := w.stored(t, ada)
@@ -96,11 +97,11 @@ func TestAdoptionDoesNotOverwriteAStoredKey(t *testing.T) {
 	t.Parallel()
 	w, c, own := newbie(t, profileNew())
 	account := w.account(t, ada)
-	old := w.coder.AddToken("ada0ada0", "old", 30*day)
+	old := w.coder.AddToken("ada0ada0", "old", 30*authtest.Day)
 	err := w.store.Adopt(t.Context(), store.Adoption{
 		UserID: ada, Key: store.Key{ID: old.ID, ExpiresAt: old.ExpiresAt}, CoderUser: account.CoderUserID, Username: "ada0ada0",
 	})
-	refused := w.store.RefuseUnknownKey(t.Context(), ada, old.ID, c.now(), "late")
+	refused := w.store.RefuseUnknownKey(t.Context(), ada, old.ID, c.Now(), "late")
 	if err == nil || refused == nil {
 		t.Errorf("adopted: %v, refused: %v", err, refused)
 	}
@@ -113,7 +114,7 @@ func TestAdoptionDoesNotOverwriteAStoredKey(t *testing.T) {
 func TestAProfileThatKeepsTheOldKeyIsAConflict(t *testing.T) {
 	t.Parallel()
 	s := profileNew()
-	s.options.RetryConflict = day
+	s.options.RetryConflict = authtest.Day
 	w, _ := clocked(t, s)
 	w.addAda(t)
 	w.db.Exec(t, `insert into public.profiles (id) values ($1)`, ada)

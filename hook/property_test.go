@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 
 	"pgregory.net/rapid"
@@ -80,7 +81,7 @@ func (p *play) mint(rt *rapid.T) {
 	switch {
 	case known == nil && key != before.APIKey:
 		rt.Fatalf("a new key that Coder does not know for this user: %s", coderclient.KeyID(key))
-	case known != nil && p.down == nil && known.ExpiresAt.Before(p.clock.now().Add(time.Hour-time.Second)):
+	case known != nil && p.down == nil && known.ExpiresAt.Before(p.clock.Now().Add(time.Hour-time.Second)):
 		rt.Fatalf("key %s dies before its token", known.ID)
 	}
 }
@@ -94,13 +95,13 @@ func (p *play) account(rt *rapid.T, u *citizen) store.Account {
 }
 
 func (p *play) advance(rt *rapid.T) {
-	p.clock.advance(time.Duration(rapid.IntRange(1, 5*24*60).Draw(rt, "minutes")) * time.Minute)
+	p.clock.Advance(time.Duration(rapid.IntRange(1, 5*24*60).Draw(rt, "minutes")) * time.Minute)
 	p.keepOwner()
 }
 
 // keepOwner stands for the minutes that were passed over.
 func (p *play) keepOwner() {
-	p.coder.Prolong(coderclient.KeyID(p.keeper.Token.Current()), p.clock.now().Add(30*day))
+	p.coder.Prolong(coderclient.KeyID(p.keeper.Token.Current()), p.clock.Now().Add(30*authtest.Day))
 }
 
 func (p *play) revoke(rt *rapid.T) {
@@ -173,7 +174,7 @@ func (p *play) makeWell(rt *rapid.T) {
 		}
 	}
 	for range 3 { // the first mint may carry what is only then found to be dead
-		p.clock.advance(7*day + time.Hour)
+		p.clock.Advance(7*authtest.Day + time.Hour)
 		p.keepOwner()
 		for _, u := range p.users {
 			p.city.mint(rt, u)
@@ -186,7 +187,7 @@ func (p *play) makeWell(rt *rapid.T) {
 			rt.Fatalf("%s did not get a working key again: %v, status %q, %v: %s", u.email, err, status, p.account(rt, u), p.account(rt, u).LastError)
 		}
 	}
-	p.clock.advance(90 * time.Minute)
+	p.clock.Advance(90 * time.Minute)
 	p.reconcile(rt)
 	for _, u := range p.users {
 		p.wantOneToken(rt, u)

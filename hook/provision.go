@@ -8,6 +8,10 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -20,6 +24,7 @@ import (
 type Ledger interface {
 	Accounts
 	Observations
+	apikey.Ledger
 	Claim(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Extend(ctx context.Context, lease store.Lease, ttl time.Duration) error
 	Release(ctx context.Context, lease store.Lease) error
@@ -72,23 +77,24 @@ type Provisioner struct {
 	// what it knows it says also after that.
 	MayMake func(context.Context) error
 
+	Accounts *account.Maker
+	Keys     *apikey.Minter
+	Rule     apikey.Rule
+	Rotator  *Rotator
+
 	mu       sync.Mutex
 	jobs     map[uuid.UUID]*job
-	tended   map[uuid.UUID]bool // whose key is being looked after
 	backlog  backlog
 	stopping bool
 
-	running    sync.WaitGroup // jobs, and looking after keys
+	running    sync.WaitGroup // jobs
 	workingOff sync.WaitGroup // the backlog
 	slots      chan struct{}
-	care       chan struct{}   // slots of looking after keys
 	background chan struct{}   // limits the jobs that no mint waits for to half of the slots
 	base       context.Context // of the work that outlives the request that asked for it
 	cancel     context.CancelFunc
 	ending     context.Context // ends when the server begins to stop
 	end        context.CancelFunc
-	org        organizationCache
-	pace       pace
 }
 
 // Options are the times and limits of provisioning. DefaultOptions has those of production.
@@ -130,20 +136,31 @@ func DefaultOptions() Options {
 }
 
 // NewProvisioner returns a Provisioner that is ready to work; Stop ends it.
-func NewProvisioner(o Options, ledger Ledger, coder Coder, log zerolog.Logger) *Provisioner {
+func NewProvisioner(o Options, ledger Ledger, coder Coder, metrics *Metrics, log zerolog.Logger) *Provisioner {
 	base, cancel := context.WithCancel(context.Background())
 	ending, end := context.WithCancel(base)
-	return &Provisioner{
-		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: NewMetrics(),
+	roles := &account.Roles{Coder: coder}
+	p := &Provisioner{
+		Options: o, Ledger: ledger, Coder: coder, Log: log, Metrics: metrics,
+		Accounts: &account.Maker{
+			Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, ConfirmedOnly: o.ConfirmedOnly,
+			PersistPatience: o.PersistPatience, Now: o.Now, Log: log, Made: metrics.accountsMade,
+		},
+		Keys:       &apikey.Minter{Ledger: ledger, Coder: coder, Roles: roles, Lifetime: o.TokenLifetime, Now: o.Now, Log: log},
+		Rule:       apikey.Rule{RenewBefore: o.RenewBefore},
 		MayMake:    func(context.Context) error { return nil },
 		jobs:       make(map[uuid.UUID]*job),
-		tended:     make(map[uuid.UUID]bool),
 		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
 		slots:      make(chan struct{}, o.Concurrency),
-		care:       make(chan struct{}, o.Concurrency),
 		background: make(chan struct{}, max(1, o.Concurrency/2)),
 		base:       base, cancel: cancel, ending: ending, end: end,
 	}
+	p.Rotator = (&Rotator{
+		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Keys: p.Keys, Renew: p.Renew,
+		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
+		Now: o.Now, Log: log, Checks: metrics.checks, RolesRefused: metrics.rolesRefused,
+	}).Start()
+	return p
 }
 
 // Provision returns the user's key, made now if need be. When ctx ends first, the work goes on
@@ -207,8 +224,8 @@ func (p *Provisioner) refuse(ctx context.Context, r request) error {
 	if err := p.MayMake(ctx); err != nil {
 		return fmt.Errorf("provision: %w", err)
 	}
-	if conflicted(r.known) && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
-		return fmt.Errorf("provision: %w: %s", errConflict, r.known.LastError)
+	if r.known.Conflicted() && p.Now().Sub(r.known.UpdatedAt) < p.RetryConflict {
+		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.known.LastError)
 	}
 	return nil
 }
@@ -218,6 +235,23 @@ func (p *Provisioner) mayMakeNow() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return p.MayMake(ctx)
+}
+
+// Renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
+// When many keys age at the same time, those who wait for their first one come before them.
+func (p *Provisioner) Renew(ctx context.Context, s Subject) {
+	r := request{user: s.UserID, email: s.Email, until: s.Until, known: s.Known, renew: true}
+	if p.refuse(ctx, r) != nil {
+		return
+	}
+	select {
+	case p.background <- struct{}{}:
+	default:
+		return // there will be another mint
+	}
+	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
+		<-p.background
+	}
 }
 
 // join returns the job that works for the user, and whether it is a new one.
@@ -234,11 +268,17 @@ func (p *Provisioner) join(ctx context.Context, r request) (_ *job, isNew bool, 
 	j := &job{
 		request: r, trace: trace.SpanContextFromContext(ctx),
 		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(),
-		lease: store.Lease{UserID: r.user, Owner: p.Instance + "/" + uuid.NewString()[:8]},
+		lease: lease.New(p.Instance, r.user),
 	}
 	p.jobs[r.user] = j
 	p.running.Go(func() { p.work(j) })
 	return j, true, nil
+}
+
+// Wait returns when nothing is under way but the backlog.
+func (p *Provisioner) Wait() {
+	p.Rotator.Wait()
+	p.running.Wait()
 }
 
 // Stop lets running work end, and what is made be written, until ctx ends.
@@ -251,7 +291,7 @@ func (p *Provisioner) Stop(ctx context.Context) error {
 	p.mu.Unlock()
 	p.end()
 	ended := make(chan struct{})
-	go func() { p.workingOff.Wait(); p.running.Wait(); close(ended) }()
+	go func() { p.workingOff.Wait(); _ = p.Rotator.Stop(ctx); p.running.Wait(); close(ended) }()
 	defer p.cancel()
 	select {
 	case <-ended:

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/frontend"
 )
 
 // withProxies is a Coder with two workspace proxies and one that has never run.
@@ -60,7 +61,7 @@ func TestAuthRedirectRefusesWhatLooksLikeAProxy(t *testing.T) {
 		"https://au.example.com/", "https://x.au.example.com/", "https://x--apps.au.example.com:8443/", "https://--apps.au.example.com/", "https://a.x--apps.au.example.com/",
 		"javascript://us.example.com/%0aalert(1)", "ftp://us.example.com/", "https:///us.example.com", "https://new/", "https://primary/", f.coder.URL,
 	} {
-		f.FrontEnd.limits.users = nil
+		f.FrontEnd.Limits = frontend.UserLimits{}
 		if got := f.enter(t, token, uri); got.status != 400 {
 			t.Errorf("%s: %d %s %s", uri, got.status, got.body, got.header.Get("Location"))
 		}

@@ -7,30 +7,18 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/hook/lease"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
-
-// Register is what reconciling needs of the database beyond what provisioning does.
-type Register interface {
-	ClaimTask(ctx context.Context, task store.Task, ttl time.Duration) (finished time.Time, err error)
-	ReleaseTask(ctx context.Context, task store.Task, finished time.Time) error
-	Page(ctx context.Context, after uuid.UUID, limit int) ([]store.Entry, error)
-	Entries(ctx context.Context, users []uuid.UUID) ([]store.Entry, error)
-	IntendSuspension(ctx context.Context, lease store.Lease) error
-	Offboard(ctx context.Context, lease store.Lease, now time.Time) error
-	Stopped(ctx context.Context, user uuid.UUID) error
-	Remove(ctx context.Context, lease store.Lease) error
-	Link(ctx context.Context, lease store.Lease, link store.Link, now time.Time) error
-	Seal(ctx context.Context, account store.Account) error
-	AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error)
-	Departures
-}
 
 const (
 	reconcileTask = "reconcile"
-	taskLease     = time.Minute // how long a killed replica keeps the others from reconciling
 	pageSize      = 100
 	// signUpPatience is how long a user who is not there may still be one whose sign-up is not committed.
 	signUpPatience = 10 * time.Minute
@@ -46,8 +34,25 @@ var ErrReconciling = errors.New("another replica is reconciling")
 // Reconciler compares the ledger with Supabase's users and with Coder: it takes from those who
 // left what we gave them, and cleans up what crashes left behind.
 type Reconciler struct {
-	*Provisioner
+	Instance        string        // names this process in leases and turns
+	LeaseTTL        time.Duration // how long a killed holder blocks its user
+	Timeout         time.Duration // for one user's work in Coder
+	Poll            time.Duration // between looks at what another replica is doing
+	PersistPatience time.Duration // how long a user may stay uncommitted before the sign-up counts as rolled back
+	LockPatience    time.Duration // how long a locked profile is tried again
+	Now             func() time.Time
+	Log             zerolog.Logger
+	Metrics         *Metrics
+
+	Ledger   ReconcileLedger
+	Coder    ReconcileCoder
+	Roles    *account.Roles
+	Keys     *apikey.Minter
 	Register Register
+	TryKey   func(ctx context.Context, user uuid.UUID) error // checks the stored key of a user who was let off
+	// MakeKey has a key made for a user whose tokens live so long.
+	MakeKey func(ctx context.Context, known store.Account, life time.Duration) error
+
 	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
 	Interval time.Duration // between two runs of any replica
@@ -59,7 +64,7 @@ type Reconciler struct {
 
 // Run reconciles at the interval until ctx ends. Of several replicas one does so.
 func (r *Reconciler) Run(ctx context.Context) {
-	for sleep(ctx, min(r.Interval, time.Minute)) == nil {
+	for pace.Sleep(ctx, min(r.Interval, time.Minute)) == nil {
 		sum, err := r.Turn(ctx)
 		switch {
 		case errors.Is(err, ErrReconciling), errors.Is(err, errNotDue), ctx.Err() != nil:
@@ -87,51 +92,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, dry bool) (Summary, error) {
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum Summary, err error) {
-	turn, err := r.claim(ctx, reconcileTask, "reconciling")
+	turn, err := r.take(ctx, reconcileTask)
 	if err != nil {
 		return Summary{}, err
 	}
-	defer turn.end()
-	r.Metrics.reconciledAt(turn.last)
-	if r.Now().Sub(turn.last) < interval {
+	defer turn.End(ctx)
+	r.Metrics.reconciledAt(turn.Last)
+	if r.Now().Sub(turn.Last) < interval {
 		return Summary{}, errNotDue
 	}
-	held, stop := r.holdTask(ctx, turn.task)
+	held, stop := turn.Keep(ctx)
 	defer stop()
 	if sum, err = r.pass(held, false); err == nil || errors.Is(err, ErrManyGone) {
-		turn.finished = r.Now()
+		turn.Finished = r.Now()
 	}
-	r.account(ctx, sum, err, turn.finished)
+	r.account(ctx, sum, err, turn.Finished)
 	return sum, err
 }
 
-// turn is a task that this replica has claimed.
-type turn struct {
-	task     store.Task
-	last     time.Time // when it was finished before
-	finished time.Time // when it was finished now; zero: it was not
-	end      func()    // gives the task back
-}
-
-// claim takes a task that one replica at a time does. The error is ErrReconciling where another one is at it.
-func (r *Reconciler) claim(ctx context.Context, name, what string) (*turn, error) {
-	t := &turn{task: store.Task{Name: name, Owner: r.Instance}}
-	var err error
-	t.last, err = r.Register.ClaimTask(ctx, t.task, taskLease)
+// take takes a task that one replica at a time does. The error is ErrReconciling where another one is at it.
+func (r *Reconciler) take(ctx context.Context, name string) (*lease.Turn, error) {
+	turn, err := lease.Take(ctx, r.Register, store.Task{Name: name, Owner: r.Instance}, r.Log)
 	if errors.Is(err, store.ErrLeased) {
 		return nil, ErrReconciling
 	}
-	if err != nil {
-		return nil, err
-	}
-	t.end = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		if err := r.Register.ReleaseTask(ctx, t.task, t.finished); err != nil {
-			r.Log.Warn().Err(err).Msg(what + " not given back: it runs out by itself")
-		}
-	}
-	return t, nil
+	return turn, err
 }
 
 // account counts a run. One that was broken off, by the server's end or by another replica, did
@@ -143,21 +128,6 @@ func (r *Reconciler) account(ctx context.Context, sum Summary, err error, finish
 	}
 	r.Metrics.reconciled(sum, err)
 	r.Metrics.reconciledAt(finished)
-}
-
-// holdTask keeps the task until stop is called; the context ends when somebody else has it.
-func (r *Reconciler) holdTask(ctx context.Context, task store.Task) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for sleep(ctx, taskLease/3) == nil {
-			if _, err := r.Register.ClaimTask(ctx, task, taskLease); errors.Is(err, store.ErrLeased) {
-				cancel(ErrReconciling)
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil); <-ended }
 }
 
 // pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is
@@ -239,13 +209,13 @@ func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.Auth
 	if w.dry {
 		return nil
 	}
-	return sleep(ctx, w.Pause)
+	return pace.Sleep(ctx, w.Pause)
 }
 
 func (w *walk) sitOut(ctx context.Context, limited error) error {
 	wait := w.wait
 	if wait == nil {
-		wait = sleep
+		wait = pace.Sleep
 	}
 	answer, _ := errors.AsType[*coderclient.Error](limited)
 	return wait(ctx, max(answer.RetryAfter, time.Second))

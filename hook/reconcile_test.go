@@ -11,14 +11,21 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/apikey"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
 )
 
-func (w *world) reconciler() *Reconciler {
-	return &Reconciler{Provisioner: w.Provisioner, Register: w.store, Interval: time.Hour}
+func (w *world) reconciler() *Reconciler { return w.reconcilerOf(w.replica) }
+
+// reconcilerOf reconciles as a replica does.
+func (w *world) reconcilerOf(r *replica) *Reconciler {
+	reconciler := NewReconciler(r.Provisioner, w.store)
+	reconciler.Interval = time.Hour
+	return reconciler
 }
 
 // reconcile runs once and compares the summary but for the number of accounts.
@@ -43,7 +50,7 @@ func (w *world) adaInCoder(t *testing.T) codertest.User {
 }
 
 // ourToken is named as one that we made.
-const ourToken = tokenPrefix + "abcdefgh2345"
+const ourToken = apikey.Prefix + "abcdefgh2345"
 
 const (
 	deleteAda = `delete from auth.users`
@@ -58,8 +65,8 @@ func TestWhoLeftLosesAccess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, c, key := newbie(t, profileNew())
-			w.coder.AddToken("ada0ada0", "her-own", 30*day)
-			c.advance(time.Hour)
+			w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
+			c.Advance(time.Hour)
 			r := w.reconciler()
 			w.reconcile(t, r, Summary{})
 			w.db.Exec(t, leave)
@@ -97,7 +104,7 @@ func TestWhoComesBackIsActivated(t *testing.T) {
 			}
 			w.settled()
 			w.db.Exec(t, unbanAda)
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			if !mintFirst {
 				w.reconcile(t, r, Summary{Activated: 1})
 			}
@@ -196,12 +203,12 @@ func TestAccountsThatWeDidNotMakeAreNotSuspended(t *testing.T) {
 func TestStaleTokensGo(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
-	w.coder.AddToken("ada0ada0", ourToken, 7*day)
-	w.coder.AddToken("ada0ada0", "her-own", 7*day)
+	w.coder.AddToken("ada0ada0", ourToken, 7*authtest.Day)
+	w.coder.AddToken("ada0ada0", "her-own", 7*authtest.Day)
 	r := w.reconciler()
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.reconcile(t, r, Summary{})
-	c.advance(20 * time.Minute)
+	c.Advance(20 * time.Minute)
 	w.reconcile(t, r, Summary{Tokens: 1})
 	left := map[string]bool{}
 	for _, token := range w.tokensOfAda() {
@@ -217,13 +224,13 @@ func TestStaleTokensGo(t *testing.T) {
 func TestReconcilingDeletesReplacedKeys(t *testing.T) {
 	t.Parallel()
 	w, c, _ := newbie(t, profileNew())
-	c.advance(6 * day)
+	c.Advance(6 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	w.wantOneUser(t, 2)
 	r := w.reconciler()
 	w.reconcile(t, r, Summary{})
-	c.advance(75 * time.Minute)
+	c.Advance(75 * time.Minute)
 	w.reconcile(t, r, Summary{Tokens: 1})
 	w.wantOneUser(t, 1)
 }
@@ -255,7 +262,7 @@ func TestOrphansGo(t *testing.T) {
 		}, Summary{Orphans: 1}},
 		"somebody else of that name": {func(t *testing.T, w *world) {
 			w.coder.AddUser("ada0ada0", "eve@example.com", "password")
-			w.coder.AddToken("ada0ada0", "mine", day)
+			w.coder.AddToken("ada0ada0", "mine", authtest.Day)
 			w.db.Exec(t, `insert into coderhook.accounts (user_id) values ($1)`, ada)
 		}, Summary{Orphans: 1}},
 	} {
@@ -266,7 +273,7 @@ func TestOrphansGo(t *testing.T) {
 			before := len(w.coder.Users())
 			r := w.reconciler()
 			w.reconcile(t, r, Summary{Waiting: 1}) // the sign-up may not be committed yet
-			c.advance(11 * time.Minute)
+			c.Advance(11 * time.Minute)
 			w.reconcile(t, r, test.want)
 			if got := before - len(w.coder.Users()); got != test.want.Deleted {
 				t.Errorf("%d Coder users deleted", got)
@@ -281,9 +288,9 @@ func TestOrphansGo(t *testing.T) {
 func TestDryRunOnlyTells(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
-	w.coder.AddToken("ada0ada0", ourToken, 7*day)
+	w.coder.AddToken("ada0ada0", ourToken, 7*authtest.Day)
 	w.db.Exec(t, banAda)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	r := w.reconciler()
 	var told []string
 	r.Tell = func(text string) { told = append(told, text) }
@@ -310,7 +317,7 @@ func (w *world) addAccounts(t *testing.T, n int) {
 		id := uuid.MustParse(fmt.Sprintf("%08x-0000-4000-8000-000000000000", i+1))
 		name := id.String()[:8]
 		made := w.coder.AddUser(name, name+"@example.com", "none")
-		key := w.coder.AddToken(name, ourToken, 7*day)
+		key := w.coder.AddToken(name, ourToken, 7*authtest.Day)
 		w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, $3, $4, 'active')`,
 			id, made.ID, name, key.ID)
 	}
@@ -321,12 +328,12 @@ func TestReconcilingInPagesWithinTheRateLimit(t *testing.T) {
 	t.Parallel()
 	w, c := clocked(t, profileNew())
 	w.addAccounts(t, 2*pageSize+7)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.coder.Configure(func(s *codertest.Settings) { s.RateLimit = 2 }) // for each path: an account's are its own
 	r := w.reconciler()
 	r.Force = true
 	waits := 0
-	r.wait = func(_ context.Context, d time.Duration) error { waits++; c.advance(2 * d); return nil }
+	r.wait = func(_ context.Context, d time.Duration) error { waits++; c.Advance(2 * d); return nil }
 	w.reconcile(t, r, Summary{Offboarded: 2*pageSize + 7, Suspended: 2*pageSize + 7, Tokens: 2*pageSize + 7})
 	for _, user := range w.coder.Users() {
 		if user.Status != "suspended" {
@@ -346,7 +353,7 @@ func TestReconcilingIsKilledAnywhere(t *testing.T) {
 		w, c := clocked(t, profileNew())
 		w.addAccounts(t, 3)
 		w.db.Exec(t, `insert into auth.users (id, banned_until) select user_id, 'infinity' from coderhook.accounts limit 1`)
-		c.advance(time.Hour)
+		c.Advance(time.Hour)
 		r := w.reconciler()
 		runs := 0
 		for nth := 1; ; nth++ {
@@ -376,10 +383,10 @@ func TestReconcilingIsKilledAnywhere(t *testing.T) {
 func TestOneReplicaReconciles(t *testing.T) {
 	t.Parallel()
 	s := profileNew()
-	s.clock = newClock()
+	s.clock = authtest.NewClock()
 	w := newWorld(t, s)
 	other := w.start(t, s)
-	mine, theirs := w.reconciler(), &Reconciler{Provisioner: other.Provisioner, Register: w.store, Interval: time.Hour}
+	mine, theirs := w.reconciler(), w.reconcilerOf(other)
 	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: reconcileTask, Owner: theirs.Instance}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +400,7 @@ func TestOneReplicaReconciles(t *testing.T) {
 	}{
 		{theirs, 0, nil}, {mine, 0, errNotDue}, {theirs, 59 * time.Minute, errNotDue}, {mine, time.Minute, nil}, {theirs, 0, errNotDue},
 	} {
-		s.clock.advance(step.forward)
+		s.clock.Advance(step.forward)
 		if _, err := step.r.Turn(t.Context()); err != step.want {
 			t.Errorf("got %v, want %v", err, step.want)
 		}
@@ -405,7 +412,7 @@ func TestReconcilingRuns(t *testing.T) {
 	t.Parallel()
 	w, c, _ := newbie(t, profileNew())
 	w.db.Exec(t, deleteAda)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	r := w.reconciler()
 	r.Interval = 10 * time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
@@ -434,7 +441,7 @@ func TestReconcilingDoesNotDisturb(t *testing.T) {
 	w, c, key := newbie(t, profileNew())
 	w.db.Exec(t, banAda)
 	w.db.Exec(t, `update coderhook.accounts set lease_owner = 'somebody', lease_until = now() + interval '1 hour'`)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	r := w.reconciler()
 	w.reconcile(t, r, Summary{Busy: 1})
 	w.wantWorkingKey(t, key, "ada@example.com")
@@ -505,7 +512,7 @@ func TestReconcilingRefusesToOffboardEverybody(t *testing.T) {
 			case "deleted, but there":
 				w.db.Exec(t, `insert into auth.users (id, deleted_at) select user_id, now() from coderhook.accounts`)
 			}
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			w.coder.ForgetRequests()
 			r := w.reconciler()
 			gone := test.accounts - test.here
@@ -553,10 +560,10 @@ func TestTokensThatAreNamedMuchLikeOursStay(t *testing.T) {
 	w.settled()
 	theirs := []string{"her-own", "supabase-deploy-ci", "supabase-abcdefgh234", "supabase-abcdefgh23456", "supabase-ABCDEFGH2345", "my-supabase-abcdefgh2345"}
 	for _, name := range theirs[1:] {
-		w.coder.AddToken("lovelace", name, 30*day)
+		w.coder.AddToken("lovelace", name, 30*authtest.Day)
 	}
-	w.coder.AddToken("lovelace", ourToken, 30*day)
-	c.advance(10 * time.Hour)
+	w.coder.AddToken("lovelace", ourToken, 30*authtest.Day)
+	c.Advance(10 * time.Hour)
 	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
 	w.db.Exec(t, deleteAda)
 	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Tokens: 1})
@@ -587,7 +594,7 @@ func TestReconcilingPassesByAFailingAccount(t *testing.T) {
 			t.Parallel()
 			w, c := clocked(t, profileNew())
 			w.addAccounts(t, 5)
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			for i := range test.failing {
 				user, _ := w.coder.User(fmt.Sprintf("%08x", i+1))
 				w.coder.Fail(codertest.Fault{Method: "PUT", Path: "/users/" + user.ID.String() + "/status/suspend", Status: 500, Body: `{"message":"Internal error."}`})

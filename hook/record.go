@@ -25,8 +25,9 @@ type record struct {
 	line    *zerolog.Event
 	metrics *Metrics
 	started time.Time
-	outcome string // one of few: it is a metric's label
-	reason  string // likewise
+	outcome string                                // one of few: it is a metric's label
+	reason  string                                // likewise
+	staged  func(name string, took time.Duration) // nil, or for whom the stages are
 }
 
 func (s *Server) newRecord() *record {
@@ -42,7 +43,11 @@ func (r *record) end() {
 
 // stage notes how long a part took that began then.
 func (r *record) stage(name string, began time.Time) {
-	r.line.Dur(name+"_ms", time.Since(began))
+	took := time.Since(began)
+	r.line.Dur(name+"_ms", took)
+	if r.staged != nil {
+		r.staged(name, took)
+	}
 	r.metrics.stage(name, began)
 }
 

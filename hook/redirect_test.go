@@ -10,6 +10,9 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/cached"
+	"coderhook/hook/frontend"
 
 	"github.com/google/uuid"
 )
@@ -98,7 +101,7 @@ func TestAuthRedirectRefusesAddresses(t *testing.T) {
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "*.apps.example.com:8443" })
 	user, key := f.withKey(t)
 	token := f.token(t, user, key)
-	f.FrontEnd.limits = userLimits{}
+	f.FrontEnd.Limits = frontend.UserLimits{}
 	for _, test := range []struct{ uri, want string }{
 		{"", "redirect_uri is missing"},
 		{"/p", "not an absolute http or https URL"},
@@ -137,7 +140,7 @@ func TestAuthRedirectRefusesAddresses(t *testing.T) {
 		{"https://x.apps.example.com:8444/", "not the address of a workspace app"},
 		{f.coder.URL, "not the address of a workspace app"},
 	} {
-		f.FrontEnd.limits.users = nil // this test makes more calls than a user may
+		f.FrontEnd.Limits = frontend.UserLimits{} // this test makes more calls than a user may
 		f.enter(t, token, test.uri).wantRefusal(t, test.uri, 400, test.want)
 	}
 	if calls := f.asked("/applications/auth-redirect"); calls > 0 {
@@ -148,49 +151,19 @@ func TestAuthRedirectRefusesAddresses(t *testing.T) {
 	}
 }
 
-func TestIsApp(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		uri, host string
-		want      bool
-	}{
-		{"https://x.apps.example.com/", "*.apps.example.com", true},
-		{"https://x.apps.example.com:443/", "*.apps.example.com", true},
-		{"http://x.apps.example.com:80/", "*.Apps.example.com", true},
-		{"https://x.apps.example.com:8080/", "*.apps.example.com", false},
-		{"https://x--apps.example.com/", "*--apps.example.com", true},
-		{"https://y.x--apps.example.com/", "*--apps.example.com", false},
-		{"https://--apps.example.com/", "*--apps.example.com", false},
-		{"https://x-apps.example.com/", "*--apps.example.com", false},
-		{"https://x.localhost:3001/", "*.localhost:3001", true},
-		{"https://x.apps.example.com/", "", false},
-		{"https://x.apps.example.com/", "*", false},
-		{"https://x.apps.example.com/", "*.", false},
-		{"https://x.apps.example.com/", "x.apps.example.com", false},
-	} {
-		u, err := parseAppURI(test.uri)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := isApp(u, test.host); got != test.want {
-			t.Errorf("%s under %q: %v", test.uri, test.host, got)
-		}
-	}
-}
-
 // A host that the operator changed is known before somebody is refused for it, but not asked for all the time.
 func TestAuthRedirectLearnsANewHost(t *testing.T) {
 	t.Parallel()
-	at := newClock()
+	at := authtest.NewClock()
 	s := patient()
-	s.server = func(server *Server) { server.Now = at.now }
+	s.server = func(server *Server) { server.Now = at.Now }
 	f := newFront(t, s)
 	user, key := f.withKey(t)
 	token := f.token(t, user, key)
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "" })
 	f.enter(t, token, appURI).wantRefusal(t, "no host", 501, "CODER_WILDCARD_ACCESS_URL")
 	f.coder.Configure(func(set *codertest.Settings) { set.AppHost = "*.apps.localhost" })
-	at.advance(cachePause)
+	at.Advance(cached.Pause)
 	if got := f.enter(t, token, appURI); got.status != 303 {
 		t.Errorf("new host: %d %s", got.status, got.body)
 	}
@@ -248,16 +221,16 @@ func TestAuthRedirectWhileCoderIsDownOrRefuses(t *testing.T) {
 		{codertest.Fault{Path: "/users/me", Hang: true}, 503, "can't be reached", "5"},
 	} {
 		heal := f.coder.Fail(test.fault)
-		f.Deadline = 400 * time.Millisecond
+		f.FrontEnd.Deadline = 400 * time.Millisecond
 		got := f.enter(t, token, appURI)
 		got.wantRefusal(t, test.fault.Path, test.status, test.want)
 		if got.header.Get("Retry-After") != test.retryAfter || got.header.Get("Location") != "" {
 			t.Errorf("%+v: %v", test.fault, got.header)
 		}
 		heal()
-		f.Deadline = 2500 * time.Millisecond
+		f.FrontEnd.Deadline = 2500 * time.Millisecond
 		eventually(t, "the way is open again", func() bool {
-			f.FrontEnd.limits = userLimits{}
+			f.FrontEnd.Limits = frontend.UserLimits{}
 			return f.enter(t, token, appURI).status == 303
 		})
 	}

@@ -9,21 +9,21 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-const user1 = "dbf34ff0-2771-4ee8-a193-a4d4dbe31359"
-
 // Whatever is not a well-formed event of somebody who knows a secret is refused
 // with a clear text, and nothing is made.
 func TestRefusedRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
-	good := `{"user_id":"` + user1 + `","claims":{"sub":"` + user1 + `","email":"ada@example.com","exp":9999999999,"role":"authenticated","aal":"aal1"}}`
-	if got := w.post(t, []byte(good), sign(t, secretA, "id", time.Now(), []byte(good))); got.status != http.StatusOK {
+	good := `{"user_id":"` + authtest.User1 + `","claims":{"sub":"` + authtest.User1 + `","email":"ada@example.com","exp":9999999999,"role":"authenticated","aal":"aal1"}}`
+	if got := w.post(t, []byte(good), authtest.Sign(t, authtest.SecretA, "id", time.Now(), []byte(good))); got.status != http.StatusOK {
 		t.Fatalf("the good one: %d %s", got.status, got.body)
 	}
 	w.coder.Reset()
@@ -37,31 +37,33 @@ func TestRefusedRequests(t *testing.T) {
 		status int
 		want   string
 	}{
-		"wrong secret":    {good, func(b []byte) http.Header { return sign(t, secretB, "id", now, b) }, 401, "no matching signature"},
+		"wrong secret":    {good, func(b []byte) http.Header { return authtest.Sign(t, authtest.SecretB, "id", now, b) }, 401, "no matching signature"},
 		"missing headers": {good, func([]byte) http.Header { return http.Header{} }, 401, "missing required headers"},
-		"stale":           {good, func(b []byte) http.Header { return sign(t, secretA, "id", now.Add(-6*time.Minute), b) }, 401, "too old"},
-		"future":          {good, func(b []byte) http.Header { return sign(t, secretA, "id", now.Add(6*time.Minute), b) }, 401, "too new"},
+		"stale": {good, func(b []byte) http.Header {
+			return authtest.Sign(t, authtest.SecretA, "id", now.Add(-6*time.Minute), b)
+		}, 401, "too old"},
+		"future": {good, func(b []byte) http.Header { return authtest.Sign(t, authtest.SecretA, "id", now.Add(6*time.Minute), b) }, 401, "too new"},
 		"garbage signature": {good, func(b []byte) http.Header {
-			h := sign(t, secretA, "id", now, b)
+			h := authtest.Sign(t, authtest.SecretA, "id", now, b)
 			h.Set("Webhook-Signature", "v1,!!!!")
 			return h
 		}, 401, "no matching signature"},
-		"changed body": {good, func([]byte) http.Header { return sign(t, secretA, "id", now, []byte("{}")) }, 401, "no matching signature"},
+		"changed body": {good, func([]byte) http.Header { return authtest.Sign(t, authtest.SecretA, "id", now, []byte("{}")) }, 401, "no matching signature"},
 		"oversize":     {`"` + strings.Repeat("x", MaxBody) + `"`, nil, 413, "larger than 208 KiB"},
 		"empty":        {``, nil, 400, "not the JSON object"},
 		"no JSON":      {`hello`, nil, 400, "not the JSON object"},
 		"cut off":      {good[:len(good)-1], nil, 400, "not the JSON object"},
 		"trailing":     {good + `x`, nil, 400, "not the JSON object"},
 		"array":        {`[]`, nil, 400, "not the JSON object"},
-		"no claims":    {`{"user_id":"` + user1 + `"}`, nil, 400, "claims is not an object"},
-		"claims array": {`{"user_id":"` + user1 + `","claims":[]}`, nil, 400, "claims is not an object"},
-		"claims null":  {`{"user_id":"` + user1 + `","claims":null}`, nil, 400, "claims is not an object"},
-		"claims text":  {`{"user_id":"` + user1 + `","claims":"x"}`, nil, 400, "claims is not an object"},
+		"no claims":    {`{"user_id":"` + authtest.User1 + `"}`, nil, 400, "claims is not an object"},
+		"claims array": {`{"user_id":"` + authtest.User1 + `","claims":[]}`, nil, 400, "claims is not an object"},
+		"claims null":  {`{"user_id":"` + authtest.User1 + `","claims":null}`, nil, 400, "claims is not an object"},
+		"claims text":  {`{"user_id":"` + authtest.User1 + `","claims":"x"}`, nil, 400, "claims is not an object"},
 		"no user":      {strings.Replace(good, `"user_id"`, `"u"`, 1), nil, 400, "user_id is not a UUID"},
-		"no uuid":      {strings.Replace(good, user1, "me", 1), nil, 400, "user_id is not a UUID"},
-		"nil uuid":     {strings.ReplaceAll(good, user1, uuid.Nil.String()), nil, 400, "user_id is not a UUID"},
-		"braced uuid":  {strings.ReplaceAll(good, user1, "{"+user1+"}"), nil, 400, "user_id is not a UUID"},
-		"other sub":    {strings.Replace(good, user1, "0bf34ff0-2771-4ee8-a193-a4d4dbe31359", 1), nil, 400, "not the same user"},
+		"no uuid":      {strings.Replace(good, authtest.User1, "me", 1), nil, 400, "user_id is not a UUID"},
+		"nil uuid":     {strings.ReplaceAll(good, authtest.User1, uuid.Nil.String()), nil, 400, "user_id is not a UUID"},
+		"braced uuid":  {strings.ReplaceAll(good, authtest.User1, "{"+authtest.User1+"}"), nil, 400, "user_id is not a UUID"},
+		"other sub":    {strings.Replace(good, authtest.User1, "0bf34ff0-2771-4ee8-a193-a4d4dbe31359", 1), nil, 400, "not the same user"},
 		"later sub":    {strings.Replace(good, `"email"`, `"sub":"x","email"`, 1), nil, 400, "not the same user"},
 		"no exp":       {strings.Replace(good, `"exp"`, `"ex"`, 1), nil, 400, "claims.exp"},
 		"exp text":     {strings.Replace(good, `9999999999`, `"soon"`, 1), nil, 400, "wrong type"},
@@ -71,10 +73,10 @@ func TestRefusedRequests(t *testing.T) {
 	} {
 		header := test.header
 		if header == nil {
-			header = func(b []byte) http.Header { return sign(t, secretA, "id", now, b) }
+			header = func(b []byte) http.Header { return authtest.Sign(t, authtest.SecretA, "id", now, b) }
 		}
 		got := w.post(t, []byte(test.body), header([]byte(test.body)))
-		var answer errorBody
+		var answer webhook.ErrorBody
 		if err := json.Unmarshal(got.body, &answer); err != nil || got.status != test.status ||
 			answer.Error.Code != test.status || !strings.Contains(answer.Error.Message, test.want) {
 			t.Errorf("%s: %d %s, want %d with %q", name, got.status, got.body, test.status, test.want)
@@ -132,7 +134,7 @@ func TestUnknownErrorsAreNotShown(t *testing.T) {
 	w := newWorld(t, patient())
 	w.Verifier = nil // makes the handler panic
 	body := []byte(`{}`)
-	got := w.post(t, body, sign(t, secretA, "id", time.Now(), body))
+	got := w.post(t, body, authtest.Sign(t, authtest.SecretA, "id", time.Now(), body))
 	if got.status != 500 || string(got.body) != `{"error":{"http_code":500,"message":"internal error"}}`+"\n" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
@@ -149,11 +151,11 @@ func TestAnswerFitsSupabaseAuth(t *testing.T) {
 	claims := claimsOf(user, "ada@example.com")
 	claims["app_metadata"] = map[string]any{}
 	claims["user_metadata"] = map[string]any{"big": ""}
-	room := maxAnswer - len(mustJSON(t, map[string]any{"claims": claims}))
+	room := webhook.MaxAnswer - len(authtest.JSON(t, map[string]any{"claims": claims}))
 	for filling, wantKey := range map[int]bool{room - 100: true, room - 10: false} {
 		claims["user_metadata"] = map[string]any{"big": strings.Repeat("x", filling)}
 		got := w.mintClaims(t, user, claims)
-		if got.status != 200 || len(got.body) > maxAnswer || (got.key(t) != "") != wantKey {
+		if got.status != 200 || len(got.body) > webhook.MaxAnswer || (got.key(t) != "") != wantKey {
 			t.Errorf("%d bytes of room: %d, %d bytes, key %.10s", room-filling, got.status, len(got.body), got.key(t))
 		}
 	}
@@ -177,10 +179,10 @@ func TestAnswerWithoutRoom(t *testing.T) {
 	for _, old := range []string{"", "old", "stale-key-of-old"} {
 		claims["app_metadata"] = map[string]any{"api_key": old}
 		claims["user_metadata"] = map[string]any{"big": ""}
-		room := maxAnswer - len(mustJSON(t, map[string]any{"claims": claims}))
+		room := webhook.MaxAnswer - len(authtest.JSON(t, map[string]any{"claims": claims}))
 		claims["user_metadata"] = map[string]any{"big": strings.Repeat("x", room)}
 		got := w.mintClaims(t, user, claims)
-		if got.status != 200 || len(got.body) > maxAnswer || got.key(t) != "" {
+		if got.status != 200 || len(got.body) > webhook.MaxAnswer || got.key(t) != "" {
 			t.Errorf("%q: %d, %d bytes, key %q", old, got.status, len(got.body), got.key(t))
 		}
 	}
@@ -195,8 +197,8 @@ func TestForwardedAddressIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
 	user := w.db.AddUser(t, "ada@example.com")
-	body := mustJSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, "ada@example.com")})
-	header := sign(t, secretA, "id", time.Now(), body)
+	body := authtest.JSON(t, map[string]any{"user_id": user.String(), "claims": claimsOf(user, "ada@example.com")})
+	header := authtest.Sign(t, authtest.SecretA, "id", time.Now(), body)
 	for _, name := range []string{"X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Request-Id"} {
 		header.Set(name, "203.0.113.7")
 	}

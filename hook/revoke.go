@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -28,7 +29,7 @@ type KeyEnder interface {
 type Revoker struct {
 	*Reconciler
 	Book  Revocations
-	Keys  KeyEnder
+	Ender KeyEnder
 	All   bool   // also the tokens and sessions that are not ours: a stolen key can make others
 	Actor string // who says so, for the audit trail
 	Why   string // likewise
@@ -115,7 +116,7 @@ func (r *Revoker) whenFree(ctx context.Context, user uuid.UUID, do func(context.
 		if !errors.Is(err, store.ErrLeased) {
 			return err
 		}
-		if sleep(waiting, r.Poll) != nil {
+		if pace.Sleep(waiting, r.Poll) != nil {
 			return err
 		}
 	}
@@ -130,7 +131,7 @@ func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !living(found[0], r.Now()) {
+	if len(found) != 1 || !found[0].Living(r.Now()) {
 		return errNotLiving
 	}
 	known, err := r.Ledger.Lookup(ctx, user)
@@ -141,7 +142,5 @@ func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
 		return errors.New("there is no Coder account yet") // a mint makes it: only its claims have the e-mail address
 	}
 	life := max(known.TokenLife, time.Hour)
-	made := r.Provision(ctx, request{user: user, until: r.Now().Add(life), known: known})
-	made.answered()
-	return made.err
+	return r.MakeKey(ctx, known, life)
 }

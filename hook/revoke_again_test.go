@@ -9,6 +9,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 )
 
@@ -18,7 +19,7 @@ func adoptedAda(t *testing.T, username string) (w *world, key string) {
 	w, _ = clocked(t, patient())
 	w.addAda(t)
 	w.coder.AddUser(username, "ada@example.com", "none")
-	key = w.coder.AddToken(username, "by-hand", 30*day).Whole
+	key = w.coder.AddToken(username, "by-hand", 30*authtest.Day).Whole
 	w.profileKey(t, key)
 	w.mintAda(t)
 	w.settled()
@@ -58,7 +59,7 @@ func TestRevokeLeavesAPlantedKeyToItsOwner(t *testing.T) {
 	w.addAda(t)
 	w.mintAda(t)
 	w.settled()
-	planted := w.coder.AddToken("owner", "ci", 30*day).Whole
+	planted := w.coder.AddToken("owner", "ci", 30*authtest.Day).Whole
 	w.db.Exec(t, `update public.profiles set api_key = $1`, planted)
 	w.mintAda(t)
 	w.settled()
@@ -116,21 +117,21 @@ func (l *lookups) Claim(ctx context.Context, lease store.Lease, ttl time.Duratio
 func TestRevokeWhileAStrayKeyIsReplaced(t *testing.T) {
 	t.Parallel()
 	w, _, ours := newbie(t, patient())
-	stray := w.coder.AddToken("ada0ada0", "by-hand", 30*day).Whole
+	stray := w.coder.AddToken("ada0ada0", "by-hand", 30*authtest.Day).Whole
 	w.db.Exec(t, `update public.profiles set api_key = $1`, stray)
 	r := w.revoker()
 	var replaced string
-	ledger := &lookups{Ledger: r.Ledger, first: func() {
+	ledger := &lookups{Ledger: w.store, first: func() {
 		lease := store.Lease{UserID: ada, Owner: "another replica"}
 		user, _ := w.coder.User("ada0ada0")
-		token, err := w.client.CreateToken(t.Context(), user.ID, coderclient.NewToken{Name: "supabase-abcdefghijkl", Lifetime: 30 * day})
+		token, err := w.client.CreateToken(t.Context(), user.ID, coderclient.NewToken{Name: "supabase-abcdefghijkl", Lifetime: 30 * authtest.Day})
 		if err != nil {
 			t.Error(err)
 		}
 		replaced = token
 		for _, err := range []error{
 			w.store.Claim(t.Context(), lease, time.Minute),
-			w.store.StoreKey(t.Context(), lease, store.Key{Secret: token, ID: coderclient.KeyID(token), ExpiresAt: w.Now().Add(30 * day), Lifetime: 30 * day, MadeAt: w.Now()}),
+			w.store.StoreKey(t.Context(), lease, store.Key{Secret: token, ID: coderclient.KeyID(token), ExpiresAt: w.Now().Add(30 * authtest.Day), Lifetime: 30 * authtest.Day, MadeAt: w.Now()}),
 			w.store.Release(t.Context(), lease),
 		} {
 			if err != nil {
@@ -138,7 +139,7 @@ func TestRevokeWhileAStrayKeyIsReplaced(t *testing.T) {
 			}
 		}
 	}}
-	r.Provisioner.Ledger = ledger
+	r.Ledger = ledger
 	done := w.revokeAda(t, r)
 	for _, key := range []string{ours, stray, replaced} {
 		w.wantDead(t, key)

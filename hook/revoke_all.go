@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -21,17 +21,14 @@ const revokeTask = "revoke"
 // call goes on behind the last account that was done, unless it is to begin anew. Each is told of.
 func (r *Revoker) Everybody(ctx context.Context, anew bool, each func(Revocation, error)) error {
 	task := store.Task{Name: revokeTask, Owner: r.Instance + "/" + strings.ToLower(rand.Text()[:8])}
-	if _, err := r.Register.ClaimTask(ctx, task, taskLease); errors.Is(err, store.ErrLeased) {
+	turn, err := lease.Take(ctx, r.Register, task, r.Log)
+	if errors.Is(err, store.ErrLeased) {
 		return errors.New("somebody else is revoking everybody's keys")
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
-	var finished time.Time
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		_ = r.Register.ReleaseTask(ctx, task, finished) // it runs out by itself
-	}()
+	defer turn.End(ctx)
 	at, err := r.Book.Progress(ctx, task)
 	if err != nil {
 		return err
@@ -39,12 +36,12 @@ func (r *Revoker) Everybody(ctx context.Context, anew bool, each func(Revocation
 	if anew || at.StartedAt.IsZero() {
 		at = store.Progress{StartedAt: r.Now()}
 	}
-	held, stop := r.holdTask(ctx, task)
+	held, stop := turn.Keep(ctx)
 	defer stop()
 	if err := r.onward(held, task, at, each); err != nil {
 		return err
 	}
-	finished = r.Now()
+	turn.Finished = r.Now()
 	return r.Book.SaveProgress(ctx, task, store.Progress{})
 }
 

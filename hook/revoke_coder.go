@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"coderhook/coderclient"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -42,7 +43,7 @@ func (r *Revoker) end(ctx context.Context, lease store.Lease, seen store.Account
 // endInCoder ends the keys of the account's Coder user.
 func (r *Revoker) endInCoder(ctx context.Context, lease store.Lease, account store.Account, done *Revocation) error {
 	user, err := r.Coder.User(ctx, account.CoderUserID.String())
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return nil // and its keys with it
 	}
 	if err != nil {
@@ -65,7 +66,7 @@ func (r *Revoker) deadOrForeign(ctx context.Context, account store.Account) (boo
 		return false, nil
 	}
 	key, err := r.Coder.Key(ctx, account.CoderUserID, account.KeyID)
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return true, nil
 	}
 	return key.UserID != account.CoderUserID, err
@@ -80,7 +81,7 @@ func (r *Revoker) endAll(ctx context.Context, lease store.Lease, account store.A
 	}
 	done.count(account, tokens)
 	if user.HasPassword() && !account.Linked {
-		err := r.Keys.EndAllKeys(ctx, user.ID)
+		err := r.Ender.EndAllKeys(ctx, user.ID)
 		if done.Sessions = err == nil; err != nil && !errors.Is(err, coderclient.ErrRefused) {
 			return err
 		}
@@ -105,7 +106,7 @@ func (r *Revoker) deleteListed(ctx context.Context, account store.Account) (none
 			return err == nil, err
 		}
 		for _, token := range tokens {
-			if err := r.Coder.DeleteKey(ctx, account.CoderUserID, token.ID); err != nil && !gone(err) {
+			if err := r.Coder.DeleteKey(ctx, account.CoderUserID, token.ID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 				return false, err
 			}
 		}
@@ -142,7 +143,7 @@ func (r *Revoker) whileSuspended(ctx context.Context, lease store.Lease, account
 // tokens are those of the account; a Coder user that is gone has none.
 func (r *Revoker) tokens(ctx context.Context, account store.Account) ([]coderclient.Key, error) {
 	tokens, err := r.Coder.Tokens(ctx, account.CoderUserID)
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		err = nil
 	}
 	return tokens, err
@@ -151,7 +152,7 @@ func (r *Revoker) tokens(ctx context.Context, account store.Account) ([]codercli
 // count says of each token whose it is.
 func (done *Revocation) count(account store.Account, tokens []coderclient.Key) {
 	for _, token := range tokens {
-		if ours(account, token) {
+		if apikey.Ours(account, token) {
 			done.Ours++
 		} else {
 			done.Others++
@@ -175,7 +176,7 @@ func (r *Revoker) endOurs(ctx context.Context, account store.Account, done *Revo
 func (r *Revoker) endStray(ctx context.Context, key string, done *Revocation) error {
 	user, err := r.Coder.Me(ctx, key)
 	switch {
-	case errors.Is(err, coderclient.ErrUnauthorized), errors.Is(err, coderclient.ErrInactive), gone(err):
+	case errors.Is(err, coderclient.ErrUnauthorized), errors.Is(err, coderclient.ErrInactive), errors.Is(err, coderclient.ErrNotFound):
 		return nil // it opens nothing, or Coder does not say whose it is
 	case err != nil:
 		return err
@@ -183,7 +184,7 @@ func (r *Revoker) endStray(ctx context.Context, key string, done *Revocation) er
 		done.Foreign = user.Username
 		return nil
 	}
-	if err := r.Coder.DeleteKey(ctx, user.ID, coderclient.KeyID(key)); err != nil && !gone(err) {
+	if err := r.Coder.DeleteKey(ctx, user.ID, coderclient.KeyID(key)); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
 	}
 	done.Ours++

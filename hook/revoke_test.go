@@ -11,6 +11,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -18,7 +19,7 @@ import (
 )
 
 func (w *world) revoker() *Revoker {
-	return &Revoker{Reconciler: w.reconciler(), Book: w.store, Keys: w.client, Actor: "root", Why: "a laptop was stolen"}
+	return &Revoker{Reconciler: w.reconciler(), Book: w.store, Ender: w.client, Actor: "root", Why: "a laptop was stolen"}
 }
 
 func (w *world) revokeAda(t *testing.T, r *Revoker) Revocation {
@@ -49,7 +50,7 @@ func TestRevokeEndsTheKeyAndMakesANewOne(t *testing.T) {
 	t.Parallel()
 	for _, s := range []settings{patient(), profileNew()} {
 		w, _, stolen := newbie(t, s)
-		w.coder.AddToken("ada0ada0", "her-own", 30*day)
+		w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
 		done := w.revokeAda(t, w.revoker())
 		want := Revocation{User: ada, Account: "ada0ada0", Ours: 1, Left: 1}
 		if done != want {
@@ -79,7 +80,7 @@ func TestRevokeAllEndsWhatAStolenKeyMade(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lasting, err := thief.CreateToken(t.Context(), owner.ID, coderclient.NewToken{Name: "innocent", Lifetime: 100 * 365 * day})
+			lasting, err := thief.CreateToken(t.Context(), owner.ID, coderclient.NewToken{Name: "innocent", Lifetime: 100 * 365 * authtest.Day})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +117,7 @@ func TestRevokeAllOutrunsAThief(t *testing.T) {
 	began := make(chan struct{})
 	running.Go(func() {
 		for ctx.Err() == nil {
-			key, err := thief.CreateToken(ctx, owner.ID, coderclient.NewToken{Name: uuid.NewString(), Lifetime: day})
+			key, err := thief.CreateToken(ctx, owner.ID, coderclient.NewToken{Name: uuid.NewString(), Lifetime: authtest.Day})
 			if err != nil {
 				continue
 			}
@@ -167,7 +168,7 @@ func TestRevokeOfAKeyThatTheLedgerDoesNotKnow(t *testing.T) {
 	w, _ := clocked(t, patient())
 	w.addAda(t)
 	w.coder.AddUser("lovelace", "ada@example.com", "none")
-	old := w.coder.AddToken("lovelace", "by-hand", 30*day)
+	old := w.coder.AddToken("lovelace", "by-hand", 30*authtest.Day)
 	w.profileKey(t, old.Whole)
 	if done := w.revokeAda(t, w.revoker()); done.Ours != 1 || done.NoNewKey == nil {
 		t.Errorf("%+v", done)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 )
 
@@ -25,21 +26,21 @@ func demote(s *codertest.Server, name string) {
 func TestAPromotedAccountGetsNoKey(t *testing.T) {
 	t.Parallel()
 	for name, promote := range promotions {
-		for when, arrange := range map[string]func(*world, *clock){
-			"no key": func(w *world, _ *clock) { w.plantNothing(t) },
-			"the key is renewed in the background": func(w *world, c *clock) {
-				c.advance(5 * day)
+		for when, arrange := range map[string]func(*world, *authtest.Clock){
+			"no key": func(w *world, _ *authtest.Clock) { w.plantNothing(t) },
+			"the key is renewed in the background": func(w *world, c *authtest.Clock) {
+				c.Advance(5 * authtest.Day)
 				w.mintAda(t)
 				w.settled()
 			},
-			"the key is checked": func(w *world, c *clock) {
-				c.advance(time.Hour)
+			"the key is checked": func(w *world, c *authtest.Clock) {
+				c.Advance(time.Hour)
 				w.mintAda(t)
 				w.settled()
 			},
-			"suspended before": func(w *world, c *clock) {
+			"suspended before": func(w *world, c *authtest.Clock) {
 				w.coder.SuspendUser("ada0ada0")
-				c.advance(time.Hour)
+				c.Advance(time.Hour)
 				w.mintAda(t)
 				w.settled()
 				w.coder.ActivateUser("ada0ada0")
@@ -48,7 +49,7 @@ func TestAPromotedAccountGetsNoKey(t *testing.T) {
 			t.Run(name+", "+when, func(t *testing.T) {
 				t.Parallel()
 				w, c, _ := newbie(t, profileNew())
-				w.coder.AddToken("ada0ada0", "her-own", 30*day)
+				w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
 				promote(w.coder, "ada0ada0")
 				arrange(w, c)
 				for range 2 {
@@ -67,7 +68,7 @@ func TestAPromotedAccountGetsNoKey(t *testing.T) {
 					t.Errorf("the audit trail has %v", w.audited(t))
 				}
 				demote(w.coder, "ada0ada0")
-				c.advance(time.Minute)
+				c.Advance(time.Minute)
 				w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
 				w.settled()
 			})
@@ -89,7 +90,7 @@ func TestAnAccountWithARoleIsNotTaken(t *testing.T) {
 			w, _ := clocked(t, profileNew())
 			w.addAda(t)
 			w.coder.AddUser("ada0ada0", "ada@example.com", "password")
-			key := w.coder.AddToken("ada0ada0", "old", 30*day)
+			key := w.coder.AddToken("ada0ada0", "old", 30*authtest.Day)
 			promote(w.coder, "ada0ada0")
 			if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
 				t.Errorf("adopted by its name: %s", got.body)
@@ -129,7 +130,7 @@ func TestRolesOfANarrowKey(t *testing.T) {
 	s := profileNew()
 	s.coder.Scope = "application_connect"
 	w, c, _ := newbie(t, s)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	if got := w.account(t, ada); got.KeyRefused || got.Status != store.Active {

@@ -10,6 +10,8 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/owner"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -32,7 +34,7 @@ func TestReconcilingLooksAgainUnderTheLease(t *testing.T) {
 			w, _, _ := newbie(t, profileNew())
 			w.db.Exec(t, test.before)
 			w.coder.ForgetRequests()
-			w.Provisioner.Ledger = oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, test.meanwhile) }}
+			w.useLedger(oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, test.meanwhile) }})
 			w.reconcile(t, w.reconciler(), Summary{Busy: 1})
 			if calls := w.coder.Requests(); len(calls) > 0 {
 				t.Errorf("Coder was asked: %v", calls)
@@ -62,7 +64,7 @@ func TestNobodyElsesTokenIsDeleted(t *testing.T) {
 	t.Parallel()
 	w, _, key := newbie(t, profileNew())
 	w.coder.AddUser("eve", "eve@example.com", "password")
-	w.coder.AddToken("eve", ourToken, 30*day)
+	w.coder.AddToken("eve", ourToken, 30*authtest.Day)
 	eve, err := w.client.User(t.Context(), "eve")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func TestNobodyElsesTokenIsDeleted(t *testing.T) {
 		t.Fatalf("%v, %v", others, err)
 	}
 	var deleted []string
-	w.Provisioner.Coder = mixedUp{w.client, others, &deleted}
+	w.useCoder(mixedUp{w.client, others, &deleted})
 	w.db.Exec(t, banAda)
 	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 	if slices.Contains(deleted, others[0].ID) || !slices.Contains(deleted, coderclient.KeyID(key)) {
@@ -86,10 +88,10 @@ func TestOrphanThatWasUsedIsSuspended(t *testing.T) {
 	w, c := clocked(t, profileNew())
 	made := w.coder.AddUser("ada0ada0", "ada@example.com", "none")
 	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status, updated_at) values ($1, $2, 'ada0ada0', 'orphaned', now() - interval '1 hour')`, ada, made.ID)
-	if _, err := w.client.Me(t.Context(), w.coder.AddToken("ada0ada0", "mine", day).Whole); err != nil {
+	if _, err := w.client.Me(t.Context(), w.coder.AddToken("ada0ada0", "mine", authtest.Day).Whole); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(day)
+	c.Advance(authtest.Day)
 	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1})
 	if got := w.adaInCoder(t); got.Status != "suspended" || w.status(t, ada) != store.Offboarded {
 		t.Errorf("she is %s in Coder and %s in the ledger", got.Status, w.status(t, ada))
@@ -97,7 +99,7 @@ func TestOrphanThatWasUsedIsSuspended(t *testing.T) {
 }
 
 // forging is a Coder whose new tokens it does not take.
-type forging struct{ OwnerCoder }
+type forging struct{ owner.Coder }
 
 func (forging) CreateToken(context.Context, uuid.UUID, coderclient.NewToken) (string, error) {
 	return "AbCdEfGhIj-0123456789012345678901", nil
@@ -109,7 +111,7 @@ func TestOwnersSuccessorIsTriedFirst(t *testing.T) {
 	w := newOwnerWorld(t, profileNew())
 	keeper := w.keeper(t, w.file)
 	keeper.Coder = forging{keeper.Coder}
-	w.advance(85 * time.Hour)
+	w.Advance(85 * time.Hour)
 	if err := keeper.Turn(t.Context()); err == nil {
 		t.Error("no error")
 	}
@@ -123,7 +125,7 @@ func TestCheckFindsAnotherUsersKey(t *testing.T) {
 	t.Parallel()
 	w, c, key := newbie(t, profileNew())
 	w.db.Exec(t, `update coderhook.accounts set coder_user_id = gen_random_uuid()`)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	if got := w.mintAda(t); got != key {
 		t.Fatal("the key should be found good, at first")
 	}
@@ -145,7 +147,7 @@ func TestUnknownKeyThatCoderHoldsBack(t *testing.T) {
 			w, _ := clocked(t, profileNew())
 			w.addAda(t)
 			w.coder.AddUser("ada0ada0", "ada@example.com", "password")
-			key := w.coder.AddToken("ada0ada0", "mine", 30*day)
+			key := w.coder.AddToken("ada0ada0", "mine", 30*authtest.Day)
 			w.profileKey(t, key.Whole)
 			fault.Method, fault.Path = "GET", "/users/me"
 			w.coder.Fail(fault)
@@ -170,7 +172,7 @@ func TestOwnersTokenThatIsDead(t *testing.T) {
 	if err := keeper.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "does not take") {
 		t.Errorf("readiness: %v", err)
 	}
-	w.coder.OwnerToken = w.coder.AddToken("owner", "another", 7*day).Whole
+	w.coder.OwnerToken = w.coder.AddToken("owner", "another", 7*authtest.Day).Whole
 	w.write(t, w.file, w.coder.OwnerToken)
 	if err := errors.Join(keeper.Turn(t.Context()), keeper.Check(t.Context())); err != nil {
 		t.Errorf("with another: %v", err)
@@ -182,7 +184,7 @@ func TestOwnersTokenThatWasNotRenewed(t *testing.T) {
 	w := newOwnerWorld(t, profileNew())
 	keeper := w.keeper(t, w.file)
 	w.coder.Fail(codertest.Fault{Method: "POST", Status: 500, Body: `{"message":"Internal error."}`})
-	w.advance(6 * day)
+	w.Advance(6 * authtest.Day)
 	if err := keeper.Turn(t.Context()); err == nil {
 		t.Error("no error")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -24,7 +25,7 @@ const (
 // Scan looks, until ctx ends, for users who left or came back without a departure that tells of it. Of several
 // replicas one does so.
 func (r *Reconciler) Scan(ctx context.Context) {
-	for sleep(ctx, about(scanLook)) == nil {
+	for pace.Sleep(ctx, about(scanLook)) == nil {
 		if !r.Coder.Available() {
 			continue
 		}
@@ -49,21 +50,21 @@ func (r *Reconciler) scanTurn(ctx context.Context) (Summary, error) {
 	if watched {
 		interval = watchedScan
 	}
-	turn, err := r.claim(ctx, scanTask, "scan")
+	turn, err := r.take(ctx, scanTask)
 	if err != nil {
 		return Summary{}, err
 	}
-	defer turn.end()
-	if r.Now().Sub(turn.last) < interval {
+	defer turn.End(ctx)
+	if r.Now().Sub(turn.Last) < interval {
 		return Summary{}, errNotDue
 	}
-	held, stop := r.holdTask(ctx, turn.task)
+	held, stop := turn.Keep(ctx)
 	defer stop()
 	began := time.Now()
 	sum, err := r.scan(held)
 	if err == nil || errors.Is(err, ErrManyGone) {
 		// Where there are so many accounts that it takes long, it is done more rarely: a tenth of the time is the most.
-		turn.finished = r.Now().Add(max(0, 10*time.Since(began)-interval))
+		turn.Finished = r.Now().Add(max(0, 10*time.Since(began)-interval))
 	}
 	r.Metrics.changed(sum)
 	return sum, err

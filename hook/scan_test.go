@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
 	"coderhook/store"
 )
 
@@ -46,7 +47,7 @@ func TestScanWithholdsTheMissing(t *testing.T) {
 	w, c := clocked(t, profileNew())
 	w.addAccounts(t, 12)
 	w.db.Exec(t, `insert into auth.users (id, banned_until) select user_id, 'infinity' from coderhook.accounts order by user_id limit 1`)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	r := w.reconciler()
 	sum, err := r.scan(t.Context())
 	if !errors.Is(err, ErrManyGone) || sum.Offboarded != 1 || sum.Withheld != 11 || w.suspended() != 1 {
@@ -63,10 +64,10 @@ func TestScanWithholdsTheMissing(t *testing.T) {
 func TestScanTakesTurns(t *testing.T) {
 	t.Parallel()
 	s := profileNew()
-	s.clock = newClock()
+	s.clock = authtest.NewClock()
 	w := newWorld(t, s)
 	other := w.start(t, s)
-	mine, theirs := w.reconciler(), &Reconciler{Provisioner: other.Provisioner, Register: w.store}
+	mine, theirs := w.reconciler(), w.reconcilerOf(other)
 	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: scanTask, Owner: theirs.Instance}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestScanTakesTurns(t *testing.T) {
 		{theirs, 20 * time.Second, `alter table auth.users disable trigger coderhook_user_deleted`, errNotDue},
 		{theirs, 5 * time.Second, `select 1`, nil},
 	} {
-		s.clock.advance(step.forward)
+		s.clock.Advance(step.forward)
 		w.db.Exec(t, step.before)
 		if _, err := step.r.scanTurn(t.Context()); err != step.want {
 			t.Errorf("got %v, want %v", err, step.want)
@@ -99,7 +100,7 @@ func TestScanRuns(t *testing.T) {
 	w, c, key := newbie(t, profileNew())
 	w.db.Exec(t, `drop function coderhook.user_changed() cascade`)
 	w.db.Exec(t, banAda)
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	w.watching(t, w.replica, (*Reconciler).Scan)
 	promptly(t, "the key is dead", func() bool { return !w.works(t, key) })
 }

@@ -8,19 +8,11 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
+	"coderhook/hook/account"
 	"coderhook/store"
 
 	"github.com/google/uuid"
 )
-
-// distrust is nil, or a conflict: nothing is made, handed out, activated or deleted on the word of a row that
-// somebody else wrote.
-func distrust(a store.Account) error {
-	if why := a.Distrust(); why != nil {
-		return fmt.Errorf("%w: %w", errConflict, why)
-	}
-	return nil
-}
 
 // noteDistrust logs and counts a mint that met such a row.
 func (p *Provisioner) noteDistrust(a store.Account) {
@@ -105,11 +97,11 @@ func (s *Sealing) doubt(ctx context.Context, a store.Account) (string, error) {
 	}
 	user, err := s.coderUserPatiently(ctx, a.CoderUserID)
 	switch {
-	case gone(err):
+	case errors.Is(err, coderclient.ErrNotFound):
 		return "Coder has no user " + a.CoderUserID.String(), nil
 	case err != nil:
 		return "", err
-	case !slices.Contains(usernames(a.UserID), strings.ToLower(user.Username)):
+	case !slices.Contains(account.Usernames(a.UserID), strings.ToLower(user.Username)):
 		return "its Coder user " + user.Username + " is not named after this user", nil
 	case len(user.Roles) > 0:
 		return "its Coder user " + user.Username + " has roles", nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -31,7 +32,7 @@ func (w *world) asRole(t *testing.T, sql string) {
 func TestASealedLedgerServes(t *testing.T) {
 	t.Parallel()
 	w, c, first := newbie(t, sealing())
-	c.advance(5 * day)
+	c.Advance(5 * authtest.Day)
 	w.mintAda(t)
 	w.settled()
 	if second := w.mintAda(t); second == first || second == "" {
@@ -82,7 +83,7 @@ func TestNobodyBorrowsAnAccount(t *testing.T) {
 			if got := w.account(t, eve); got.Status != store.Conflict || !strings.Contains(got.LastError, "the ledger row") {
 				t.Errorf("the ledger says %v: %s", got, got.LastError)
 			}
-			c.advance(time.Hour)
+			c.Advance(time.Hour)
 			w.db.Exec(t, `delete from auth.users where id = $1`, eve)
 			if sum, err := w.reconciler().Reconcile(t.Context(), false); err != nil || sum.Offboarded > 0 || sum.Failed != 1 {
 				t.Errorf("%s, %v", sum, err)
@@ -98,7 +99,7 @@ func TestNobodyIsActivatedByALine(t *testing.T) {
 	w, c, _ := newbie(t, sealing())
 	w.coder.SuspendUser("ada0ada0")
 	w.asRole(t, `update coderhook.accounts set suspended_by_us = true, status = 'offboarded', key_refused_at = now()`)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	if sum, err := w.reconciler().Reconcile(t.Context(), false); err != nil || sum.Activated > 0 || sum.Failed != 1 {
 		t.Errorf("%s, %v", sum, err)
 	}
@@ -146,7 +147,7 @@ func TestSealing(t *testing.T) {
 	}
 	sealing.Only = linked
 	run(1, 0)
-	c.advance(2 * time.Minute)
+	c.Advance(2 * time.Minute)
 	if got := w.mintAda(t); got != key {
 		t.Errorf("got %q, want the key that was there", got)
 	}
@@ -158,15 +159,15 @@ func TestOnlyOurTokensAreDeleted(t *testing.T) {
 	t.Parallel()
 	w, c, _ := newbie(t, profileNew())
 	w.coder.AddUser("root", "root@example.com", "password", "owner")
-	ci, own := w.coder.AddToken("root", "ci", 30*day), w.coder.AddToken("ada0ada0", "her-own", 30*day)
-	ours := w.coder.AddToken("ada0ada0", ourToken, 30*day)
+	ci, own := w.coder.AddToken("root", "ci", 30*authtest.Day), w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
+	ours := w.coder.AddToken("ada0ada0", ourToken, 30*authtest.Day)
 	root, _ := w.coder.User("root")
 	retire := func(key string, user, coderUser uuid.UUID) {
 		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, now() - interval '1 hour')`, key, user, coderUser)
 	}
 	retire(ci.ID, ada, root.ID)
 	retire(ours.ID, ada, w.adaInCoder(t).ID)
-	c.advance(time.Hour)
+	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	if left := w.coder.TokensOf("root"); len(left) != 1 {

@@ -7,7 +7,7 @@
 //
 //   - Verify: read the body (intake.go), check an HMAC over its raw bytes with any of the secrets, and a timestamp
 //     within five minutes (verify.go), and refuse a delivery that was answered before (deliveries.go). Only then is
-//     anything decoded (event.go), and the listener told that this connection is no stranger's (proof.go).
+//     anything decoded (event.go), and the listener told that this connection is no stranger's (package proof).
 //   - Decide who gets no key by policy (policy.go).
 //   - Look up and judge the key (key.go). A stored key that lives at least as long as the token is the common case; it
 //     costs one SQL round trip. Rows of the ledger without a good seal count for nothing (seal.go).
@@ -24,9 +24,8 @@
 //
 // # The front end's routes
 //
-// frontend.go admits who has an access token (accesstoken.go, jwks.go, cached.go, issuer.go), from pages that may call
-// (cors.go, origin.go), and not too often (limits.go), to createuser_route.go and redirect.go (redirecturi.go). A mint
-// whose token would be refused there is warned of (lastissuer.go). ready.go and shared.go answer load balancers.
+// Package frontend has them, and package accesstoken admits their callers; frontkeys.go gives them keys. A mint whose
+// token would be refused there is warned of (lastissuer.go). ready.go and shared.go answer load balancers.
 //
 // # Apart from requests
 //
@@ -45,6 +44,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coderhook/hook/frontend"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
+
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/rs/zerolog"
@@ -53,8 +56,8 @@ import (
 // Server answers Supabase Auth, the product's front end and the load balancer.
 // All fields but Checks and FrontEnd are required.
 type Server struct {
-	Verifier      *Verifier
-	Policy        Policy
+	Verifier      *webhook.Verifier
+	Policy        policy.Policy
 	Accounts      Accounts
 	Provisioner   *Provisioner
 	Deadline      time.Duration // from the request's arrival to the answer
@@ -62,7 +65,7 @@ type Server struct {
 	Now           func() time.Time
 	Log           zerolog.Logger
 	Checks        map[string]Check // dependencies shown by /readyz, by name
-	FrontEnd      FrontEnd
+	FrontEnd      *frontend.Routes // nil: there are no routes for browsers
 
 	intake     intake
 	draining   atomic.Bool
@@ -81,7 +84,9 @@ type Check struct {
 func (s *Server) Handler() http.Handler {
 	e := s.newRoutes()
 	s.addHook(e)
-	s.addFrontEnd(e)
+	if s.FrontEnd != nil {
+		s.FrontEnd.Register(e)
+	}
 	return e
 }
 
@@ -95,7 +100,7 @@ func (s *Server) HookHandler() http.Handler {
 // FrontEndHandler returns the front end's routes, for a port that browsers reach.
 func (s *Server) FrontEndHandler() http.Handler {
 	e := s.newRoutes()
-	s.addFrontEnd(e)
+	s.FrontEnd.Register(e)
 	return e
 }
 

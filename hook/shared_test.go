@@ -10,19 +10,20 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/authtest"
 	"coderhook/store"
 )
 
 // A hundred strangers who ask at once and again cost one query a second.
 func TestReadyzAsksTheDatabaseOnceASecond(t *testing.T) {
 	t.Parallel()
-	clock := newClock()
+	clock := authtest.NewClock()
 	w := newWorld(t, patient())
 	var queries atomic.Int64
 	w.Checks["database"] = Check{Required: true, Run: Shared(func(ctx context.Context) error {
 		queries.Add(1)
 		return w.store.Writable(ctx)
-	}, clock.now)}
+	}, clock.Now)}
 	for second := range int64(3) {
 		var strangers sync.WaitGroup
 		for range 100 {
@@ -36,7 +37,7 @@ func TestReadyzAsksTheDatabaseOnceASecond(t *testing.T) {
 		if n := queries.Load(); n != second+1 {
 			t.Errorf("%d queries in %d s", n, second+1)
 		}
-		clock.advance(time.Second)
+		clock.Advance(time.Second)
 	}
 	w.store.Close()
 	if status, _ := w.do(t, "GET", "/readyz"); status != 503 {
@@ -56,7 +57,7 @@ func TestSharedCheckOutlivesItsCaller(t *testing.T) {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}, newClock().now)
+	}, authtest.NewClock().Now)
 	ctx, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
 	go func() { first <- check(ctx) }()

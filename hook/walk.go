@@ -2,14 +2,13 @@ package hook
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/apikey"
+	"coderhook/hook/lease"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -26,9 +25,9 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 	case e.Leased:
 		w.sum.Busy++
 		return nil
-	case living(user, w.Now()) && awaited(e.Account):
+	case user.Living(w.Now()) && awaited(e.Account):
 		return w.bringBack(ctx, e)
-	case living(user, w.Now()):
+	case user.Living(w.Now()):
 		return w.sweep(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
 		return w.alone(ctx, e, false, w.stopWorkspaces)
@@ -105,7 +104,7 @@ func (w *walk) alone(ctx context.Context, e store.Entry, here bool, do func(cont
 		if err != nil {
 			return err
 		}
-		if now.Status != e.Status || now.KeyID != e.KeyID || len(users) != 1 || living(users[0], w.Now()) != here {
+		if now.Status != e.Status || now.KeyID != e.KeyID || len(users) != 1 || users[0].Living(w.Now()) != here {
 			return store.ErrLeased // the next run looks again
 		}
 		return do(ctx, lease, now)
@@ -119,13 +118,13 @@ func (w *walk) alone(ctx context.Context, e store.Entry, here bool, do func(cont
 
 // holding does something with the account's lease, or returns store.ErrLeased.
 func (w *walk) holding(ctx context.Context, user uuid.UUID, do func(context.Context, store.Lease) error) error {
-	lease := store.Lease{UserID: user, Owner: w.Instance + "/" + strings.ToLower(rand.Text()[:8])}
-	if err := w.Ledger.Claim(ctx, lease, w.LeaseTTL); err != nil {
+	held := lease.New(w.Instance, user)
+	if err := w.Ledger.Claim(ctx, held, w.LeaseTTL); err != nil {
 		return err
 	}
-	ctx, stop := w.holdLease(ctx, lease)
+	ctx, stop := lease.Keep(ctx, w.Ledger, held, w.LeaseTTL, w.Log)
 	defer stop()
-	return do(ctx, lease)
+	return do(ctx, held)
 }
 
 // act does one deed and tells of it. A dry run only tells.
@@ -155,7 +154,7 @@ func (w *walk) bringBack(ctx context.Context, e store.Entry) error {
 	if err != nil || w.sum.Busy > busy || w.dry || e.Status == store.Offboarded {
 		return err
 	}
-	return w.tryStored(ctx, e.UserID)
+	return w.TryKey(ctx, e.UserID)
 }
 
 // welcome gives back what off-boarding took from a user who is here again.
@@ -166,7 +165,7 @@ func (w *walk) welcome(ctx context.Context, lease store.Lease, a store.Account) 
 	}
 	return w.act(&w.sum.Activated, a.UserID, deed, func() error {
 		if a.SuspendedByUs {
-			if _, err := w.Coder.Activate(ctx, a.CoderUserID); err != nil && !gone(err) {
+			if _, err := w.Coder.Activate(ctx, a.CoderUserID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 				return err
 			}
 		}
@@ -189,7 +188,7 @@ func (w *walk) sweep(ctx context.Context, e store.Entry) error {
 		if !key.Until.Before(w.Now()) {
 			continue
 		}
-		err := w.act(&w.sum.Tokens, e.UserID, "replaced token "+key.KeyID+" deleted", func() error { return w.deleteOld(ctx, key) })
+		err := w.act(&w.sum.Tokens, e.UserID, "replaced token "+key.KeyID+" deleted", func() error { return w.Keys.DeleteOld(ctx, key) })
 		if err != nil {
 			return err
 		}
@@ -201,25 +200,17 @@ func (w *walk) sweep(ctx context.Context, e store.Entry) error {
 // token can carry it.
 func (w *walk) stale(a store.Account, k coderclient.Key) bool {
 	handedOut := w.Timeout + w.PersistPatience + w.LockPatience
-	return k.CreatedAt.Add(handedOut + carriedFor(a)).Before(w.Now())
-}
-
-// ourName is that of every token we make: people may well name theirs supabase-something, too.
-var ourName = regexp.MustCompile("^" + tokenPrefix + "[a-z2-7]{12}$")
-
-// ours: made by us as its name says, or the one in the ledger, which can be an adopted one.
-func ours(a store.Account, k coderclient.Key) bool {
-	return ourName.MatchString(k.TokenName) || k.ID == a.KeyID && !a.KeyRefused
+	return k.CreatedAt.Add(handedOut + apikey.CarriedFor(a)).Before(w.Now())
 }
 
 // deleteTokens deletes those of our tokens that match.
 func (w *walk) deleteTokens(ctx context.Context, a store.Account, match func(coderclient.Key) bool) error {
 	tokens, err := w.Coder.Tokens(ctx, a.CoderUserID)
-	if err != nil && !gone(err) {
+	if err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
 	}
 	for _, token := range tokens {
-		if token.UserID != a.CoderUserID || !ours(a, token) || !match(token) {
+		if token.UserID != a.CoderUserID || !apikey.Ours(a, token) || !match(token) {
 			continue
 		}
 		err := w.act(&w.sum.Tokens, a.UserID, "token "+token.ID+" deleted", func() error {

@@ -20,7 +20,7 @@ func (w *walk) stopWorkspaces(ctx context.Context, _ store.Lease, a store.Accoun
 		return w.allStopped(ctx, a)
 	}
 	owner, err := w.Coder.User(ctx, a.CoderUserID.String())
-	if gone(err) {
+	if errors.Is(err, coderclient.ErrNotFound) {
 		return w.allStopped(ctx, a)
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
 	"coderhook/store"
 )
 
@@ -113,7 +114,7 @@ func TestAppSessionsOfLinkedAccountsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, _, key := newbie(t, profileNew())
-			w.coder.AddToken("ada0ada0", "her-own", 30*day)
+			w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
 			w.coder.AddWorkspace("ada0ada0", "dev")
 			if _, err := w.client.Me(t.Context(), key); err != nil {
 				t.Fatal(err)

@@ -15,6 +15,10 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/authtest"
+	"coderhook/hook/frontend"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -47,8 +51,8 @@ type settings struct {
 	options Options
 	coder   coderclient.Config
 	server  func(*Server)
-	clock   *clock   // nil: the real one
-	secrets []string // of the ledger's seals
+	clock   *authtest.Clock // nil: the real one
+	secrets []string        // of the ledger's seals
 }
 
 func patient() settings {
@@ -65,7 +69,7 @@ func newWorld(t *testing.T, s settings) *world {
 	t.Helper()
 	w := &world{db: storetest.New(t), log: new(logBuffer)}
 	mark := marking() // after PostgreSQL is started, for all tests
-	w.coder = codertest.Start(s.profile, codertest.Clock(s.clock.now))
+	w.coder = codertest.Start(s.profile, codertest.Clock(s.clock.Now))
 	t.Cleanup(func() { w.checkLog(t) })
 	t.Cleanup(func() { checkLeaks(t, w.coder, mark) })
 	w.replica = w.start(t, s)
@@ -82,22 +86,24 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifier, err := NewVerifier(secretA, s.clock.now)
+	verifier, err := webhook.NewVerifier(authtest.SecretA, s.clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.store = storetest.Open(t, store.Config{URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets})
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
-	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.now
-	provisioner := NewProvisioner(s.options, w.store, client, log)
+	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.Now
+	provisioner := NewProvisioner(s.options, w.store, client, NewMetrics(), log)
 	r := &replica{client: client, Server: &Server{
-		Verifier: verifier, Policy: Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
-		Deadline: 2500 * time.Millisecond, Now: s.clock.now, Log: log, FrontEnd: FrontEnd{Apps: client},
+		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Accounts: w.store, Provisioner: provisioner,
+		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {
 		s.server(r.Server)
 	}
+	r.FrontEnd.Keys, r.FrontEnd.Callers.Policy = FrontEndKeys{r.Server}, r.Policy
+	r.FrontEnd.Deadline, r.FrontEnd.Now = r.Deadline, r.Now
 	server := httptest.NewServer(r.counted(r.Handler()))
 	r.url = server.URL
 	t.Cleanup(func() {
@@ -137,7 +143,7 @@ func (w *world) checkLog(t *testing.T) {
 	if t.Failed() {
 		t.Logf("log:\n%s", log)
 	}
-	secrets := []string{w.coder.OwnerToken, strings.TrimPrefix(secretA, "v1,whsec_")}
+	secrets := []string{w.coder.OwnerToken, strings.TrimPrefix(authtest.SecretA, "v1,whsec_")}
 	for _, user := range w.coder.Users() {
 		for _, key := range w.coder.TokensOf(user.Username) {
 			_, secret, _ := strings.Cut(key.Whole, "-")
@@ -223,7 +229,7 @@ func (r *replica) mint(t testing.TB, user uuid.UUID, email string) reply {
 func (r *replica) mintClaims(t testing.TB, user uuid.UUID, claims map[string]any) reply {
 	t.Helper()
 	body := eventWith(t, user, claims)
-	return r.post(t, body, sign(t, secretA, uuid.NewString(), r.Now(), body))
+	return r.post(t, body, authtest.Sign(t, authtest.SecretA, uuid.NewString(), r.Now(), body))
 }
 
 func (r *replica) post(t testing.TB, body []byte, header http.Header) reply {
@@ -290,15 +296,6 @@ func (w *world) wantWorkingKey(t testing.TB, key, email string) {
 	}
 }
 
-func mustJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 // do makes a request without a body.
 func (r *replica) do(t testing.TB, method, path string) (status int, body string) {
 	t.Helper()
@@ -336,4 +333,16 @@ func (w *world) account(t testing.TB, user uuid.UUID) store.Account {
 		t.Fatal(err)
 	}
 	return account
+}
+
+// useLedger puts another ledger before the database.
+func (r *replica) useLedger(ledger Ledger) {
+	p := r.Provisioner
+	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, p.Rotator.Ledger, p.Rotator.Lookups = ledger, ledger, ledger, ledger, ledger
+}
+
+// useCoder puts another client before Coder.
+func (r *replica) useCoder(coder Coder) {
+	p := r.Provisioner
+	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder, p.Rotator.Coder = coder, coder, coder, coder, coder
 }

@@ -58,6 +58,9 @@ func (a Account) String() string {
 // GoString is String, for %#v.
 func (a Account) GoString() string { return a.String() }
 
+// Conflicted reports whether an operator has to decide first, so that Coder is not asked again at every mint.
+func (a Account) Conflicted() bool { return a.Status == Conflict || a.Status == Suspended }
+
 // The join on one row keeps both sides optional and both reads on their primary keys. It stands between a user and
 // their sign-in, and so leaves to us what Postgres would do more slowly: nulls become zero values in accountRow.
 const lookupSQL = `

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/sender"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 	"coderhook/store/storetest/pgserver"
 
 	"github.com/google/uuid"
@@ -89,7 +89,7 @@ func (s *stack) signed(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Header, err = hook.Sign(s.secret, uuid.NewString(), time.Now(), s.event); err != nil {
+	if r.Header, err = webhook.Sign(s.secret, uuid.NewString(), time.Now(), s.event); err != nil {
 		return nil, fmt.Errorf("CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: %w", err)
 	}
 	return r, nil

@@ -43,7 +43,7 @@ func withParts(env *environment, do func(parts) error) error {
 	if err := database.CheckSecrets(env.ctx); err != nil {
 		return err
 	}
-	provisioner := hook.NewProvisioner(c.Provisioning, database, coder, log)
+	provisioner := hook.NewProvisioner(c.Provisioning, database, coder, hook.NewMetrics(), log)
 	defer provisioner.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(parts{c, database, coder, serve.NewReconciler(c, provisioner, database)})
 }

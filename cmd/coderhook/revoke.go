@@ -22,7 +22,7 @@ type revokeCmd struct {
 // Run ends keys in Coder, and has new ones made.
 func (cmd *revokeCmd) Run(env *environment) error {
 	return withParts(env, func(p parts) error {
-		r, database := &hook.Revoker{Reconciler: p.reconciler, Book: p.database, Keys: p.coder}, p.database
+		r, database := &hook.Revoker{Reconciler: p.reconciler, Book: p.database, Ender: p.coder}, p.database
 		r.All, r.Why, r.Actor = cmd.AllTokens, cmd.Why, actor()
 		if cmd.Everybody {
 			return cmd.everybody(env, r, database)

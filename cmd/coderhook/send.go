@@ -12,7 +12,7 @@ import (
 
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/sender"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -72,7 +72,7 @@ func (cmd sendCmd) check() (uuid.UUID, error) {
 }
 
 func (cmd sendCmd) post(env *environment, secrets string, body []byte) (sender.Answer, error) {
-	header, err := hook.Sign(secrets, uuid.NewString(), time.Now(), body)
+	header, err := webhook.Sign(secrets, uuid.NewString(), time.Now(), body)
 	if err != nil {
 		return sender.Answer{}, fmt.Errorf("%s: %w; %s", config.SecretsVariable, err, config.SecretCure)
 	}

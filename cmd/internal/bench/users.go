@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/bench/load"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,7 +19,7 @@ func newUsers(n int, event []byte, now time.Time) ([]load.User, error) {
 	for i := range users {
 		u := load.User{ID: uuid.New(), Email: fmt.Sprintf("user-%06d@example.com", i), Key: rand.Text()[:10] + "-" + rand.Text()[:22]}
 		var err error
-		if u.Event, err = hook.Replay(event, u.ID, u.Email, now); err != nil {
+		if u.Event, err = webhook.Replay(event, u.ID, u.Email, now); err != nil {
 			return nil, err
 		}
 		users[i] = u

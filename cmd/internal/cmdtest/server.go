@@ -19,7 +19,7 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/process"
 	"coderhook/coderclient/codertest"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -106,7 +106,7 @@ func SignedMint(ctx context.Context, url, secrets string, user uuid.UUID, email 
 	now := time.Now()
 	body := fmt.Appendf(nil, `{"user_id":%q,"claims":{"sub":%q,"email":%q,"exp":%d,"role":"authenticated","aal":"aal1","app_metadata":{}},"authentication_method":"password"}`,
 		user, user, email, now.Unix()+3600)
-	header, err := hook.Sign(secrets, uuid.NewString(), now, body)
+	header, err := webhook.Sign(secrets, uuid.NewString(), now, body)
 	if err != nil {
 		return nil, err
 	}

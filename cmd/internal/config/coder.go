@@ -6,6 +6,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/owner"
 
 	"github.com/rs/zerolog"
 )
@@ -16,7 +17,7 @@ func readCoder(v *variables) coderclient.Config {
 		v.fault("CODER_URL", "is missing; set it to Coder's address, like https://coder.example.com")
 	}
 	token := v.required("CODER_OWNER_TOKEN", "make one as an owner with: coder tokens create --lifetime 168h")
-	if _, err := hook.NewOwnerToken(token); token != "" && err != nil {
+	if _, err := owner.NewToken(token); token != "" && err != nil {
 		v.fault("CODER_OWNER_TOKEN", "%w", err)
 	}
 	c := coderclient.Config{
@@ -33,15 +34,15 @@ func readCoder(v *variables) coderclient.Config {
 }
 
 // OpenOwnerToken returns the token with which we act as Coder's owner, which follows its file where it is in one.
-func (c Config) OpenOwnerToken(log zerolog.Logger) (*hook.OwnerToken, error) {
-	owner, err := hook.NewOwnerToken(c.Coder.Token())
+func (c Config) OpenOwnerToken(log zerolog.Logger) (*owner.Token, error) {
+	token, err := owner.NewToken(c.Coder.Token())
 	if c.Upkeep.OwnerFile != "" {
-		owner, err = hook.OpenOwnerToken(c.Upkeep.OwnerFile, log)
+		token, err = owner.OpenToken(c.Upkeep.OwnerFile, log)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CODER_OWNER_TOKEN: %w", err)
 	}
-	return owner, nil
+	return token, nil
 }
 
 // SingleSignOn reports whether Coder, with such a login type, gives an account to whom another server vouches for as

@@ -12,6 +12,10 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/frontend"
+	"coderhook/hook/policy"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 
 	"github.com/mattn/go-isatty"
@@ -32,8 +36,8 @@ type Config struct {
 	Coder    coderclient.Config
 
 	Secrets  []string // the hook's, newest first; none where one has a fault
-	Verifier *hook.Verifier
-	Policy   hook.Policy
+	Verifier *webhook.Verifier
+	Policy   policy.Policy
 	Deadline time.Duration
 	Reject   bool // a sign-in that gets no key for a fault of ours
 
@@ -42,8 +46,8 @@ type Config struct {
 	Upkeep        Upkeep
 
 	Supabase Supabase
-	Tokens   *hook.AccessTokens // nil: no front end
-	CORS     hook.CORS
+	Tokens   *accesstoken.Verifier // nil: no front end
+	CORS     frontend.CORS
 }
 
 // Logging says how much is logged, and in which form.

@@ -5,7 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/frontend"
 )
 
 // minJWTSecret is what an HMAC with SHA-256 wants at least, in bytes.
@@ -18,13 +19,13 @@ type Supabase struct {
 }
 
 // readAccessTokens says whose access tokens are taken. Without either variable there is no front end to serve.
-func readAccessTokens(v *variables) (Supabase, *hook.AccessTokens) {
+func readAccessTokens(v *variables) (Supabase, *accesstoken.Verifier) {
 	project := v.address("SUPABASE_URL", v.text("SUPABASE_URL", ""), "https", "http")
 	if u, err := url.Parse(project); err != nil || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		v.fault("SUPABASE_URL", "is more than a host; set the project's URL alone, like https://PROJECT.supabase.co")
 	}
 	secret := v.secret("SUPABASE_JWT_SECRET")
-	issuers := hook.Issuers(v.list("SUPABASE_JWT_ISSUER"))
+	issuers := accesstoken.Issuers(v.list("SUPABASE_JWT_ISSUER"))
 	if err := issuers.Check(); err != nil {
 		v.fault("SUPABASE_JWT_ISSUER", "%w", err)
 	}
@@ -36,16 +37,16 @@ func readAccessTokens(v *variables) (Supabase, *hook.AccessTokens) {
 	case secret != "" && len(secret) < minJWTSecret:
 		v.fault("SUPABASE_JWT_SECRET", "is too weak: it has %d bytes, at least %d are needed; copy it from the project's settings (JWT keys)", len(secret), minJWTSecret)
 	}
-	tokens := hook.NewAccessTokens(project, secret, time.Now)
+	tokens := accesstoken.New(project, secret, time.Now)
 	if len(issuers) > 0 {
 		tokens.Issuers = issuers
 	}
 	return Supabase{URL: project, JWTSecret: secret != ""}, tokens
 }
 
-func readCORS(v *variables) hook.CORS {
-	cors := hook.CORS{
-		Origins:     hook.NormalOrigins(v.list("CORS_ORIGINS")),
+func readCORS(v *variables) frontend.CORS {
+	cors := frontend.CORS{
+		Origins:     frontend.NormalOrigins(v.list("CORS_ORIGINS")),
 		Headers:     v.list("CORS_HEADERS"),
 		Credentials: v.oneOf("CORS_CREDENTIALS", "false", "true") == "true",
 	}

@@ -4,11 +4,11 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/policy"
 )
 
-func readPolicy(v *variables) hook.Policy {
-	p := hook.Policy{
+func readPolicy(v *variables) policy.Policy {
+	p := policy.Policy{
 		RequireAAL:     v.oneOf("REQUIRE_AAL", "aal1", "aal2", "aal3"),
 		AllowedClients: v.list("ALLOWED_CLIENT_IDS"),
 		AllowedRoles:   v.list("ALLOWED_ROLES"),

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 	"coderhook/store"
 )
 
@@ -27,15 +27,15 @@ const (
 )
 
 // readSecrets makes a fault of each secret that can't be used; then none is returned.
-func readSecrets(v *variables) ([]string, *hook.Verifier) {
+func readSecrets(v *variables) ([]string, *webhook.Verifier) {
 	all := v.required(SecretsVariable, "copy it from the hook's settings in Supabase, like v1,whsec_<base64>")
 	if all == "" {
 		return nil, nil
 	}
-	verifier, err := hook.NewVerifier(all, time.Now)
+	verifier, err := webhook.NewVerifier(all, time.Now)
 	for _, fault := range Faults(err) {
 		do := SecretCure
-		if errors.Is(fault, hook.ErrEmptySecret) {
+		if errors.Is(fault, webhook.ErrEmptySecret) {
 			do = separatorCure
 		}
 		v.fault(SecretsVariable, "%w; %s", fault, do)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/remedy"
-	"coderhook/hook"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -172,7 +172,7 @@ func (d *Doctor) checkLifetime(ctx context.Context, _ *store.Inspector) error {
 	defer database.Close()
 	var said []string
 	log := zerolog.New(io.Discard).Hook(zerolog.HookFunc(func(_ *zerolog.Event, _ zerolog.Level, message string) { said = append(said, message) }))
-	err = hook.CheckLifetime(ctx, database, d.config.Provisioning.TokenLifetime, log)
+	err = apikey.CheckLifetime(ctx, database, d.config.Provisioning.TokenLifetime, log)
 	switch {
 	case err != nil:
 		what, do, _ := strings.Cut(err.Error(), "; ")

@@ -17,6 +17,7 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/sender"
 	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -183,7 +184,7 @@ func (d *Doctor) call(ctx context.Context, event []byte, secret string, at time.
 	header := http.Header{}
 	if secret != "" {
 		var err error
-		if header, err = hook.Sign(secret, uuid.NewString(), at, event); err != nil {
+		if header, err = webhook.Sign(secret, uuid.NewString(), at, event); err != nil {
 			return sender.Answer{}, fmt.Errorf("%s: %w", config.SecretsVariable, err)
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"os"
 
 	"coderhook/cmd/internal/config"
-	"coderhook/hook"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/policy"
 )
 
 // maxTokenFile is more than any request may hold, in bytes.
@@ -30,11 +31,11 @@ func (d *Doctor) checkToken(ctx context.Context) {
 	}
 	switch v := d.config.Tokens.Examine(ctx, d.config.Policy, token); {
 	case v.Fault != nil && v.Claims == "":
-		d.fail(check, cure{do: hook.CureOf(v.Fault)}, "would be refused: %v", v.Fault)
+		d.fail(check, cure{do: accesstoken.Cure(v.Fault)}, "would be refused: %v", v.Fault)
 	case v.Fault != nil:
-		d.fail(check, cure{do: hook.CureOf(v.Fault)}, "would be refused: %v. It says of itself, and that is not verified: %s", v.Fault, v.Claims)
+		d.fail(check, cure{do: accesstoken.Cure(v.Fault)}, "would be refused: %v. It says of itself, and that is not verified: %s", v.Fault, v.Claims)
 	case v.Policy != "":
-		d.fail(check, cure{do: hook.CureOfPolicy(v.Policy)}, "is good (%s), but would be refused: %s. It has: %s", v.Bearer, v.Policy, v.Claims)
+		d.fail(check, cure{do: policy.Cure(v.Policy)}, "is good (%s), but would be refused: %s. It has: %s", v.Bearer, v.Policy, v.Claims)
 	default:
 		d.ok(check, "would be let in: %s", v.Bearer)
 	}

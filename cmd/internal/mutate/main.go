@@ -83,9 +83,17 @@ func (m mutant) try(root string) (noticed string, err error) {
 
 func (m mutant) test(root string, flags ...string) (output []byte, err error) {
 	args := append([]string{"test", "-short", "-timeout=1m", "-run=" + m.tests}, flags...)
-	test := exec.Command("go", append(args, "./"+filepath.Dir(m.file))...)
+	test := exec.Command("go", append(args, m.packages())...)
 	test.Dir = root
 	return test.CombinedOutput()
+}
+
+// packages are those whose tests may notice: the servers in hook's tests run what is in the packages below it.
+func (m mutant) packages() string {
+	if strings.HasPrefix(m.file, "hook/") {
+		return "./hook/..."
+	}
+	return "./" + filepath.Dir(m.file)
 }
 
 // apply returns the file's text with the rule broken.
@@ -113,7 +121,10 @@ func (m mutant) overlay(root, dir, broken string) (string, error) {
 	return list, os.WriteFile(list, text, 0o600)
 }
 
-var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+var (
+	failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+	ran    = regexp.MustCompile(`(?m)^ok\s+\S+\s+\S+$`) // a package with a test of that name
+)
 
 // verdict reads the output of go test.
 func verdict(output string, err error) (noticed string, _ error) {
@@ -122,7 +133,7 @@ func verdict(output string, err error) (noticed string, _ error) {
 		names = append(names, match[1])
 	}
 	switch {
-	case err == nil && strings.Contains(output, "no tests to run"):
+	case err == nil && !ran.MatchString(output):
 		return "", errors.New("there is no test of that name")
 	case err == nil:
 		return "", errors.New("lives on: no test noticed")

@@ -5,7 +5,7 @@ type mutant struct {
 	rule     string
 	file     string // below the module's root
 	old, new string // old stands in the file exactly once
-	tests    string // that should notice: a pattern for go test -run, in the file's package
+	tests    string // that should notice: a pattern for go test -run
 }
 
 var mutants = []mutant{
@@ -14,19 +14,19 @@ var mutants = []mutant{
 		old: "Verifier.Verify(body, c.Request().Header); err != nil", new: "Verifier.Verify(body, c.Request().Header); false && err != nil",
 	},
 	{
-		rule: "an old request is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
+		rule: "an old request is refused", file: "hook/webhook/verify.go", tests: "^TestVerifyRefuses$",
 		old: "case seconds < now-limit:", new: "case false:",
 	},
 	{
-		rule: "a request of the future is refused", file: "hook/verify.go", tests: "^TestVerifyRefuses$",
+		rule: "a request of the future is refused", file: "hook/webhook/verify.go", tests: "^TestVerifyRefuses$",
 		old: "case seconds > now+limit:", new: "case false:",
 	},
 	{
-		rule: "each of the secrets verifies", file: "hook/verify.go", tests: "^TestVerifyAcceptsEitherSecret$",
+		rule: "each of the secrets verifies", file: "hook/webhook/verify.go", tests: "^TestVerifyAcceptsEitherSecret$",
 		old: "range v.webhooks {", new: "range v.webhooks[:1] {",
 	},
 	{
-		rule: "a weak secret is refused", file: "hook/verify.go", tests: "^TestNewVerifierRefusesBadSecrets$",
+		rule: "a weak secret is refused", file: "hook/webhook/verify.go", tests: "^TestNewVerifierRefusesBadSecrets$",
 		old: "len(key) < minSecretBytes || ", new: "",
 	},
 	{
@@ -34,27 +34,27 @@ var mutants = []mutant{
 		old: "http.MaxBytesReader(w, r.Body, MaxBody)", new: "r.Body",
 	},
 	{
-		rule: "no key for third-party clients", file: "hook/policy.go", tests: "^TestSkipped|^TestPolicy",
+		rule: "no key for third-party clients", file: "hook/policy/policy.go", tests: "^TestSkipped|^TestPolicy",
 		old: `c.ClientID != "" &&`, new: `c.ClientID == "none" &&`,
 	},
 	{
-		rule: "what a token demands has to be known", file: "hook/accesstoken.go", tests: "^TestTokensThatDemand",
+		rule: "what a token demands has to be known", file: "hook/accesstoken/verify.go", tests: "^TestTokensThatDemand",
 		old: "; demands {", new: "; demands && false {",
 	},
 	{
-		rule: "another issuer's token is refused", file: "hook/accesstoken.go", tests: "^TestRefusedAccess|^TestIssuersOfReal",
+		rule: "another issuer's token is refused", file: "hook/accesstoken/verify.go", tests: "^TestRefusedAccess|^TestIssuersOfReal",
 		old: "!a.Issuers.Takes(read.Issuer)", new: "false",
 	},
 	{
-		rule: "an origin's asterisk is one label", file: "hook/origin.go", tests: "^TestOriginsThatLookAlike$",
+		rule: "an origin's asterisk is one label", file: "hook/frontend/origin.go", tests: "^TestOriginsThatLookAlike$",
 		old: "under && fits && isLabel(label)", new: "under && fits",
 	},
 	{
-		rule: "Coder's own address is no app's", file: "hook/redirecturi.go", tests: "^TestAuthRedirectRefusesWhat",
+		rule: "Coder's own address is no app's", file: "hook/frontend/redirecturi.go", tests: "^TestAuthRedirectRefusesWhat",
 		old: "if region.IsProxy() {", new: "if true || region.IsProxy() {",
 	},
 	{
-		rule: "the key outlives the token", file: "hook/key.go", tests: "^TestJudge$|^TestKeyThatDies",
+		rule: "the key outlives the token", file: "hook/apikey/state.go", tests: "^TestJudge$|^TestKeyThatDies",
 		old: "a.KeyExpiresAt.Before(tokenExpires)", new: "false",
 	},
 	{
@@ -78,12 +78,12 @@ var mutants = []mutant{
 		old: ", !user.Exists && r.known.Status == store.Offboarded:", new: ":",
 	},
 	{
-		rule: "a key that was planted for who left is not handed out", file: "hook/key.go", tests: "^TestMintsForWhoLeft$",
+		rule: "a key that was planted for who left is not handed out", file: "hook/apikey/state.go", tests: "^TestMintsForWhoLeft$",
 		old: "case a.Status == store.Offboarded:", new: "case false && a.Status == store.Offboarded:",
 	},
 	{
-		rule: "no app opens for who left", file: "hook/redirect.go", tests: "^TestNoAppOpensForWhoHasLeft$",
-		old: "s.refuseLeaver(ctx, c, account); err != nil {", new: "s.refuseLeaver(ctx, c, account); false && err != nil {",
+		rule: "no app opens for who left", file: "hook/frontend/redirect.go", tests: "^TestNoAppOpensForWhoHasLeft$",
+		old: "r.refuseLeaver(ctx, c, account); err != nil {", new: "r.refuseLeaver(ctx, c, account); false && err != nil {",
 	},
 	{
 		rule: "too many who are missing are left alone", file: "hook/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$|^TestReconcilingRefuses",
@@ -122,24 +122,24 @@ var mutants = []mutant{
 		old: "j.finish(key, err)\n\tp.freeBackground(j)", new: "j.finish(key, err)",
 	},
 	{
-		rule: "Coder's rate limit is kept to", file: "hook/pace.go", tests: "^TestPace",
-		old: "return p.ask()\n}\n\n// now is", new: "return nil\n}\n\n// now is",
+		rule: "Coder's rate limit is kept to", file: "hook/pace/limiter.go", tests: "^TestPace",
+		old: "return p.ask()\n}\n\n// Now is", new: "return nil\n}\n\n// Now is",
 	},
 	{
 		rule: "a conflict is not tried again", file: "hook/backlog.go", tests: "^TestLater",
-		old: "errors.Is(why, errConflict) || ", new: "",
+		old: "errors.Is(why, account.ErrConflict) || ", new: "",
 	},
 	{
 		rule: "a user waits once", file: "hook/backlog.go", tests: "^TestLater",
 		old: "p.backlog.byUser[r.user]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
 	},
 	{
-		rule: "a sign-in keeps to the pace", file: "hook/pace.go", tests: "^TestPace",
+		rule: "a sign-in keeps to the pace", file: "hook/pace/limiter.go", tests: "^TestPace",
 		old: "if delay := turn.Delay(); delay > 0 {", new: "if delay := turn.Delay(); delay > time.Hour {",
 	},
 	{
-		rule: "nobody waits for the backlog", file: "hook/coderuser.go", tests: "^TestNobodyWaitsForTheBacklog$",
-		old: "return p.pace.now()", new: "return p.pace.wait(p.base)",
+		rule: "nobody waits for the backlog", file: "hook/account/create.go", tests: "^TestNobodyWaitsForTheBacklog$",
+		old: "return m.Pace.Now()", new: "return m.Pace.Wait(context.Background())",
 	},
 	{
 		rule: "who waits is not forgotten", file: "hook/backlog.go", tests: "^TestBacklogKeeps",
@@ -150,27 +150,27 @@ var mutants = []mutant{
 		old: " && statusOf(found.err) != statusConflict", new: "",
 	},
 	{
-		rule: "an account of another e-mail is not ours", file: "hook/coderuser.go", tests: "^TestForeign|^TestTakenUsernames$",
+		rule: "an account of another e-mail is not ours", file: "hook/account/create.go", tests: "^TestForeign|^TestTakenUsernames$",
 		old: "if strings.ToLower(user.Email) != email {", new: "if false {",
 	},
 	{
-		rule: "an account with roles is not ours", file: "hook/coderuser.go", tests: "^TestAnAccountWithARoleIsNotTaken$",
-		old: "p.rolesOf(ctx, user); err != nil || len(roles) > 0 {", new: "p.rolesOf(ctx, user); err != nil || len(roles) > 99 {",
+		rule: "an account with roles is not ours", file: "hook/account/create.go", tests: "^TestAnAccountWithARoleIsNotTaken$",
+		old: "m.Roles.Of(ctx, user); err != nil || len(roles) > 0 {", new: "m.Roles.Of(ctx, user); err != nil || len(roles) > 99 {",
 	},
 	{
-		rule: "a promoted account gets no key", file: "hook/coderuser.go", tests: "^TestAPromotedAccountGetsNoKey$",
-		old: "return coderUser{User: user}, p.refuseRoles(ctx, j, user)", new: "return coderUser{User: user}, nil",
+		rule: "a promoted account gets no key", file: "hook/account/account.go", tests: "^TestAPromotedAccountGetsNoKey$",
+		old: "return User{User: user}, m.Roles.Refuse(ctx, user)", new: "return User{User: user}, nil",
 	},
 	{
-		rule: "with single sign-on only confirmed addresses get an account", file: "hook/coderuser.go", tests: "^TestUnconfirmedAddressGetsNoAccount$",
+		rule: "with single sign-on only confirmed addresses get an account", file: "hook/account/create.go", tests: "^TestUnconfirmedAddressGetsNoAccount$",
 		old: "case err != nil || confirmed:", new: "case err != nil || confirmed || true:",
 	},
 	{
-		rule: "a planted key is not handed out", file: "hook/key.go", tests: "^TestJudge$|^TestAPlantedKey",
-		old: "case !ledgers && hasOwnKey(a):", new: "case false:",
+		rule: "a planted key is not handed out", file: "hook/apikey/state.go", tests: "^TestJudge$|^TestAPlantedKey",
+		old: "case !ledgers && HasOwn(a):", new: "case false:",
 	},
 	{
-		rule: "a row that somebody else wrote is not believed", file: "hook/key.go", tests: "^TestNobodyBorrowsAnAccount$|^TestSealing$",
+		rule: "a row that somebody else wrote is not believed", file: "hook/apikey/state.go", tests: "^TestNobodyBorrowsAnAccount$|^TestSealing$",
 		old: "a.Distrust() != nil, ", new: "",
 	},
 	{
@@ -182,16 +182,16 @@ var mutants = []mutant{
 		old: "return key.String != secret", new: "return false",
 	},
 	{
-		rule: "a retired key that is not ours stays", file: "hook/retire.go", tests: "^TestOnlyOurTokensAreDeleted$",
+		rule: "a retired key that is not ours stays", file: "hook/apikey/retire.go", tests: "^TestOnlyOurTokensAreDeleted$",
 		old: "account.CoderUserID == uuid.Nil || account.CoderUserID != key.CoderUserID {", new: "false {",
 	},
 	{
-		rule: "an account of another ledger row is not ours", file: "hook/coderuser.go", tests: "^TestAccountOfAnotherLedgerRow",
-		old: "return owner == j.user, nil", new: "return owner == j.user || true, nil",
+		rule: "an account of another ledger row is not ours", file: "hook/account/create.go", tests: "^TestAccountOfAnotherLedgerRow",
+		old: "return owner == r.UserID, nil", new: "return owner == r.UserID || true, nil",
 	},
 	{
 		rule: "the profile's key belongs to its user", file: "hook/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",
-		old: "if !named && !strings.EqualFold(user.Email, r.email) {", new: "if false {",
+		old: "if !named && !strings.EqualFold(user.Email, r.Email) {", new: "if false {",
 	},
 	{
 		rule: "nothing is written before the answer", file: "hook/persist.go", tests: "^TestKeyIsStoredAfterTheAnswer$",
@@ -219,14 +219,14 @@ var mutants = []mutant{
 	},
 	{
 		rule: "reconciling looks again under the lease", file: "hook/walk.go", tests: "^TestReconcilingLooksAgainUnderTheLease$",
-		old: "|| living(users[0], w.Now()) != here {", new: "{",
+		old: "|| users[0].Living(w.Now()) != here {", new: "{",
 	},
 	{
 		rule: "nobody else's token is deleted", file: "hook/walk.go", tests: "^TestNobodyElsesTokenIsDeleted$",
 		old: "token.UserID != a.CoderUserID || ", new: "",
 	},
 	{
-		rule: "the owner's successor is tried first", file: "hook/ownerkeeper.go", tests: "^TestOwnersSuccessorIsTriedFirst$|^TestOwnersTokenKeepsItsScopes$",
+		rule: "the owner's successor is tried first", file: "hook/owner/successor.go", tests: "^TestOwnersSuccessorIsTriedFirst$|^TestOwnersTokenKeepsItsScopes$",
 		old: "if err = k.resembles(ctx, token, id); err == nil {", new: "if err == nil {",
 	},
 	{

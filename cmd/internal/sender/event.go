@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -48,7 +49,7 @@ func (m Mint) Replay(recorded []byte) ([]byte, error) {
 	if err := json.Unmarshal(recorded, &recording); err == nil && recording.Request.Body != "" {
 		recorded = []byte(recording.Request.Body)
 	}
-	body, err := hook.Replay(recorded, m.User, m.Email, m.Now)
+	body, err := webhook.Replay(recorded, m.User, m.Email, m.Now)
 	if err != nil || m.Method == "" {
 		return body, err
 	}

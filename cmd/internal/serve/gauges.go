@@ -6,6 +6,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/owner"
 	"coderhook/store"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,7 +114,7 @@ func (d departuresCollector) Collect(metrics chan<- prometheus.Metric) {
 }
 
 // describeOwnerToken lets an alert see the end coming.
-func describeOwnerToken(m *hook.Metrics, keeper *hook.OwnerKeeper) {
+func describeOwnerToken(m *hook.Metrics, keeper *owner.Keeper) {
 	m.Gauge("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
 		func() float64 {
 			if end := keeper.ExpiresAt(); !end.IsZero() {

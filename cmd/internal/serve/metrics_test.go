@@ -15,6 +15,7 @@ import (
 	"coderhook/cmd/internal/listen"
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/owner"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -64,8 +65,8 @@ func metricNames(t *testing.T) map[string]bool {
 }
 
 // newOwnerless is a keeper that has not asked Coder.
-func newOwnerless() *hook.OwnerKeeper {
-	return &hook.OwnerKeeper{Token: &hook.OwnerToken{}, Now: time.Now}
+func newOwnerless() *owner.Keeper {
+	return &owner.Keeper{Token: &owner.Token{}, Now: time.Now}
 }
 
 func gathered(t *testing.T, metrics *hook.Metrics) map[string]bool {

@@ -9,6 +9,7 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/listen"
 	"coderhook/hook"
+	"coderhook/hook/proof"
 )
 
 // ports are where Supabase Auth and browsers come in: one for both, or one for each. They share no limit.
@@ -26,7 +27,7 @@ func (s *server) openPorts(ctx context.Context) (p ports, err error) {
 	}
 	open := func(variable, addr string, handler http.Handler) (*listen.Port, error) {
 		port, err := listen.Open(ctx, addr, listen.Options{
-			Handler: s.tracing.handler(handler), Certificate: certificate, Log: s.Log, Proof: hook.WithProof,
+			Handler: s.tracing.handler(handler), Certificate: certificate, Log: s.Log, Proof: proof.NewContext,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", variable, err)

@@ -13,6 +13,9 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/frontend"
+	"coderhook/hook/owner"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -36,13 +39,13 @@ type server struct {
 	tracing     tracing
 	database    *store.Store
 	start       *startCheck
-	owner       *hook.OwnerToken
+	owner       *owner.Token
 	metrics     *hook.Metrics
 	coder       *coderclient.Client
 	watch       *coderWatch
 	keys        *keyWatch
 	provisioner *hook.Provisioner
-	keeper      *hook.OwnerKeeper
+	keeper      *owner.Keeper
 	hook        *hook.Server
 }
 
@@ -120,9 +123,9 @@ func both(a, b coderclient.Observer) coderclient.Observer {
 func (s *server) makeProvisioner() {
 	o := s.Config.Provisioning
 	s.keys = newKeyWatch(s.database.Inspector(), s.Config, s.Log)
-	s.provisioner = hook.NewProvisioner(o, s.database, s.coder, s.Log)
-	s.provisioner.Metrics, s.provisioner.MayMake = s.metrics, s.keys.mayMake
-	s.keeper = &hook.OwnerKeeper{
+	s.provisioner = hook.NewProvisioner(o, s.database, s.coder, s.metrics, s.Log)
+	s.provisioner.MayMake = s.keys.mayMake
+	s.keeper = &owner.Keeper{
 		Token: s.owner, Coder: s.coder, Ledger: s.database, Instance: o.Instance, Now: o.Now, Log: s.Log,
 	}
 }
@@ -145,7 +148,25 @@ func (s *server) makeHook() {
 			"owner_token": {Run: s.keeper.Check},
 			"keys":        {Run: s.keys.check},
 		},
-		FrontEnd: hook.FrontEnd{Tokens: c.Tokens, Apps: s.coder, CORS: c.CORS},
+	}
+	s.hook.FrontEnd = s.frontEnd()
+}
+
+// frontEnd returns the routes for browsers, which get their keys from the hook's server.
+func (s *server) frontEnd() *frontend.Routes {
+	c := s.Config
+	if c.Tokens != nil {
+		c.Tokens.Log = s.Log
+	}
+	return &frontend.Routes{
+		Callers:  accesstoken.Authenticator{Tokens: c.Tokens, Policy: c.Policy},
+		Accounts: s.database,
+		Keys:     hook.FrontEndKeys{Server: s.hook},
+		Apps:     s.coder,
+		CORS:     c.CORS,
+		Deadline: c.Deadline,
+		Now:      s.hook.Now,
+		Log:      s.Log,
 	}
 }
 

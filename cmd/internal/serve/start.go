@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/remedy"
-	"coderhook/hook"
+	"coderhook/hook/apikey"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -66,7 +66,7 @@ func (s *server) checkStart(ctx context.Context) error {
 			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
 		}
 	}
-	return hook.CheckLifetime(ctx, s.database, s.Config.Provisioning.TokenLifetime, log)
+	return apikey.CheckLifetime(ctx, s.database, s.Config.Provisioning.TokenLifetime, log)
 }
 
 // databaseFault returns why no key could be read or stored, or nil.

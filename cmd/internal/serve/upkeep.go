@@ -27,10 +27,9 @@ const reconcilePause = 250 * time.Millisecond
 
 // NewReconciler returns what compares ledger, Supabase and Coder, for the server and for the commands.
 func NewReconciler(c config.Config, provisioner *hook.Provisioner, database *store.Store) *hook.Reconciler {
-	return &hook.Reconciler{
-		Provisioner: provisioner, Register: database,
-		Delete: c.Upkeep.Deletes, Interval: c.Upkeep.Interval, Pause: reconcilePause,
-	}
+	r := hook.NewReconciler(provisioner, database)
+	r.Delete, r.Interval, r.Pause = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause
+	return r
 }
 
 // inBackground runs until ctx ends, or stop is called, which waits.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/siege/attack"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -125,7 +125,7 @@ func (w *world) mint(ctx context.Context, client *http.Client, addr string) erro
 	now := time.Now()
 	body := fmt.Appendf(nil, `{"user_id":%q,"claims":{"sub":%q,"email":%q,"exp":%d,"role":"authenticated","aal":"aal1","app_metadata":{}},"authentication_method":"password"}`,
 		w.user, w.user, w.email(), now.Unix()+3600)
-	header, err := hook.Sign(w.secret, uuid.NewString(), now, body)
+	header, err := webhook.Sign(w.secret, uuid.NewString(), now, body)
 	if err != nil {
 		return err
 	}

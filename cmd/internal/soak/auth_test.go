@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -102,7 +102,7 @@ func (a *auth) attempt(ctx context.Context, event []byte, c *call) error {
 	if err != nil {
 		return err
 	}
-	if request.Header, err = hook.Sign(hookSecret, uuid.NewString(), began, event); err != nil {
+	if request.Header, err = webhook.Sign(hookSecret, uuid.NewString(), began, event); err != nil {
 		return err
 	}
 	response, err := a.client.Do(request)

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -80,7 +80,7 @@ func (s *soak) event(recording string, id uuid.UUID, email string, life time.Dur
 	issued, _ := strconv.ParseInt(string(found[1]), 10, 64)
 	end := strconv.FormatInt(issued+int64(life.Seconds()), 10)
 	body = expiresAt.ReplaceAll(body, []byte(`"exp":`+end))
-	event, err := hook.Replay(body, id, email, time.Now())
+	event, err := webhook.Replay(body, id, email, time.Now())
 	if err != nil {
 		s.t.Error(err)
 	}

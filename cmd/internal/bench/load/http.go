@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -71,7 +71,7 @@ func (h HTTP) sign(requests []atomic.Pointer[signed], user int) (*signed, error)
 
 // request is all that goes over the wire.
 func (h HTTP) request(user User) ([]byte, error) {
-	header, err := hook.Sign(h.Secret, uuid.NewString(), time.Now(), user.Event)
+	header, err := webhook.Sign(h.Secret, uuid.NewString(), time.Now(), user.Event)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/bench/load"
-	"coderhook/hook"
+	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
 )
@@ -29,7 +29,7 @@ func users(n int) []load.User {
 // serve is a hook that answers as told, after it has verified what it is sent.
 func serve(t *testing.T, users []load.User, answer func(w http.ResponseWriter, body string)) load.HTTP {
 	t.Helper()
-	verifier, err := hook.NewVerifier(secret, time.Now)
+	verifier, err := webhook.NewVerifier(secret, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,73 @@
+// Package apikey judges, mints, retires and deletes Coder keys.
+package apikey
+
+import (
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// State is what the look-up says about a user's key, seen from the token that is being minted.
+type State int
+
+const (
+	Planted State = iota // it is not the one that we stored: somebody else wrote it
+	Missing              // none, dead, or of a user who is suspended or off-boarded
+	Short                // alive now, but it would die before the token
+	Aging                // outlives the token, but it is time for another
+	Unknown              // the ledger has not seen it: an older deployment wrote it
+	Good
+)
+
+// Usable reports whether the token can carry the key. What else there is to do comes after the answer.
+func (s State) Usable() bool { return s >= Aging }
+
+// Rule says when a key is renewed.
+type Rule struct {
+	RenewBefore time.Duration // a key's end; 0: a third of its lifetime
+}
+
+// Judge compares the key's expiry with the token's.
+func (r Rule) Judge(a store.Account, tokenExpires, now time.Time) State {
+	id := coderclient.KeyID(a.APIKey)
+	ledgers := a.KeyID == id
+	switch {
+	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended:
+		return Missing
+	case !ledgers && HasOwn(a):
+		return Planted
+	case a.Status == store.Offboarded:
+		return Missing
+	case !ledgers, a.KeyExpiresAt.IsZero():
+		return Unknown
+	case !a.KeyExpiresAt.After(now):
+		return Missing
+	case a.KeyExpiresAt.Before(tokenExpires):
+		return Short
+	case a.KeyExpiresAt.Sub(now) <= r.window(a.KeyLifetime):
+		return Aging
+	}
+	return Good
+}
+
+// HasOwn reports whether the ledger knows a key of the user's own, be it dead by now. Ledger and profile are written in one
+// transaction and read in one statement, so that another key in the profile is never ours, and not from before us
+// either. A refused key of nobody we know is one that we found there.
+func HasOwn(a store.Account) bool {
+	return a.KeyID != "" && (!a.KeyRefused || a.CoderUserID != uuid.Nil)
+}
+
+// window is the length of the renewal window. Half of the lifetime is the most: more would
+// renew at every mint. A lifetime that is not known is asked for by way of a renewal.
+func (r Rule) window(lifetime time.Duration) time.Duration {
+	switch {
+	case lifetime <= 0:
+		return 1<<63 - 1
+	case r.RenewBefore > 0:
+		return min(r.RenewBefore, lifetime/2)
+	}
+	return lifetime / 3
+}

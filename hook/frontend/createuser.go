@@ -1,0 +1,142 @@
+package frontend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook/accesstoken"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+)
+
+// pendingPause is after how long work in the background should have ended.
+const pendingPause = 2 * time.Second
+
+// accessEnded is told to who left. The access token may be older than that: a new sign-in, which Supabase Auth allows
+// or not, decides.
+const accessEnded = "Your access has ended. If that is wrong, sign in again."
+
+// createdUser is the answer for a user who has a Coder account and a key. The key is not in it:
+// it comes with the next token.
+type createdUser struct {
+	UserID      uuid.UUID `json:"user_id"`
+	CoderUserID uuid.UUID `json:"coder_user_id"`
+	Username    string    `json:"username"`
+	Created     bool      `json:"created"` // account or key, since the call came in, by whomever
+}
+
+// pendingUser is the answer for a user whose account or key is still being made.
+type pendingUser struct {
+	UserID uuid.UUID `json:"user_id"`
+	Status string    `json:"status"`
+}
+
+// createCoderUser does for a signed-in user what the next token mint would do.
+func (r *Routes) createCoderUser(c echo.Context, who accesstoken.Caller, line *zerolog.Event) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), r.Deadline)
+	defer cancel()
+	before, err := r.Accounts.Lookup(ctx, who.User)
+	if err != nil {
+		return r.unavailable(c, err)
+	}
+	if err := r.refuseLeaver(ctx, c, before); err != nil {
+		return err
+	}
+	found := r.Keys.Key(ctx, Wanted{User: who.User, Email: who.Claims.Email, Until: who.Claims.ExpiresAt()})
+	defer found.Answered()
+	found.log(line)
+	if found.Err != nil {
+		return r.notCreated(c, who, found)
+	}
+	made, err := r.coderUserOf(c.Request().Context(), before, found)
+	if _, answered := errors.AsType[*coderclient.Error](err); answered && !errors.Is(err, coderclient.ErrUnavailable) {
+		return echo.NewHTTPError(http.StatusConflict, "Coder does not accept the key that is stored for you. "+
+			"Sign in again; if that does not help, ask the operator, and name your user id: "+who.User.String())
+	}
+	if err != nil {
+		return r.unavailable(c, err)
+	}
+	code := http.StatusOK
+	if made.Created {
+		code = http.StatusCreated
+	}
+	return c.JSON(code, made)
+}
+
+// refuseLeaver asks whether the user is gone or banned: an access token outlives that. Whoever has one was
+// committed, so that who is not there is gone. Where it can't be known, nothing opens.
+func (r *Routes) refuseLeaver(ctx context.Context, c echo.Context, known store.Account) error {
+	user, err := r.authUser(ctx, known.UserID)
+	if err != nil {
+		return r.unavailable(c, err)
+	}
+	if known.Status == store.Offboarded || !user.Living(r.Now()) {
+		return echo.NewHTTPError(http.StatusConflict, accessEnded)
+	}
+	return nil
+}
+
+// coderUserOf names the Coder account of a key. The ledger knows it, but for the key of an
+// older deployment: there Coder is asked.
+func (r *Routes) coderUserOf(ctx context.Context, account store.Account, found Found) (createdUser, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Deadline)
+	defer cancel()
+	if found.Key != account.APIKey { // the account may have come with it
+		var err error
+		if account, err = r.Accounts.Lookup(ctx, account.UserID); err != nil {
+			return createdUser{}, err
+		}
+	}
+	if account.CoderUserID != uuid.Nil {
+		return createdUser{account.UserID, account.CoderUserID, account.CoderUsername, found.Made}, nil
+	}
+	me, err := r.Apps.Me(ctx, found.Key)
+	return createdUser{account.UserID, me.ID, me.Username, found.Made}, err
+}
+
+// authUser returns what Supabase Auth says of one user.
+func (r *Routes) authUser(ctx context.Context, id uuid.UUID) (store.AuthUser, error) {
+	found, err := r.Accounts.AuthUsers(ctx, []uuid.UUID{id})
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("read auth users: asked for 1, told of %d", len(found))
+	}
+	if err != nil {
+		return store.AuthUser{}, err
+	}
+	return found[0], nil
+}
+
+// notCreated says what the caller can do about it.
+func (r *Routes) notCreated(c echo.Context, who accesstoken.Caller, found Found) error {
+	switch found.Why {
+	case Left:
+		return echo.NewHTTPError(http.StatusConflict, accessEnded)
+	case Stopping:
+		return accesstoken.ComeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
+	case Pending:
+		accesstoken.SetRetryAfter(c, pendingPause)
+		return c.JSON(http.StatusAccepted, pendingUser{who.User, "pending"})
+	case Suspended, Foreign, Conflict:
+		return echo.NewHTTPError(http.StatusConflict, conflictText(who.User, found.Why))
+	}
+	return r.unavailable(c, found.Err)
+}
+
+// conflictText is for a person, who can do no more than to ask another one.
+func conflictText(user uuid.UUID, why Why) string {
+	text := "Your Coder account can't be made or used as it is."
+	switch why {
+	case Suspended:
+		text = "Your Coder account is suspended."
+	case Foreign:
+		text = "Coder already has an account with your e-mail address that was not made for you here."
+	}
+	return text + " Ask the operator, and name your user id: " + user.String()
+}
