@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/cmd/internal/claims"
+	"coderhook/cmd/internal/sender"
 	"coderhook/hook/webhook"
 	"coderhook/store/storetest/pgserver"
 
@@ -75,15 +75,7 @@ func (s *stack) sampleEvent(user uuid.UUID, email string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var recorded struct {
-		Request struct {
-			Body string `json:"body"`
-		} `json:"request"`
-	}
-	if err := json.Unmarshal(content, &recorded); err != nil {
-		return nil, fmt.Errorf("%s: %w", recording, err)
-	}
-	body, err := webhook.Replay([]byte(recorded.Request.Body), user, email, time.Now())
+	body, err := sender.Mint{User: user, Email: email, Now: time.Now()}.Replay(content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", recording, err)
 	}
@@ -122,9 +114,9 @@ func (s *stack) mint(ctx context.Context) (mint, error) {
 		return m, err
 	}
 	var ok bool
-	m.before, _ = claims.In(s.event)
-	if m.after, ok = claims.In(answer); !ok {
-		return m, fmt.Errorf("status %d: %s", m.status, claims.Mask(answer))
+	m.before, _ = sender.Claims(s.event)
+	if m.after, ok = sender.Claims(answer); !ok {
+		return m, fmt.Errorf("status %d: %s", m.status, sender.Mask(answer))
 	}
 	m.log, err = s.server.waitFor(ctx, func(l logLine) bool { return l.Message == "token mint" })
 	return m, err

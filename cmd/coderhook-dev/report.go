@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"coderhook/cmd/internal/claims"
+	"coderhook/cmd/internal/sender"
 )
 
 // report prints what a person wants to see. Keys are masked: what stays is their public id.
@@ -65,8 +65,8 @@ func short(d time.Duration) string {
 
 func indent(object json.RawMessage) string {
 	var text bytes.Buffer
-	if err := json.Indent(&text, claims.Mask(object), "    ", "  "); err != nil {
-		return string(claims.Mask(object))
+	if err := json.Indent(&text, sender.Mask(object), "    ", "  "); err != nil {
+		return string(sender.Mask(object))
 	}
 	return "    " + text.String()
 }

@@ -1,30 +1,29 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"time"
 
+	"coderhook/cmd/internal/process"
+
 	"github.com/rs/zerolog"
 )
 
+// stopPatience is more than a server takes that has keys to store.
+const stopPatience = time.Minute
+
 // server is the real coderhook, as a process of its own.
 type server struct {
-	cmd   *exec.Cmd
-	ended chan struct{} // closed when the process has ended and its log is read
+	*process.Server
 
 	mu       sync.Mutex
 	lines    []logLine
-	port     string
 	terminal io.Writer // where further lines go, once set
 }
 
@@ -32,7 +31,6 @@ type server struct {
 type logLine struct {
 	raw         string
 	Message     string  `json:"message"`
-	Addr        string  `json:"addr"`
 	Outcome     string  `json:"outcome"`
 	LookupMS    float64 `json:"lookup_ms"`
 	ProvisionMS float64 `json:"provision_ms"`
@@ -40,37 +38,19 @@ type logLine struct {
 	DurationMS  float64 `json:"duration_ms"`
 }
 
-func startProcess(binary string, env []string) (*server, error) {
-	s := &server{cmd: exec.Command(binary, "serve"), ended: make(chan struct{})}
-	s.cmd.Env = env
-	log, err := s.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start coderhook: %w", err)
-	}
-	go s.read(log)
-	return s, nil
+// startServer starts it and waits until it listens.
+func startServer(ctx context.Context, binary string, env []string) (_ *server, err error) {
+	s := new(server)
+	s.Server, err = process.Serve(ctx, binary, env, s.add)
+	return s, err
 }
 
-func (s *server) read(log io.Reader) {
-	defer close(s.ended)
-	scanner := bufio.NewScanner(log)
-	for scanner.Scan() {
-		line := logLine{raw: scanner.Text()}
-		_ = json.Unmarshal(scanner.Bytes(), &line) // what is no JSON is shown as it is
-		s.add(line)
-	}
-}
-
-func (s *server) add(line logLine) {
+func (s *server) add(text string) {
+	line := logLine{raw: text}
+	_ = json.Unmarshal([]byte(text), &line) // what is no JSON is shown as it is
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lines = append(s.lines, line)
-	if _, port, err := net.SplitHostPort(line.Addr); err == nil && line.Message == "listening" {
-		s.port = port
-	}
 	s.show(line)
 }
 
@@ -91,19 +71,10 @@ func (s *server) showLog(w io.Writer) {
 	s.terminal = w
 }
 
-// address is where the server can be reached from this machine, or "" before it listens.
+// address returns where the server can be reached from this machine.
 func (s *server) address() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.port == "" {
-		return ""
-	}
-	return "127.0.0.1:" + s.port
-}
-
-func (s *server) waitUntilListening(ctx context.Context) error {
-	_, err := s.waitFor(ctx, func(l logLine) bool { return l.Message == "listening" })
-	return err
+	_, port, _ := net.SplitHostPort(s.Addr) // as it logged it
+	return net.JoinHostPort("127.0.0.1", port)
 }
 
 // waitFor returns the first line of the log that matches.
@@ -118,7 +89,7 @@ func (s *server) waitFor(ctx context.Context, matches func(logLine) bool) (logLi
 		}
 		select {
 		case <-ticker.C:
-		case <-s.ended:
+		case <-s.Ended:
 			return logLine{}, fmt.Errorf("coderhook ended by itself:\n%s", s.log())
 		case <-ctx.Done():
 			return logLine{}, fmt.Errorf("coderhook did not get there in time; its log:\n%s", s.log())
@@ -155,11 +126,4 @@ func (s *server) log() string {
 }
 
 // stop asks the process to drain and waits for its end.
-func (s *server) stop() error {
-	if err := s.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-s.ended
-	_ = s.cmd.Wait() // interrupted, as asked
-	return nil
-}
+func (s *server) stop() error { return s.Stop(stopPatience) }

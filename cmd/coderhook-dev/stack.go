@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"coderhook/cmd/internal/source"
+	"coderhook/cmd/internal/process"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest/pgserver"
@@ -36,7 +36,7 @@ type stack struct {
 }
 
 func newStack(ctx context.Context, getenv func(string) string, out io.Writer) (*stack, error) {
-	root, err := source.Root(ctx)
+	root, err := process.Root(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -132,12 +132,12 @@ func (s *stack) startCoder(context.Context) error {
 func (s *stack) startServer(ctx context.Context) error {
 	done := s.out.step("coderhook")
 	binary := filepath.Join(os.TempDir(), "coderhook-dev-"+rand.Text()[:8])
-	if err := source.Build(ctx, s.root, "./cmd/coderhook", binary); err != nil {
+	if err := process.Build(ctx, s.root, "./cmd/coderhook", binary); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, func() error { return os.Remove(binary) })
 	var err error
-	s.server, err = startProcess(binary, append(withoutOurs(os.Environ()),
+	s.server, err = startServer(ctx, binary, append(withoutOurs(os.Environ()),
 		"LISTEN_ADDR="+cmp.Or(s.getenv("LISTEN_ADDR"), ":8787"),
 		"ADMIN_ADDR="+cmp.Or(s.getenv("ADMIN_ADDR"), "127.0.0.1:0"),
 		"DATABASE_URL="+s.databaseURL,
@@ -151,9 +151,6 @@ func (s *stack) startServer(ctx context.Context) error {
 		return err
 	}
 	s.closers = append(s.closers, s.server.stop)
-	if err := s.server.waitUntilListening(ctx); err != nil {
-		return err
-	}
 	done("http://" + s.server.address() + "  built and started")
 	return nil
 }
@@ -181,7 +178,7 @@ func (s *stack) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		s.out.line("\nstopping")
 		return nil
-	case <-s.server.ended:
+	case <-s.server.Ended:
 		return errors.New("coderhook ended by itself; its log is above")
 	}
 }

@@ -1,16 +1,14 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/store"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 )
 
 type auditCmd struct {
@@ -25,10 +23,9 @@ func (cmd auditCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	v := &variables{get: env.getenv}
-	cfg := readDatabase(v)
-	if err := v.err(); err != nil {
-		return configError(err)
+	cfg, err := config.ReadDatabase(env.getenv)
+	if err != nil {
+		return config.Explain(err)
 	}
 	database, err := store.Open(env.ctx, cfg)
 	if err != nil {
@@ -75,52 +72,4 @@ func printEvent(env *environment, e store.Event) error {
 	}
 	_, err := fmt.Fprintln(env.stdout, line+"  by "+e.Actor)
 	return err
-}
-
-// replicaName says in the audit trail which process did something: the host's name, and what tells
-// two processes there apart.
-func replicaName(instance string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "coderhook"
-	}
-	return fmt.Sprintf("%s/%.8s", host, instance)
-}
-
-// pruneInterval is how often old rows are looked for. All replicas may do so.
-const pruneInterval = time.Hour
-
-// auditPruner deletes what is older than the trail is to be kept.
-type auditPruner struct {
-	database *store.Store
-	keep     time.Duration
-	log      zerolog.Logger
-}
-
-// run deletes until ctx ends.
-func (p auditPruner) run(ctx context.Context) {
-	ticker := time.NewTicker(pruneInterval)
-	defer ticker.Stop()
-	for {
-		p.prune(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// prune goes on as long as there is a whole portion.
-func (p auditPruner) prune(ctx context.Context) {
-	for ctx.Err() == nil {
-		deleted, err := p.database.PruneAudit(ctx, p.keep)
-		if err != nil {
-			p.log.Debug().Err(err).Msg("old rows of the audit trail not deleted")
-			return
-		}
-		if deleted < store.PruneBatch {
-			return
-		}
-	}
 }

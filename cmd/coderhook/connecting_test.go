@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
-	"coderhook/store"
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
 
@@ -19,58 +19,31 @@ import (
 )
 
 // saysTheCure runs doctor, migrate and serve where the database can't be connected to.
-func (w *deployment) saysTheCure(t *testing.T, want string) {
+func saysTheCure(t *testing.T, w *cmdtest.Deployment, want string) {
 	t.Helper()
-	found := w.doctor(t)
-	wantResults(t, found, "failure database")
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "failure database")
 	if len(found) != 1 || !strings.Contains(found[0].Cure, want) {
 		t.Errorf("doctor: %+v, want %q", found, want)
 		return
 	}
-	if _, err := command(t, w.variables, "migrate"); err == nil || !strings.Contains(err.Error(), found[0].Cure) {
+	if _, err := command(t, w.Variables, "migrate"); err == nil || !strings.Contains(err.Error(), found[0].Cure) {
 		t.Errorf("migrate: %v, want %q", err, found[0].Cure)
 	}
-	p := startServe(t, w.db, w.coder, "DATABASE_URL="+w.variables["DATABASE_URL"])
-	eventually(t, "serve says what to do", func() bool { return strings.Contains(p.Log(), jsonText(found[0].Cure)) })
-	p.stop(t)
+	p := cmdtest.Start(t, w.DB, w.Coder, "DATABASE_URL="+w.Variables["DATABASE_URL"])
+	cmdtest.Eventually(t, "serve says what to do", func() bool { return strings.Contains(p.Log(), jsonText(found[0].Cure)) })
+	p.Stop(t)
 }
 
 func jsonText(text string) string { return strings.ReplaceAll(text, `"`, `\"`) }
 
-// ownServer is a Supabase project with the migrations, on a server of its own with TLS or without.
-func ownServer(t *testing.T, files map[string]string, settings ...string) (port string, run func(sql string)) {
-	t.Helper()
-	server, err := pgserver.Start(t.Context(), pgserver.Options{TCP: true, Files: files, Settings: settings})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Stop() })
-	superuser := server.URL("postgres")
-	run = func(sql string) {
-		t.Helper()
-		if err := storetest.RunScript(t.Context(), superuser, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := pgserver.PrepareSupabase(t.Context(), superuser); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Migrate(t.Context(), store.Config{URL: superuser}); err != nil {
-		t.Fatal(err)
-	}
-	run(`alter role coderhook login password 'right'`)
-	_, port, _ = strings.Cut(superuser, "@127.0.0.1:")
-	port, _, _ = strings.Cut(port, "/")
-	return port, run
-}
-
 // withServer tells of another database than the package's own.
-func (w *deployment) withServer(t *testing.T, broken, want, mended string) {
+func withServer(t *testing.T, w *cmdtest.Deployment, broken, want, mended string) {
 	t.Helper()
-	w.variables["DATABASE_URL"] = broken
-	w.saysTheCure(t, want)
-	w.variables["DATABASE_URL"] = mended
-	wantResults(t, w.doctor(t))
+	w.Variables["DATABASE_URL"] = broken
+	saysTheCure(t, w, want)
+	w.Variables["DATABASE_URL"] = mended
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 const hbaWithoutTLS = `host all postgres 127.0.0.1/32 scram-sha-256
@@ -81,7 +54,7 @@ host all ended 127.0.0.1/32 scram-sha-256
 
 func TestWhatIsWrongWithTheLogin(t *testing.T) {
 	t.Parallel()
-	port, run := ownServer(t, map[string]string{"pg_hba.conf": hbaWithoutTLS})
+	port, run := cmdtest.OwnServer(t, map[string]string{"pg_hba.conf": hbaWithoutTLS})
 	right := "postgres://coderhook:right@127.0.0.1:" + port + "/postgres"
 	run(`create role sleeper; grant coderhook to sleeper; create role stranger login; create role lent login connection limit 0 in role coderhook`)
 	run(`create role ended login password 'right' valid until '2020-01-01' in role coderhook`)
@@ -109,19 +82,19 @@ func TestWhatIsWrongWithTheLogin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			w.variables["DATABASE_URL"] = test.broken
-			w.saysTheCure(t, test.want)
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			w.Variables["DATABASE_URL"] = test.broken
+			saysTheCure(t, w, test.want)
 			if test.mend != "" {
 				run(test.mend)
 			}
-			w.variables["DATABASE_URL"] = test.mended
-			wantResults(t, w.doctor(t))
+			w.Variables["DATABASE_URL"] = test.mended
+			cmdtest.WantResults(t, w.Doctor(t))
 			if strings.Contains(name, "TLS") {
 				return
 			}
-			w.variables["DATABASE_URL"] = test.broken
-			if found := w.doctor(t); len(found) > 0 && (strings.Contains(found[0].Cure, "TLS") || strings.Contains(found[0].Cure, "sslmode")) {
+			w.Variables["DATABASE_URL"] = test.broken
+			if found := w.Doctor(t); len(found) > 0 && (strings.Contains(found[0].Cure, "TLS") || strings.Contains(found[0].Cure, "sslmode")) {
 				t.Errorf("TLS is no cure: %+v", found)
 			}
 		})
@@ -142,7 +115,7 @@ func TestWhatIsWrongWithTLS(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	writePairUntil(t, dir, "localhost", time.Now().Add(time.Hour))
 	writePairUntil(t, other, "localhost", time.Now().Add(time.Hour))
-	port, run := ownServer(t, map[string]string{
+	port, run := cmdtest.OwnServer(t, map[string]string{
 		"server.crt": readFile(t, dir, "cert.pem"), "server.key": readFile(t, dir, "key.pem"),
 		"pg_hba.conf": "host all postgres 127.0.0.1/32 scram-sha-256\nhostssl all coderhook 127.0.0.1/32 scram-sha-256\nhostnossl all plain 127.0.0.1/32 trust\n",
 	}, "ssl=on")
@@ -164,10 +137,10 @@ func TestWhatIsWrongWithTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			w.withServer(t, test.broken, test.want, test.mended)
-			w.variables["DATABASE_URL"] = test.broken
-			if found := w.doctor(t); len(found) > 0 && strings.Contains(found[0].Cure, test.not) {
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			withServer(t, w, test.broken, test.want, test.mended)
+			w.Variables["DATABASE_URL"] = test.broken
+			if found := w.Doctor(t); len(found) > 0 && strings.Contains(found[0].Cure, test.not) {
 				t.Errorf("the cure holds %q: %+v", test.not, found)
 			}
 		})
@@ -177,7 +150,7 @@ func TestWhatIsWrongWithTLS(t *testing.T) {
 // garbage is an address where a server takes TLS and then speaks something else.
 func garbage(t *testing.T) string {
 	t.Helper()
-	return listenFor(t, func(conn net.Conn) {
+	return cmdtest.ListenFor(t, func(conn net.Conn) {
 		_, _ = io.ReadFull(conn, make([]byte, 8))
 		_, _ = io.WriteString(conn, "S")
 		_, _ = conn.Read(make([]byte, 1024))
@@ -185,30 +158,10 @@ func garbage(t *testing.T) string {
 	})
 }
 
-// listenFor answers each connection.
-func listenFor(t *testing.T, answer func(net.Conn)) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() { defer conn.Close(); answer(conn) }()
-		}
-	}()
-	return l.Addr().String()
-}
-
 // poolerSaying takes no TLS and ends each login with these words, as Supavisor does.
 func poolerSaying(t *testing.T, code, message string) string {
 	t.Helper()
-	return listenFor(t, func(conn net.Conn) {
+	return cmdtest.ListenFor(t, func(conn net.Conn) {
 		backend := pgproto3.NewBackend(conn, conn)
 		for {
 			switch startup, err := backend.ReceiveStartupMessage(); startup.(type) {
@@ -252,13 +205,13 @@ func TestWhatPoolersSay(t *testing.T) {
 	} {
 		t.Run(test.message, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			right := w.variables["DATABASE_URL"]
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			right := w.Variables["DATABASE_URL"]
 			mode := "prefer"
 			if test.message == "SSL required" {
 				mode = "disable"
 			}
-			w.withServer(t, "postgres://coderhook:right@"+poolerSaying(t, test.code, test.message)+"/postgres?sslmode="+mode, test.want, right)
+			withServer(t, w, "postgres://coderhook:right@"+poolerSaying(t, test.code, test.message)+"/postgres?sslmode="+mode, test.want, right)
 		})
 	}
 }
@@ -285,10 +238,10 @@ func TestWhatPgBouncerSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newDeployment(t, codertest.Start(codertest.ProfileV231))
-			database := storetest.Query[string](t, w.db, `select current_database()`)
+			w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231))
+			database := storetest.Query[string](t, w.DB, `select current_database()`)
 			through := func(user string, settings []string) string {
-				pooler, err := pgserver.StartPooler(t.Context(), w.db.RoleURL("coderhook"), 5432, settings...)
+				pooler, err := pgserver.StartPooler(t.Context(), w.DB.RoleURL("coderhook"), 5432, settings...)
 				if errors.Is(err, pgserver.ErrNoPooler) && os.Getenv("CI") != "true" {
 					t.Skip(err)
 				}
@@ -298,7 +251,7 @@ func TestWhatPgBouncerSays(t *testing.T) {
 				t.Cleanup(func() { _ = pooler.Stop() })
 				return strings.Replace(pooler.URL(database), "pooled@", user+"@", 1) + "&pgbouncer=true"
 			}
-			w.withServer(t, through(test.user, test.broken), test.want, through("coderhook:throwaway", login))
+			withServer(t, w, through(test.user, test.broken), test.want, through("coderhook:throwaway", login))
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
 
@@ -20,23 +21,23 @@ import (
 
 // mintsWithKeys has so many users sign in, each so often that the key is stored, and returns a mint of all
 // of them at the same time. None may be without a key.
-func mintsWithKeys(t *testing.T, db *storetest.DB, p *served, n int) (mint func(*served)) {
+func mintsWithKeys(t *testing.T, db *storetest.DB, p *cmdtest.Server, n int) (mint func(*cmdtest.Server)) {
 	t.Helper()
 	users := make([]uuid.UUID, n)
 	for i := range users {
 		users[i] = db.AddUser(t, uuid.NewString()+"@example.com")
 		email := storetest.Query[string](t, db, `select email from auth.users where id = $1`, users[i])
-		eventually(t, "a key is stored", func() bool {
-			_, _, err := p.mint(t.Context(), http.DefaultClient, users[i], email)
+		cmdtest.Eventually(t, "a key is stored", func() bool {
+			_, _, err := p.Mint(t.Context(), http.DefaultClient, users[i], email)
 			return err == nil && storetest.Query[bool](t, db, `select exists (select from public.profiles where id = $1 and api_key is not null)`, users[i])
 		})
 	}
-	return func(p *served) {
+	return func(p *cmdtest.Server) {
 		t.Helper()
 		var wg sync.WaitGroup
 		for _, user := range users {
 			wg.Go(func() {
-				key, status, err := p.mint(t.Context(), http.DefaultClient, user, "x@example.com")
+				key, status, err := p.Mint(t.Context(), http.DefaultClient, user, "x@example.com")
 				if key == "" || err != nil {
 					t.Errorf("no key: %q, %v", status, err)
 				}
@@ -58,23 +59,23 @@ func sessions(t *testing.T, db *storetest.DB) int {
 
 func TestIdleSessionsThatTimeOutCostNoKey(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	onDatabase(t, db, `set idle_session_timeout = '300ms'`)
-	p := startServe(t, db, coder, "HOOK_DEADLINE=4s")
+	p := cmdtest.Start(t, db, coder, "HOOK_DEADLINE=4s")
 	mint := mintsWithKeys(t, db, p, 5)
 	for range 3 {
 		mint(p)
-		eventually(t, "all sessions have ended", func() bool { return sessions(t, db) == 0 })
+		cmdtest.Eventually(t, "all sessions have ended", func() bool { return sessions(t, db) == 0 })
 	}
 	mint(p)
-	p.stop(t)
+	p.Stop(t)
 }
 
 func TestFewerConnectionsThanWantedCostNoKey(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	onDatabase(t, db, `connection limit 2`)
-	p := startServe(t, db, coder, "ON_ERROR=reject", "HOOK_DEADLINE=4s", "ADMIN_ADDR=127.0.0.1:0")
+	p := cmdtest.Start(t, db, coder, "ON_ERROR=reject", "HOOK_DEADLINE=4s", "ADMIN_ADDR=127.0.0.1:0")
 	mint := mintsWithKeys(t, db, p, 20)
 	for range 5 {
 		mint(p)
@@ -83,7 +84,7 @@ func TestFewerConnectionsThanWantedCostNoKey(t *testing.T) {
 	if strings.Contains(text, "coderhook_database_connections_refused_total 0\n") || !strings.Contains(text, "coderhook_database_connections_refused_total ") {
 		t.Error("no refused connection is counted")
 	}
-	p.stop(t)
+	p.Stop(t)
 }
 
 func get(t *testing.T, url string) string {
@@ -104,7 +105,7 @@ func get(t *testing.T, url string) string {
 func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	db, _ := storetest.Own(t)
-	coder := startCoder(t)
+	coder := cmdtest.Coder(t)
 	file := filepath.Join(t.TempDir(), "url")
 	write := func(url string) {
 		t.Helper()
@@ -116,7 +117,7 @@ func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
 		}
 	}
 	write(db.RoleURL("coderhook"))
-	p := startServe(t, db, coder, "DATABASE_URL=", "DATABASE_URL_FILE="+file, "ON_ERROR=reject", "HOOK_DEADLINE=4s")
+	p := cmdtest.Start(t, db, coder, "DATABASE_URL=", "DATABASE_URL_FILE="+file, "ON_ERROR=reject", "HOOK_DEADLINE=4s")
 	mint := mintsWithKeys(t, db, p, 20)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -132,7 +133,7 @@ func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
 	some := func() {
 		t.Helper()
 		from := rounds.Load()
-		eventually(t, "some mints", func() bool { return rounds.Load() > from+3 })
+		cmdtest.Eventually(t, "some mints", func() bool { return rounds.Load() > from+3 })
 	}
 	for i, password := range []string{"hunter21", "hunter22", "hunter23"} {
 		change := func() { db.Exec(t, `alter role coderhook password '`+password+`'`) }
@@ -148,7 +149,7 @@ func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
 		db.Exec(t, `select pg_terminate_backend(pid) from pg_stat_activity where usename = 'coderhook'`)
 		some()
 	}
-	eventually(t, "the file is noticed", func() bool { return strings.Contains(p.Log(), "DATABASE_URL_FILE read again") })
+	cmdtest.Eventually(t, "the file is noticed", func() bool { return strings.Contains(p.Log(), "DATABASE_URL_FILE read again") })
 	cancel()
 	load.Wait()
 	for _, password := range []string{"throwaway", "hunter2"} {
@@ -156,27 +157,27 @@ func TestDatabasePasswordIsRotatedUnderLoad(t *testing.T) {
 			t.Errorf("the password %q is in the log", password)
 		}
 	}
-	p.stop(t)
+	p.Stop(t)
 }
 
 // A standby gives the keys that there are; the log, /readyz and, later on, its end are told.
 func TestServeBesideAStandby(t *testing.T) {
 	t.Parallel()
 	db, server := storetest.Own(t)
-	coder := startCoder(t)
-	first := startServe(t, db, coder)
+	coder := cmdtest.Coder(t)
+	first := cmdtest.Start(t, db, coder)
 	mint := mintsWithKeys(t, db, first, 3)
-	first.stop(t)
+	first.Stop(t)
 	server.Halt(pgserver.Fast)
 	if err := server.ResumeAsStandby(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p := startServe(t, db, coder, "HOOK_DEADLINE=4s")
+	p := cmdtest.Start(t, db, coder, "HOOK_DEADLINE=4s")
 	mint(p)
-	eventually(t, "a line in the log", func() bool { return strings.Contains(p.Log(), "the database is read-only") })
-	p.becomes(t, `"database":"degraded"`)
+	cmdtest.Eventually(t, "a line in the log", func() bool { return strings.Contains(p.Log(), "the database is read-only") })
+	p.Becomes(t, `"database":"degraded"`)
 	db.Script(t, `select pg_promote()`)
-	p.becomes(t, `"database":"ok"`)
+	p.Becomes(t, `"database":"ok"`)
 	mint(p)
-	p.stop(t)
+	p.Stop(t)
 }

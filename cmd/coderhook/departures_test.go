@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
@@ -37,7 +38,7 @@ func TestServersTakeUpDepartures(t *testing.T) {
 				t.Cleanup(func() { _ = pooler.Stop() })
 				databaseURL = pooler.URL(storetest.Query[string](t, db, `select current_database()`))
 			}
-			mortal, other := startServe(t, db, coder, "DATABASE_URL="+databaseURL), startServe(t, db, coder, "DATABASE_URL="+databaseURL)
+			mortal, other := cmdtest.Start(t, db, coder, "DATABASE_URL="+databaseURL), cmdtest.Start(t, db, coder, "DATABASE_URL="+databaseURL)
 			client, err := coderclient.New(coderclient.Config{URL: coder.URL, Token: func() string { return coder.OwnerToken }})
 			if err != nil {
 				t.Fatal(err)
@@ -49,7 +50,7 @@ func TestServersTakeUpDepartures(t *testing.T) {
 			for i := range 9 {
 				user, email := db.AddUser(t, fmt.Sprintf("%d@example.com", i)), fmt.Sprintf("%d@example.com", i)
 				key := mintedKey(t, other, user, email)
-				eventually(t, "stored", func() bool {
+				cmdtest.Eventually(t, "stored", func() bool {
 					return storetest.Query[bool](t, db, `select exists (select from public.profiles where id = $1 and api_key = $2)`, user, key)
 				})
 				began := time.Now()
@@ -74,9 +75,9 @@ func TestServersTakeUpDepartures(t *testing.T) {
 	}
 }
 
-func mintedKey(t *testing.T, p *served, user uuid.UUID, email string) string {
+func mintedKey(t *testing.T, p *cmdtest.Server, user uuid.UUID, email string) string {
 	t.Helper()
-	key, status, err := p.mint(t.Context(), http.DefaultClient, user, email)
+	key, status, err := p.Mint(t.Context(), http.DefaultClient, user, email)
 	if err != nil || key == "" {
 		t.Fatalf("%q, %v", status, err)
 	}

@@ -54,3 +54,21 @@ func TestImportsGoOneWay(t *testing.T) {
 		}
 	}
 }
+
+// The environment is read in one place, which says what is wrong with it.
+func TestOnlyConfigReadsTheEnvironment(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", "-f", `{{$dir := .Dir}}{{$path := .ImportPath}}{{range .GoFiles}}{{$path}} {{$dir}}/{{.}}{{"\n"}}{{end}}`, ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		pkg, file, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if !strings.HasPrefix(pkg, "coderhook/") || pkg == "coderhook/cmd/internal/config" {
+			continue
+		}
+		if text := contentOf(t, file); strings.Contains(text, "os.Getenv") || strings.Contains(text, "os.LookupEnv") || strings.Contains(text, "os.Environ") {
+			t.Errorf("%s reads the environment", file)
+		}
+	}
+}

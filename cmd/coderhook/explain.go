@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
@@ -21,24 +23,24 @@ type explainCmd struct {
 
 // Run tells what the server knows of a user, and what the next mint would do and why. It changes nothing.
 func (cmd explainCmd) Run(env *environment) error {
-	c, err := readConfig(env.getenv)
+	c, err := config.Read(env.getenv)
 	if err != nil {
-		return configError(err)
+		return config.Explain(err)
 	}
-	database, err := store.Open(env.ctx, c.database)
+	database, err := store.Open(env.ctx, c.Database)
 	if err != nil {
 		return err
 	}
 	defer database.Close()
-	users, err := cmd.users(env.ctx, database)
+	users, err := usersOf(env.ctx, database, cmd.User)
 	if err != nil {
 		return err
 	}
-	coder, err := coderclient.New(c.coder)
+	coder, err := coderclient.New(c.Coder)
 	if err != nil {
 		return err
 	}
-	e := &explainer{database, coder, c.options}
+	e := &explainer{database, coder, c.Provisioning}
 	for _, user := range users {
 		if err := e.explain(env.ctx, env.stdout, user); err != nil {
 			return err
@@ -47,17 +49,8 @@ func (cmd explainCmd) Run(env *environment) error {
 	return nil
 }
 
-// users are those whom --user may mean.
-func (cmd explainCmd) users(ctx context.Context, database *store.Store) ([]uuid.UUID, error) {
-	if id, err := uuid.Parse(cmd.User); err == nil {
-		return []uuid.UUID{id}, nil
-	}
-	ids, err := database.AuthUserIDs(ctx, cmd.User)
-	if err == nil && len(ids) == 0 {
-		err = fmt.Errorf("--user: %q is neither an id nor the e-mail address of a Supabase user", cmd.User)
-	}
-	return ids, err
-}
+// coderPatience bounds the question to Coder, without whose answer the rest is told all the same.
+const coderPatience = 15 * time.Second
 
 // explainer tells of users.
 type explainer struct {
@@ -84,7 +77,7 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	if account.CoderUserID != uuid.Nil {
 		row("in Coder", "%s", e.inCoder(ctx, account))
 	}
-	row("last error", "%s", orNone(account.LastError))
+	row("last error", "%s", cmp.Or(account.LastError, "none"))
 	if ways := hook.WaysOut(account); ways != "" {
 		row("ways out", "%s", ways)
 	}
@@ -93,9 +86,10 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	return table.Flush()
 }
 
-// inCoder also says where the addresses differ: mail of Coder's goes to the one that it knows.
+// inCoder returns what Coder says of the account, and where the addresses differ: Coder sends mail to the one that it
+// knows.
 func (e *explainer) inCoder(ctx context.Context, a store.Account) string {
-	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
+	ctx, cancel := context.WithTimeout(ctx, coderPatience)
 	defer cancel()
 	user, err := e.coder.User(ctx, a.CoderUserID.String())
 	if err != nil {
@@ -145,19 +139,12 @@ func inLedger(a store.Account) string {
 	if !a.Known {
 		return "no row"
 	}
-	text := fmt.Sprintf("%s since %s, Coder user %s", a.Status, a.UpdatedAt.UTC().Format(time.RFC3339), orNone(a.CoderUsername))
+	text := fmt.Sprintf("%s since %s, Coder user %s", a.Status, a.UpdatedAt.UTC().Format(time.RFC3339), cmp.Or(a.CoderUsername, "none"))
 	if a.KeyID != "" {
 		text += fmt.Sprintf(", key %s until %s", a.KeyID, a.KeyExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if a.Leased {
 		text += ", being worked at"
-	}
-	return text
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return "none"
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -13,9 +14,9 @@ import (
 // What explain says would happen is what happens.
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	user := db.AddUser(t, "Ada@example.com")
-	variables := goodVariables()
+	variables := cmdtest.Variables()
 	variables["DATABASE_URL"] = db.RoleURL("coderhook")
 	variables["CODER_URL"], variables["CODER_OWNER_TOKEN"] = coder.URL, coder.OwnerToken
 	says := func(who, want string) {
@@ -28,12 +29,12 @@ func TestExplain(t *testing.T) {
 	says(user.String(), "makes a Coder user, then a key, before it answers: there is none")
 	says(uuid.NewString(), "no such user")
 
-	p := startServe(t, db, coder)
-	key, _, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com")
+	p := cmdtest.Start(t, db, coder)
+	key, _, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com")
 	if err != nil || key == "" {
 		t.Fatalf("key %q, error %v", key, err)
 	}
-	p.stop(t)
+	p.Stop(t)
 	says("ada@EXAMPLE.com", "carries the key "+key[:10]+": it lives until")
 	says(user.String(), "Coder user "+user.String()[:8])
 	says(user.String(), user.String()[:8]+", dormant, ada@example.com\n")

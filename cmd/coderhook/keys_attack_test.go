@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
@@ -36,17 +37,17 @@ const (
 
 // attacked is a database in which the victim has a key, and the product's admin runs the migrations.
 type attacked struct {
-	*deployment
+	*cmdtest.Deployment
 	t *testing.T
 }
 
 func newAttacked(t *testing.T, script string) attacked {
 	t.Helper()
-	w := attacked{newDeployment(t, codertest.Start(codertest.ProfileV231)), t}
-	w.db = storetest.Bare(t)
-	w.variables["DATABASE_URL"] = w.db.RoleURL("coderhook")
+	w := attacked{cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileV231)), t}
+	w.DB = storetest.Bare(t)
+	w.Variables["DATABASE_URL"] = w.DB.RoleURL("coderhook")
 	for _, id := range []string{victim, attacker} {
-		w.db.Exec(t, `insert into auth.users (id, email) values ($1, $2)`, id, id+"@example.com")
+		w.DB.Exec(t, `insert into auth.users (id, email) values ($1, $2)`, id, id+"@example.com")
 	}
 	w.asOwner(script)
 	w.migrate() // what it says of these is asked again below
@@ -54,20 +55,20 @@ func newAttacked(t *testing.T, script string) attacked {
 	if strings.Contains(script, "public.vip") {
 		into = "public.vip"
 	}
-	w.db.Exec(t, `insert into `+into+` (id, api_key) values ($1, $2), ($3, null)`, victim, theKey, attacker)
+	w.DB.Exec(t, `insert into `+into+` (id, api_key) values ($1, $2), ($3, null)`, victim, theKey, attacker)
 	return w
 }
 
 func (w attacked) asOwner(script string) {
 	w.t.Helper()
-	if err := storetest.RunScript(w.t.Context(), w.db.RoleURL(pgserver.ProductAdmin), script); err != nil {
+	if err := storetest.RunScript(w.t.Context(), w.DB.RoleURL(pgserver.ProductAdmin), script); err != nil {
 		w.t.Fatalf("%v, in:\n%s", err, script)
 	}
 }
 
 func (w attacked) migrate(args ...string) (string, error) {
 	w.t.Helper()
-	return command(w.t, map[string]string{"DATABASE_URL": w.db.RoleURL(pgserver.ProductAdmin)}, append([]string{"migrate"}, args...)...)
+	return command(w.t, map[string]string{"DATABASE_URL": w.DB.RoleURL(pgserver.ProductAdmin)}, append([]string{"migrate"}, args...)...)
 }
 
 // as runs SQL as PostgREST does for a request of the attacker, or of nobody, and returns what it reads.
@@ -77,7 +78,7 @@ func (w attacked) as(role, sql string) (string, error) {
 	if role == "authenticated" {
 		claims = `{"sub":"` + attacker + `","role":"authenticated"}`
 	}
-	tx := w.db.Begin(w.t)
+	tx := w.DB.Begin(w.t)
 	tx.Exec(w.t, `set local role `+role)
 	tx.Exec(w.t, `set local request.jwt.claims = '`+claims+`'`)
 	rows, err := tx.TryQuery(w.t, sql)
@@ -209,9 +210,9 @@ func TestKeysAreStolenThenLocked(t *testing.T) {
 // findsAndShuts expects doctor and migrate to complain, mends it one way, and expects both to be content.
 func (w attacked) findsAndShuts(check, way string) {
 	w.t.Helper()
-	found := w.doctor(w.t)
-	if !slices.Contains(results(found), "failure "+check) {
-		w.t.Errorf("doctor says %v", results(found))
+	found := w.Doctor(w.t)
+	if !slices.Contains(cmdtest.Results(found), "failure "+check) {
+		w.t.Errorf("doctor says %v", cmdtest.Results(found))
 	}
 	out, err := w.migrate()
 	if !errors.Is(err, errReported) || !strings.Contains(out, "Everybody can read the keys of all users") || !strings.Contains(out, "revoke ") {
@@ -229,12 +230,12 @@ func (w attacked) findsAndShuts(check, way string) {
 			w.t.Errorf("locking again says %q, %v", again, err)
 		}
 	} else {
-		w.follow(w.t, found)
+		w.Follow(w.t, found)
 	}
 	if out, err := w.migrate(); err != nil || strings.Contains(out, "Everybody") {
 		w.t.Errorf("afterwards migrate says %q, %v", out, err)
 	}
-	for _, r := range results(w.doctor(w.t)) {
+	for _, r := range cmdtest.Results(w.Doctor(w.t)) {
 		if strings.HasPrefix(r, "failure keys") || r == "failure "+check {
 			w.t.Errorf("afterwards doctor says %s", r)
 		}
@@ -290,7 +291,7 @@ func TestSupabaseQuickstart(t *testing.T) {
 	if !w.can("anon", `select coalesce(bio, 'none') from public.profiles`) {
 		t.Error("a new column can't be granted")
 	}
-	wantResults(t, w.doctor(t))
+	cmdtest.WantResults(t, w.Doctor(t))
 }
 
 // can is whether a query is not refused, and finds rows.
@@ -325,7 +326,7 @@ func TestKeysArePlantedThenLocked(t *testing.T) {
 			if !w.can("authenticated", test.plant) {
 				t.Fatal("the attack does not work at all")
 			}
-			if found := results(w.doctor(t)); !slices.Contains(found, "failure "+test.check) {
+			if found := cmdtest.Results(w.Doctor(t)); !slices.Contains(found, "failure "+test.check) {
 				t.Errorf("doctor says %v", found)
 			}
 			if out, err := w.migrate(); err != nil || !strings.Contains(out, "Users can plant a key") {
@@ -337,7 +338,7 @@ func TestKeysArePlantedThenLocked(t *testing.T) {
 			if w.can("authenticated", test.plant) || !w.can("authenticated", test.goesOn) {
 				t.Error("the key can still be planted, or the product's update is refused")
 			}
-			if found := results(w.doctor(t)); slices.Contains(found, "failure "+test.check) {
+			if found := cmdtest.Results(w.Doctor(t)); slices.Contains(found, "failure "+test.check) {
 				t.Errorf("afterwards doctor says %v", found)
 			}
 		})
@@ -379,7 +380,7 @@ func TestDoubtfulReadersAreWarnedOf(t *testing.T) {
 			if err != nil || strings.Contains(out, "could not be judged") != test.doubts {
 				t.Errorf("got %q, %v", out, err)
 			}
-			for _, found := range results(w.doctor(t)) {
+			for _, found := range cmdtest.Results(w.Doctor(t)) {
 				if strings.HasPrefix(found, "failure") || !test.doubts && found != "warning realtime" {
 					t.Errorf("doctor says %s", found)
 				}

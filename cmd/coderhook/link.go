@@ -1,18 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/user"
-	"strings"
-
-	"coderhook/hook"
 
 	"github.com/google/uuid"
-	"github.com/mattn/go-isatty"
 )
 
 type linkCmd struct {
@@ -35,7 +27,8 @@ func (cmd *linkCmd) Run(env *environment) error {
 			return err
 		}
 	}
-	return withReconciler(env, func(r *hook.Reconciler) error {
+	return withParts(env, func(p parts) error {
+		r := p.reconciler
 		plan, err := r.PlanMove(env.ctx, id, cmd.CoderUser, from)
 		if err != nil {
 			return fmt.Errorf("not linked: %w", err)
@@ -57,45 +50,4 @@ func (cmd *linkCmd) Run(env *environment) error {
 	})
 }
 
-// parseUser reads --user.
-func parseUser(text string) (uuid.UUID, error) {
-	id, err := uuid.Parse(text)
-	if err != nil {
-		return id, fmt.Errorf("--user %q is not a UUID", text)
-	}
-	return id, nil
-}
-
 const linkQuestion = "Whoever signs in as this user gets into everything of that account. Link?"
-
-// confirm asks a person. Where there is none, nothing is done without --yes.
-func confirm(in *os.File, out io.Writer, question string) error {
-	if !isatty.IsTerminal(in.Fd()) {
-		return errors.New("nobody is there to ask: confirm with --yes")
-	}
-	return ask(in, out, question)
-}
-
-func ask(in io.Reader, out io.Writer, question string) error {
-	fmt.Fprint(out, question+" [y/N] ")
-	answer, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return errors.New("not confirmed")
-	}
-	return nil
-}
-
-// actor is who runs the command, for the audit line.
-func actor() string {
-	name := "unknown"
-	if me, err := user.Current(); err == nil {
-		name = me.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
-}

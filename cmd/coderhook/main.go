@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/remedy"
 
 	"github.com/alecthomas/kong"
@@ -20,21 +21,12 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends us at once
-	if err := run(ctx, os.Args[1:], getenv, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], config.Getenv, os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, errReported) {
 			fmt.Fprintf(os.Stderr, "coderhook: %v\n", err)
 		}
 		os.Exit(1)
 	}
-}
-
-// getenv finds a variable also where the byte order mark of a file became a part of the first one's name, and
-// leaves the mark in its value, which is a fault.
-func getenv(name string) string {
-	if marked := os.Getenv(byteOrderMark + name); marked != "" && os.Getenv(name) == "" {
-		return byteOrderMark + marked
-	}
-	return os.Getenv(name)
 }
 
 // program is the command line. All settings are variables: README lists them.

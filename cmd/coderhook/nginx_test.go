@@ -9,10 +9,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
+	"coderhook/cmd/internal/process"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -21,15 +22,15 @@ import (
 // With the configuration that we ship a sign-in goes on when a replica is killed under it, and when one leaves.
 func TestNginxRepeatsASignIn(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	first := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
-	second := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
-	third := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	first := cmdtest.Start(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
+	second := cmdtest.Start(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
+	third := cmdtest.Start(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0")
 	client := startNginx(t, first, second, third)
-	behind := &served{url: "https://coderhook.example.com/hooks/custom-access-token"}
+	behind := &cmdtest.Server{URL: "https://coderhook.example.com/hooks/custom-access-token"}
 
 	some, end := underLoad(t, db, 8, 100, func(ctx context.Context, user uuid.UUID, email string) error {
-		_, _, err := behind.mint(ctx, client, user, email)
+		_, _, err := behind.Mint(ctx, client, user, email)
 		return err
 	})
 	some()
@@ -37,7 +38,7 @@ func TestNginxRepeatsASignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	some()
-	second.stop(t)
+	second.Stop(t)
 	some()
 	end()
 
@@ -54,7 +55,7 @@ func TestNginxRepeatsASignIn(t *testing.T) {
 }
 
 // startNginx puts nginx before the servers, and returns what reaches it.
-func startNginx(t *testing.T, servers ...*served) *http.Client {
+func startNginx(t *testing.T, servers ...*cmdtest.Server) *http.Client {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -70,14 +71,14 @@ func startNginx(t *testing.T, servers ...*served) *http.Client {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	writePair(t, dir, "coderhook.example.com")
 	writeNginxConf(t, dir, servers)
-	nginx := exec.Command(program, "-p", dir, "-c", "nginx.conf", "-e", "error.log")
-	nginx.WaitDelay = time.Minute
-	if err := nginx.Start(); err != nil {
+	nginx, err := process.Start(process.Command{
+		Program: program, Args: []string{"-p", dir, "-c", "nginx.conf", "-e", "error.log"}, Env: os.Environ(),
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = nginx.Process.Signal(syscall.SIGTERM)
-		_ = nginx.Wait()
+		_ = nginx.Stop(time.Minute)
 		if log, _ := os.ReadFile(filepath.Join(dir, "error.log")); t.Failed() {
 			t.Logf("nginx: %s", log)
 		}
@@ -85,7 +86,7 @@ func startNginx(t *testing.T, servers ...*served) *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "socket"))
 	}
-	eventually(t, "nginx listens", func() bool {
+	cmdtest.Eventually(t, "nginx listens", func() bool {
 		conn, err := dial(t.Context(), "", "")
 		if err == nil {
 			_ = conn.Close()
@@ -96,7 +97,7 @@ func startNginx(t *testing.T, servers ...*served) *http.Client {
 }
 
 // writeNginxConf changes of the configuration only where the servers are, and nginx itself.
-func writeNginxConf(t *testing.T, dir string, servers []*served) {
+func writeNginxConf(t *testing.T, dir string, servers []*cmdtest.Server) {
 	t.Helper()
 	var hooks, frontEnds strings.Builder
 	for _, s := range servers {

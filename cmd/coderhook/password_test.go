@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -38,7 +39,7 @@ func unescaped() (all []string) {
 // No command prints a part of a password that is not escaped, whatever it takes for host and database.
 func TestNoCommandShowsAPartOfThePassword(t *testing.T) {
 	t.Parallel()
-	coder := startCoder(t)
+	coder := cmdtest.Coder(t)
 	// Many at once, as commands wait two seconds for a database that is not there, which may be restarting.
 	var all sync.WaitGroup
 	turns := make(chan struct{}, 64)
@@ -53,7 +54,7 @@ func TestNoCommandShowsAPartOfThePassword(t *testing.T) {
 }
 
 func showsNothingOf(t *testing.T, password string, coder *codertest.Server) {
-	variables := goodVariables()
+	variables := cmdtest.Variables()
 	variables["DATABASE_URL"], variables["ADMIN_ADDR"] = "postgres://coderhook:"+password+"@127.0.0.1:1/x", "off"
 	variables["CODER_URL"], variables["CODER_OWNER_TOKEN"] = coder.URL, coder.OwnerToken
 	commands := [][]string{{"migrate"}, {"doctor"}, {"explain", "--user", uuid.NewString()}, {"link", "--user", uuid.NewString(), "--coder-user", "ada", "--yes"}}
@@ -75,14 +76,14 @@ func showsNothingOf(t *testing.T, password string, coder *codertest.Server) {
 // Nor does the log of a server that was started with such a URL, at any mint.
 func TestNoLogShowsAPartOfThePassword(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	for _, password := range []string{"Xk9:KX7VJ2+Zq", "Xk9@KX7VJ2@Zq", "Xk9%2FKX7VJ2%40Zq", "!$&'()*+,;=-._~Zq4w", ":Xk9KX7VJ2:"} {
-		p := startServe(t, db, coder, "LOG_LEVEL=trace", "DATABASE_URL=postgres://coderhook:"+password+"@127.0.0.1:1/x")
-		if _, status, err := p.mint(t.Context(), http.DefaultClient, uuid.New(), "ada@example.com"); err != nil || status != "unavailable" {
+		p := cmdtest.Start(t, db, coder, "LOG_LEVEL=trace", "DATABASE_URL=postgres://coderhook:"+password+"@127.0.0.1:1/x")
+		if _, status, err := p.Mint(t.Context(), http.DefaultClient, uuid.New(), "ada@example.com"); err != nil || status != "unavailable" {
 			t.Errorf("status %q, error %v", status, err)
 		}
-		eventually(t, "the log says what is wrong", func() bool { return strings.Contains(p.Log(), "the database can't be used") })
-		p.stop(t)
+		cmdtest.Eventually(t, "the log says what is wrong", func() bool { return strings.Contains(p.Log(), "the database can't be used") })
+		p.Stop(t)
 		if part := shown(p.Log(), password); part != "" {
 			t.Errorf("%q: %q stands in the log", password, part)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"coderhook/cmd/internal/config"
 )
 
 func readme(t *testing.T) string { return projectFile(t, "README.md") }
@@ -24,7 +26,7 @@ func projectFile(t *testing.T, name string) string {
 func TestReadmeHasEveryVariable(t *testing.T) {
 	t.Parallel()
 	asked := make(map[string]bool)
-	_, _ = readConfig(func(name string) string { // the faults do not matter
+	_, _ = config.Read(func(name string) string { // the faults do not matter
 		asked[name] = true
 		return ""
 	})
@@ -59,7 +61,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 	runBy := map[string]string{
 		"go run ./cmd/coderhook-dev":   ".ci/run, with -once",
 		"go test -race ./...":          ".ci/run",
-		"go run ./cmd/coderhook serve": "startServe",
+		"go run ./cmd/coderhook serve": "cmdtest.Start",
 		"bash .ci/run":                 "CI",
 		soak:                           ".ci/run, shorter",
 		"go run ./cmd/internal/siege":  ".ci/run, a second for each attack",

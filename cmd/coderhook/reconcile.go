@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-
-	"coderhook/hook"
 )
 
 type reconcileCmd struct {
@@ -13,7 +11,8 @@ type reconcileCmd struct {
 
 // Run reconciles once and prints every deed, and a summary at the end.
 func (cmd *reconcileCmd) Run(env *environment) error {
-	return withReconciler(env, func(r *hook.Reconciler) error {
+	return withParts(env, func(p parts) error {
+		r := p.reconciler
 		r.Force = cmd.Force
 		prefix := ""
 		if cmd.DryRun {

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 
-	"coderhook/coderclient"
 	"coderhook/hook"
 	"coderhook/store"
-
-	"github.com/google/uuid"
 )
 
 type revokeCmd struct {
@@ -25,7 +21,8 @@ type revokeCmd struct {
 
 // Run ends keys in Coder, and has new ones made.
 func (cmd *revokeCmd) Run(env *environment) error {
-	return withRevoker(env, func(r *hook.Revoker, database *store.Store) error {
+	return withParts(env, func(p parts) error {
+		r, database := &hook.Revoker{Reconciler: p.reconciler, Book: p.database, Ender: p.coder}, p.database
 		r.All, r.Why, r.Actor = cmd.AllTokens, cmd.Why, actor()
 		if cmd.Everybody {
 			return cmd.everybody(env, r, database)
@@ -41,18 +38,6 @@ func (cmd *revokeCmd) Run(env *environment) error {
 		_, err = fmt.Fprintf(env.stdout, "%s.\n", done)
 		return err
 	})
-}
-
-// oneUser is whom an id or an e-mail address means.
-func oneUser(ctx context.Context, database *store.Store, text string) (uuid.UUID, error) {
-	users, err := explainCmd{User: text}.users(ctx, database)
-	if err != nil {
-		return uuid.Nil, err
-	}
-	if len(users) > 1 {
-		return uuid.Nil, fmt.Errorf("--user: several users have the address %q; name one by id: %v", text, users)
-	}
-	return users[0], nil
 }
 
 func (cmd *revokeCmd) everybody(env *environment, r *hook.Revoker, database *store.Store) error {
@@ -107,11 +92,4 @@ func (p *progress) note(env *environment, done hook.Revocation, err error) {
 		p.said = now
 		fmt.Fprintln(env.stdout, p)
 	}
-}
-
-// withRevoker is withReconciler, for keys.
-func withRevoker(env *environment, do func(*hook.Revoker, *store.Store) error) error {
-	return withParts(env, func(r *hook.Reconciler, database *store.Store, coder *coderclient.Client) error {
-		return do(&hook.Revoker{Reconciler: r, Book: database, Ender: coder}, database)
-	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -13,7 +14,7 @@ import (
 
 func TestRevokeCommand(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	user := departed(t, db, coder)
 	db.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, user)
 	coder.AddToken("ada0ada0", "her-own", time.Hour)
@@ -66,7 +67,7 @@ func TestRevokeCommand(t *testing.T) {
 // Two people can have one address: which of them is meant must be said.
 func TestRevokeOfAnAddressOfTwo(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	db.Exec(t, `drop index if exists auth.users_email_partial_key`)
 	one, other := db.AddUser(t, "ada@example.com"), db.AddUser(t, "Ada@example.com")
 	_, err := upkeepCommand(t, db, coder, nil, "revoke", "--user", "ada@example.com")

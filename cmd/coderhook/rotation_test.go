@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
+	"coderhook/cmd/internal/config"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -33,7 +35,7 @@ func underLoad(t *testing.T, db *storetest.DB, users, enough int, signIn func(co
 	}
 	some = func() {
 		from := mints.Load()
-		eventually(t, "some mints", func() bool { return mints.Load() > from+int64(enough) })
+		cmdtest.Eventually(t, "some mints", func() bool { return mints.Load() > from+int64(enough) })
 	}
 	end = func() { cancel(); load.Wait() }
 	t.Cleanup(end)
@@ -44,27 +46,27 @@ func underLoad(t *testing.T, db *storetest.DB, users, enough int, signIn func(co
 // Supabase Auth signs with both, then with the new one only, and the server forgets the old one.
 func TestSecretIsRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	type side struct {
-		server  *served
+		server  *cmdtest.Server
 		secrets string // that Supabase Auth signs with
 	}
-	serverWith := func(secrets string) *served {
-		return startServe(t, db, coder, secretsVariable+"="+secrets)
+	serverWith := func(secrets string) *cmdtest.Server {
+		return cmdtest.Start(t, db, coder, config.SecretsVariable+"="+secrets)
 	}
 	var now atomic.Pointer[side]
-	now.Store(&side{serverWith(goodSecret), goodSecret})
+	now.Store(&side{serverWith(cmdtest.Secret), cmdtest.Secret})
 
 	some, end := underLoad(t, db, 4, 50, func(ctx context.Context, user uuid.UUID, email string) error {
 		s := now.Load()
-		_, _, err := s.server.mintSigned(ctx, http.DefaultClient, s.secrets, user, email)
+		_, _, err := s.server.MintSigned(ctx, http.DefaultClient, s.secrets, user, email)
 		return err
 	})
 	some()
-	both := serverWith(goodSecret + "|" + newSecret)
+	both := serverWith(cmdtest.Secret + "|" + newSecret)
 	for _, step := range []side{
-		{both, goodSecret},
-		{both, goodSecret + "|" + newSecret},
+		{both, cmdtest.Secret},
+		{both, cmdtest.Secret + "|" + newSecret},
 		{both, newSecret},
 		{serverWith(newSecret), newSecret},
 	} {
@@ -72,7 +74,7 @@ func TestSecretIsRotatedUnderLoad(t *testing.T) {
 		some()
 	}
 	end()
-	if _, _, err := now.Load().server.mint(t.Context(), http.DefaultClient, db.AddUser(t, "ada@example.com"), "ada@example.com"); err == nil {
+	if _, _, err := now.Load().server.Mint(t.Context(), http.DefaultClient, db.AddUser(t, "ada@example.com"), "ada@example.com"); err == nil {
 		t.Error("the old secret is still accepted")
 	}
 }

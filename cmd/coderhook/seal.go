@@ -5,38 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
+	"coderhook/cmd/internal/config"
 	"coderhook/hook"
-	"coderhook/store"
 
 	"github.com/google/uuid"
 )
-
-// ledgerSecretVariable holds the secrets of the ledger's seals.
-const ledgerSecretVariable = "LEDGER_SECRET"
-
-const makeLedgerSecret = "openssl rand -base64 32"
-
-// readLedgerSecrets are the newest first, as those of the hook.
-func readLedgerSecrets(v *variables) (secrets []string) {
-	all := v.secret(ledgerSecretVariable)
-	if all == "" {
-		return nil
-	}
-	for i, secret := range strings.Split(all, "|") {
-		secret = strings.TrimSpace(secret)
-		if err := store.CheckSealSecret(secret); err != nil {
-			do := "make one with: " + makeLedgerSecret
-			if secret == "" {
-				do = separatorCure
-			}
-			v.fault(ledgerSecretVariable, "secret %d %w; %s", i+1, err, do)
-		}
-		secrets = append(secrets, secret)
-	}
-	return secrets
-}
 
 type sealCmd struct {
 	User   string `placeholder:"UUID" help:"Seal this user's row as it is, also one that was changed by somebody else: look at it first, with explain."`
@@ -46,8 +20,8 @@ type sealCmd struct {
 
 // Run counts the ledger's rows by their seals, asks, and seals those that need it.
 func (cmd *sealCmd) Run(env *environment) error {
-	return withReconciler(env, func(r *hook.Reconciler) error {
-		s := &hook.Sealing{Reconciler: r}
+	return withParts(env, func(p parts) error {
+		s := &hook.Sealing{Reconciler: p.reconciler}
 		if cmd.User != "" {
 			id, err := parseUser(cmd.User)
 			if err != nil {
@@ -55,8 +29,8 @@ func (cmd *sealCmd) Run(env *environment) error {
 			}
 			s.Only = id
 		}
-		if len(readLedgerSecrets(&variables{get: env.getenv})) == 0 {
-			return fmt.Errorf("%s is not set; make one with: %s", ledgerSecretVariable, makeLedgerSecret)
+		if len(p.config.Database.LedgerSecrets) == 0 {
+			return fmt.Errorf("%s is not set; make one with: %s", config.LedgerSecretVariable, config.MakeLedgerSecret)
 		}
 		n, err := s.Count(env.ctx)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -13,11 +14,11 @@ import (
 
 func TestSealCommand(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	id := departed(t, db, coder)
 	eve, mallory := uuid.New(), coder.AddUser("mallory", "mallory@example.com", "none")
 	db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values ($1, $2)`, eve, mallory.ID)
-	secret := map[string]string{"LEDGER_SECRET": randomSecret()}
+	secret := map[string]string{"LEDGER_SECRET": cmdtest.RandomSecret()}
 	sealed := func(user uuid.UUID) bool {
 		return storetest.Query[bool](t, db, `select seal is not null from coderhook.accounts where user_id = $1`, user)
 	}
@@ -50,10 +51,10 @@ func TestSealCommand(t *testing.T) {
 
 func TestDoctorLooksAtTheSeals(t *testing.T) {
 	t.Parallel()
-	w := newDeployment(t, startCoder(t))
+	w := cmdtest.NewDeployment(t, cmdtest.Coder(t))
 	finds := func(want string) {
 		t.Helper()
-		for _, f := range w.doctor(t) {
+		for _, f := range w.Doctor(t) {
 			if f.Check == "seals of the ledger" {
 				if got := string(f.Result) + " " + f.Found; !strings.Contains(got, want) || f.Cure == "" {
 					t.Errorf("got %s (%s), want %q", got, f.Cure, want)
@@ -66,10 +67,10 @@ func TestDoctorLooksAtTheSeals(t *testing.T) {
 		}
 	}
 	finds("")
-	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values (gen_random_uuid(), gen_random_uuid())`)
+	w.DB.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id) values (gen_random_uuid(), gen_random_uuid())`)
 	finds("failure 1 rows have none")
-	w.db.Exec(t, `update coderhook.accounts set seal = '\x01'`)
+	w.DB.Exec(t, `update coderhook.accounts set seal = '\x01'`)
 	finds("failure 1 rows were changed by somebody else")
-	w.variables["LEDGER_SECRET"] = ""
+	w.Variables["LEDGER_SECRET"] = ""
 	finds("warning there are none: whoever has the password")
 }

@@ -1,18 +1,16 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
-	"coderhook/cmd/internal/claims"
+	"coderhook/cmd/internal/cmdtest"
+	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/sender"
 	"coderhook/store/storetest"
-
-	"github.com/google/uuid"
 )
 
 // command runs the program with these variables, and returns what it printed.
@@ -20,7 +18,7 @@ func command(t *testing.T, variables map[string]string, args ...string) (string,
 	t.Helper()
 	var out strings.Builder
 	err := run(t.Context(), args, func(name string) string { return variables[name] }, &out, &out)
-	if shown := out.String(); string(claims.Mask([]byte(shown))) != shown {
+	if shown := out.String(); string(sender.Mask([]byte(shown))) != shown {
 		t.Errorf("%v shows a whole key", args)
 	}
 	return out.String(), err
@@ -28,12 +26,12 @@ func command(t *testing.T, variables map[string]string, args ...string) (string,
 
 func TestSend(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder)
 	user := db.AddUser(t, "ada@example.com").String()
-	secrets := map[string]string{secretsVariable: goodSecret}
+	secrets := map[string]string{config.SecretsVariable: cmdtest.Secret}
 
-	out, err := command(t, secrets, "send", "--url", p.url, "--user", user, "--email", "ada@example.com")
+	out, err := command(t, secrets, "send", "--url", p.URL, "--user", user, "--email", "ada@example.com")
 	if err != nil || !strings.Contains(out, "status 200 in ") || !regexp.MustCompile(`\+     "api_key": "\w{10}-\*{10}"`).MatchString(out) {
 		t.Errorf("made-up event: %s%v", out, err)
 	}
@@ -42,7 +40,7 @@ func TestSend(t *testing.T) {
 		t.Fatalf("no recordings (%v)", err)
 	}
 	for _, file := range recordings {
-		out, err := command(t, secrets, "send", "--url", p.url, "--user", user, "--email", "ada@example.com", "--recorded", file)
+		out, err := command(t, secrets, "send", "--url", p.URL, "--user", user, "--email", "ada@example.com", "--recorded", file)
 		want := `+     "api_key": "`
 		if regexp.MustCompile(`anonymous|third-party`).MatchString(file) {
 			want = "came back as they were sent"
@@ -57,29 +55,29 @@ func TestSend(t *testing.T) {
 
 func TestSendSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder)
 	user := db.AddUser(t, "ada@example.com").String()
 	broken := filepath.Join(t.TempDir(), "broken.json")
 	if err := os.WriteFile(broken, []byte(`{"claims":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string]string{secretsVariable: goodSecret}
-	other := map[string]string{secretsVariable: "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}
+	secrets := map[string]string{config.SecretsVariable: cmdtest.Secret}
+	other := map[string]string{config.SecretsVariable: "v1,whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}
 	for name, test := range map[string]struct {
 		variables map[string]string
 		args      []string
 		want      string
 	}{
-		"wrong secret": {other, []string{"--url", p.url, "--user", user}, "no matching signature"},
-		"no secret":    {nil, []string{"--url", p.url, "--user", user}, secretsVariable + ": is missing; set it to the secrets that the server has"},
-		"bad secret":   {map[string]string{secretsVariable: "x"}, []string{"--url", p.url, "--user", user}, "must look like"},
-		"no path":      {secrets, []string{"--url", strings.TrimSuffix(p.url, "/hooks/custom-access-token"), "--user", user}, "404"},
+		"wrong secret": {other, []string{"--url", p.URL, "--user", user}, "no matching signature"},
+		"no secret":    {nil, []string{"--url", p.URL, "--user", user}, config.SecretsVariable + ": is missing; set it to the secrets that the server has"},
+		"bad secret":   {map[string]string{config.SecretsVariable: "x"}, []string{"--url", p.URL, "--user", user}, "must look like"},
+		"no path":      {secrets, []string{"--url", strings.TrimSuffix(p.URL, "/hooks/custom-access-token"), "--user", user}, "404"},
 		"no server":    {secrets, []string{"--url", "http://127.0.0.1:1/", "--user", user}, "did not answer"},
-		"bad user":     {secrets, []string{"--url", p.url, "--user", "ada"}, `--user "ada" is not a UUID`},
+		"bad user":     {secrets, []string{"--url", p.URL, "--user", "ada"}, `--user "ada" is not a UUID`},
 		"bad URL":      {secrets, []string{"--url", "127.0.0.1:8787", "--user", user}, "--url: is not a URL with http:// or https://"},
-		"bad file":     {secrets, []string{"--url", p.url, "--user", user, "--recorded", broken}, "broken.json: claims is not an object"},
-		"no file":      {secrets, []string{"--url", p.url, "--user", user, "--recorded", "/none"}, "--recorded"},
+		"bad file":     {secrets, []string{"--url", p.URL, "--user", user, "--recorded", broken}, "broken.json: claims is not an object"},
+		"no file":      {secrets, []string{"--url", p.URL, "--user", user, "--recorded", "/none"}, "--recorded"},
 	} {
 		out, err := command(t, test.variables, append([]string{"send"}, test.args...)...)
 		if err == nil || !strings.Contains(out+err.Error(), test.want) {
@@ -88,30 +86,13 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-// The recorded method stays, unless another one is asked for.
-func TestSendReplacesTheRecordedMethod(t *testing.T) {
-	t.Parallel()
-	const recorded = "../../testdata/hook/02-password.json"
-	user := uuid.New()
-	for method, want := range map[string]string{"": "password", "otp": "otp"} {
-		body, err := sendCmd{Email: "ada@example.com", Method: method, Recorded: recorded}.event(user, time.Now())
-		var event struct {
-			UserID uuid.UUID `json:"user_id"`
-			Method string    `json:"authentication_method"`
-		}
-		if json.Unmarshal(body, &event) != nil || err != nil || event.Method != want || event.UserID != user {
-			t.Errorf("%q: %+v, %v", method, event, err)
-		}
-	}
-}
-
 func TestSendCallsAsAContainer(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder)
 	user := db.AddUser(t, "ada@example.com").String()
-	url := strings.Replace(p.url, "127.0.0.1", "host.docker.internal", 1)
-	if out, err := command(t, map[string]string{secretsVariable: goodSecret}, "send", "--url", url, "--user", user); err != nil {
+	url := strings.Replace(p.URL, "127.0.0.1", "host.docker.internal", 1)
+	if out, err := command(t, map[string]string{config.SecretsVariable: cmdtest.Secret}, "send", "--url", url, "--user", user); err != nil {
 		t.Errorf("%s%v", out, err)
 	}
 }

@@ -1,182 +1,19 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"io"
-	"os"
-	"runtime/debug"
-	"time"
-
-	"coderhook/coderclient"
-	"coderhook/hook"
-	"coderhook/hook/metrics"
-	"coderhook/store"
-
-	"github.com/mattn/go-isatty"
-	"github.com/rs/zerolog"
+	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/serve"
 )
-
-// stopTimeout is for running requests and for keys that are not stored yet.
-const stopTimeout = 45 * time.Second
 
 type serveCmd struct{}
 
 // Run serves until the context ends, then drains.
 func (serveCmd) Run(env *environment) error {
-	c, err := readConfig(env.getenv)
+	c, err := config.Read(env.getenv)
 	if err != nil {
-		return configError(err)
+		return config.Explain(err)
 	}
-	spendMemory(env.getenv)
-	log := newLog(c.logging, env.stderr)
-	tracing, err := startTracing(env.ctx, c.traces, env.stdout)
-	if err != nil {
-		return err
-	}
-	c.database.Trace, c.coder.HTTPClient = tracing.on, tracing.client()
-	c.database.Replica = replicaName(c.options.Instance)
-	database, err := store.Open(env.ctx, c.database)
-	if err != nil {
-		return err
-	}
-	defer database.Close()
-	start := &startCheck{run: func(ctx context.Context) error { return checkStart(ctx, c, database, log) }}
-	owner, err := useOwnerToken(&c, log)
-	if err != nil {
-		return err
-	}
-	registry := metrics.New()
-	c.coder.Observe = both(registry.CoderCall(), owner.Observe)
-	coder, err := coderclient.New(c.coder)
-	if err != nil {
-		return err
-	}
-	watch := &coderWatch{coder: coder, log: log}
-	ring := hook.NewKeyring(c.options, database, coder, registry, log)
-	keeper := newOwnerKeeper(c, owner, coder, database, log)
-	keys := newKeyWatch(database.Inspector(), c, log)
-	ring.Provisioner.MayMake = keys.mayMake
-	server := &hook.Server{
-		Verifier:      c.verifier,
-		Policy:        c.policy,
-		Keyring:       ring,
-		Registry:      registry,
-		Deadline:      c.deadline,
-		RejectOnError: c.reject,
-		Now:           time.Now,
-		Log:           log,
-		Checks: map[string]hook.Check{
-			"database":    {Required: true, Run: start.before(hook.Shared(database.Writable, time.Now))},
-			"coder":       {Run: watch.check},
-			"owner_token": {Run: keeper.Check},
-			"keys":        {Run: keys.check},
-		},
-	}
-	server.FrontEnd = newFrontEnd(c, server, coder, database)
-	describeDependencies(registry, database, coder)
-	describeOwnerToken(registry, keeper)
-	describeKeys(registry, keys)
-	stopAdmin, err := startAdmin(env.ctx, c.admin, registry.Registry, log)
-	if err != nil {
-		return err
-	}
-	go watch.run(env.ctx)
-	follower := &urlFollower{database: database, log: log}
-	pruner := auditPruner{database, c.upkeep.auditKept, log}
-	reconciler := newReconciler(c, ring, database, coder, registry)
-	defer inBackground(env.ctx, keeper.Run, keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run)() // ends before the database closes
-	s := &service{c, server, start, ring, tracing, log}
-	return errors.Join(s.listen(env.ctx), stopAdmin())
-}
-
-// heapGrowth is how many percent the heap may grow before garbage is collected. What lives on between mints is
-// small, so that Go's own 100 collects every few hundred mints: some ten MiB more save most of that work.
-const heapGrowth = 400
-
-// calmMemory is from how many bytes on garbage is collected more often than that: only strangers make us need so much,
-// and then it must not be five times what they hold.
-const calmMemory = 80 << 20
-
-// spendMemory leaves it to the operator where Go's own variables are set.
-func spendMemory(getenv func(string) string) {
-	if getenv("GOGC") == "" {
-		debug.SetGCPercent(heapGrowth)
-	}
-	if getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(calmMemory)
-	}
-}
-
-// service is what listens, and what has to end with it.
-type service struct {
-	config  config
-	server  *hook.Server
-	start   *startCheck
-	ring    *hook.Keyring
-	tracing tracing
-	log     zerolog.Logger
-}
-
-// listen serves until ctx ends, and then leaves in the order that loses nothing.
-func (s *service) listen(ctx context.Context) error {
-	c := s.config
-	var cert *certificate
-	if c.certFile != "" {
-		var err error
-		if cert, err = openCertificate(c.certFile, c.keyFile, s.log); err != nil {
-			return err
-		}
-	}
-	doors, err := s.openDoors(ctx)
-	if err != nil {
-		return err
-	}
-	s.serve(doors, cert)
-	serving, end := context.WithCancelCause(ctx)
-	defer inBackground(ctx, func(ctx context.Context) {
-		if err := s.start.Run(ctx); err != nil {
-			end(configError(err))
-		}
-	})()
-	if err := doors.wait(serving); err != nil {
-		return err
-	}
-	var broken error
-	if ctx.Err() == nil {
-		broken = context.Cause(serving)
-	}
-	s.log.Info().Msg("draining")
-	s.server.Drain()
-	time.Sleep(c.drainDelay) // the load balancer and kept-alive connections learn that we leave
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
-	err = errors.Join(doors.close(stopCtx), s.ring.Stop(stopCtx), s.tracing.stop(stopCtx))
-	s.log.Info().Err(err).Msg("stopped")
-	return errors.Join(broken, err)
-}
-
-// serverErrors logs what http.Server has to say. Broken handshakes are of strangers, and many.
-type serverErrors struct{ log zerolog.Logger }
-
-func (e serverErrors) Write(text []byte) (int, error) {
-	event := e.log.Warn()
-	if bytes.Contains(text, []byte("TLS handshake")) {
-		event = e.log.Debug()
-	}
-	event.Bytes("error", bytes.TrimSpace(text)).Msg("http server")
-	return len(text), nil
-}
-
-func newLog(l logging, w io.Writer) zerolog.Logger {
-	terminal := false
-	if file, ok := w.(*os.File); ok {
-		terminal = isatty.IsTerminal(file.Fd())
-	}
-	if l.format == "console" || l.format == "auto" && terminal {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly}
-	}
-	level, _ := zerolog.ParseLevel(l.level) // one of the known ones
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return serve.Run(env.ctx, serve.Options{
+		Config: c, Getenv: env.getenv, Version: version, Commit: builtFrom(), Log: c.Logging.Logger(env.stderr), Stdout: env.stdout,
+	})
 }

@@ -13,18 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
 )
-
-func startCoder(t *testing.T) *codertest.Server {
-	t.Helper()
-	coder := codertest.Start(codertest.ProfileV231)
-	t.Cleanup(coder.Close)
-	return coder
-}
 
 // Killed between the creation of the Coder user and the stored key, at whichever step:
 // a later mint ends with one Coder user and a working key.
@@ -38,22 +32,22 @@ func TestKilledWhileProvisioning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, coder := storetest.New(t), startCoder(t)
+			db, coder := storetest.New(t), cmdtest.Coder(t)
 			user := db.AddUser(t, "ada@example.com")
 			remove := coder.Fail(fault)
-			first := startServe(t, db, coder)
-			go func() { _, _, _ = first.mint(t.Context(), http.DefaultClient, user, "ada@example.com") }() // it is never answered
-			eventually(t, "Coder is asked", func() bool { return asked(coder, fault) })
+			first := cmdtest.Start(t, db, coder)
+			go func() { _, _, _ = first.Mint(t.Context(), http.DefaultClient, user, "ada@example.com") }() // it is never answered
+			cmdtest.Eventually(t, "Coder is asked", func() bool { return asked(coder, fault) })
 			if err := first.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			remove()
 
-			second := startServe(t, db, coder)
+			second := cmdtest.Start(t, db, coder)
 			var key string
-			eventually(t, "a mint gives a key", func() bool {
+			cmdtest.Eventually(t, "a mint gives a key", func() bool {
 				var err error
-				if key, _, err = second.mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil {
+				if key, _, err = second.Mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil {
 					t.Fatal(err)
 				}
 				return key != ""
@@ -62,7 +56,7 @@ func TestKilledWhileProvisioning(t *testing.T) {
 				t.Errorf("Coder has %+v, want one user", users)
 			}
 			wantWorks(t, coder, key)
-			second.stop(t)
+			second.Stop(t)
 			if got := storetest.Query[string](t, db, `select api_key from public.profiles`); got != key {
 				t.Error("the profile has another key than the token")
 			}
@@ -101,8 +95,8 @@ func wantWorks(t *testing.T, coder *codertest.Server, key string) {
 // connections too, and every key that was handed out is stored.
 func TestTerminatedUnderLoad(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder, "DRAIN_DELAY=500ms")
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder, "DRAIN_DELAY=500ms")
 	signUps := db.Begin(t) // keeps half of the new keys waiting to be stored
 	var given sync.Map
 	var mints atomic.Int64
@@ -120,11 +114,11 @@ func TestTerminatedUnderLoad(t *testing.T) {
 		}
 		load.Go(func() { keepMinting(ctx, t, p, user, email, &given, &mints) })
 	}
-	eventually(t, "everybody has a key", func() bool { return mints.Load() > 400 && size(&given) == 8 })
+	cmdtest.Eventually(t, "everybody has a key", func() bool { return mints.Load() > 400 && size(&given) == 8 })
 	signalled := make(chan struct{})
 	go func() {
 		defer close(signalled)
-		p.stop(t)
+		p.Stop(t)
 	}()
 	load.Wait() // ends when the server takes no connections any more
 	signUps.Exec(t, "commit")
@@ -140,10 +134,10 @@ func TestTerminatedUnderLoad(t *testing.T) {
 
 // keepMinting mints as fast as it can until the server takes no more connections: they are refused.
 // What it must never see is a connection that ends under a request.
-func keepMinting(ctx context.Context, t *testing.T, p *served, user uuid.UUID, email string, given *sync.Map, mints *atomic.Int64) {
+func keepMinting(ctx context.Context, t *testing.T, p *cmdtest.Server, user uuid.UUID, email string, given *sync.Map, mints *atomic.Int64) {
 	client := &http.Client{Transport: &http.Transport{}}
 	for ctx.Err() == nil {
-		key, status, err := p.mint(ctx, client, user, email)
+		key, status, err := p.Mint(ctx, client, user, email)
 		if err != nil {
 			if !errors.Is(err, syscall.ECONNREFUSED) && ctx.Err() == nil {
 				t.Errorf("a request broke: %v", err)
@@ -168,23 +162,23 @@ func size(m *sync.Map) (n int) {
 // Coder comes back, nobody asks /readyz: the server notices by itself.
 func TestCoderComesBack(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	remove := coder.Fail(codertest.Fault{Status: 500})
-	p := startServe(t, db, coder)
+	p := cmdtest.Start(t, db, coder)
 	user := db.AddUser(t, "ada@example.com")
 	mint := func() (key, status string) {
-		key, status, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com")
+		key, status, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return key, status
 	}
-	eventually(t, "nobody waits for Coder any more", func() bool {
+	cmdtest.Eventually(t, "nobody waits for Coder any more", func() bool {
 		_, status := mint()
 		return status == "unavailable" && strings.Contains(p.Log(), "Coder is down")
 	})
 	remove()
-	eventually(t, "a mint gives a key", func() bool { key, _ := mint(); return key != "" })
+	cmdtest.Eventually(t, "a mint gives a key", func() bool { key, _ := mint(); return key != "" })
 	if !strings.Contains(p.Log(), "Coder can be used again") {
 		t.Error("the log does not say so")
 	}
@@ -192,22 +186,22 @@ func TestCoderComesBack(t *testing.T) {
 
 func TestLogHoldsNoSecret(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder)
 	user := db.AddUser(t, "ada@example.com")
-	key, _, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com")
+	key, _, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com")
 	if err != nil || key == "" {
 		t.Fatalf("key %q, error %v", key, err)
 	}
 	coder.Fail(codertest.Fault{Status: 500})
 	other := db.AddUser(t, "bob@example.com")
-	if _, _, err := p.mint(t.Context(), http.DefaultClient, other, "bob@example.com"); err != nil {
+	if _, _, err := p.Mint(t.Context(), http.DefaultClient, other, "bob@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	p.stop(t)
+	p.Stop(t)
 	_, secret, _ := strings.Cut(key, "-")
 	_, owner, _ := strings.Cut(coder.OwnerToken, "-")
-	for _, word := range []string{secret, owner, strings.TrimPrefix(goodSecret, "v1,whsec_"), "throwaway"} {
+	for _, word := range []string{secret, owner, strings.TrimPrefix(cmdtest.Secret, "v1,whsec_"), "throwaway"} {
 		if strings.Contains(p.Log(), word) {
 			t.Errorf("a secret stands in the log: %.4s…", word)
 		}
@@ -228,8 +222,8 @@ func TestServeReportsConfigurationFaults(t *testing.T) {
 
 func TestServeSaysThatItsAddressIsTaken(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	variables := goodVariables()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	variables := cmdtest.Variables()
 	variables["LISTEN_ADDR"] = strings.TrimPrefix(coder.URL, "http://")
 	variables["DATABASE_URL"], variables["ADMIN_ADDR"] = db.RoleURL("coderhook"), "off"
 	var out strings.Builder
@@ -320,10 +314,10 @@ func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, coder := storetest.New(t), startCoder(t)
+			db, coder := storetest.New(t), cmdtest.Coder(t)
 			db.Script(t, test.broken)
-			p := startServe(t, db, coder, "ON_ERROR="+test.then)
-			eventually(t, "the start is over", func() bool { return !strings.Contains(p.readiness(t), `"database":"down"`) })
+			p := cmdtest.Start(t, db, coder, "ON_ERROR="+test.then)
+			cmdtest.Eventually(t, "the start is over", func() bool { return !strings.Contains(p.Readiness(t), `"database":"down"`) })
 			before := p.Log()
 			says := strings.Count(before, `"message":"the database can't be used: `)
 			if test.want == "" && says > 0 || test.want != "" && (says != 1 || !strings.Contains(before, test.want)) {
@@ -336,71 +330,26 @@ func TestServeSaysOnceThatTheDatabaseCannotBeUsed(t *testing.T) {
 	}
 }
 
-// readiness is what /readyz says.
-func (p *served) readiness(t *testing.T) string {
-	t.Helper()
-	response, err := http.Get("http://" + p.Addr + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
-
-// becomes waits until /readyz says so. Its answers are shared for a second, and until the start is over the database
-// counts as down: what is true by now need not be what it says.
-func (p *served) becomes(t *testing.T, part string) {
-	t.Helper()
-	eventually(t, "/readyz says "+part, func() bool { return strings.Contains(p.readiness(t), part) })
-}
-
 // Sign-ins are answered while the start still asks a database that says nothing.
 func TestServeListensBeforeTheDatabaseAnswers(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	silent := listenFor(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	silent := cmdtest.ListenFor(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	began := time.Now()
-	p := startServe(t, db, coder, "DATABASE_URL=postgres://coderhook@"+silent+"/postgres?sslmode=disable")
+	p := cmdtest.Start(t, db, coder, "DATABASE_URL=postgres://coderhook@"+silent+"/postgres?sslmode=disable")
 	t.Logf("listens after %s", time.Since(began))
-	if _, status, err := p.mint(t.Context(), http.DefaultClient, uuid.New(), "ada@example.com"); err != nil || status != "unavailable" {
+	if _, status, err := p.Mint(t.Context(), http.DefaultClient, uuid.New(), "ada@example.com"); err != nil || status != "unavailable" {
 		t.Errorf("status %q, error %v", status, err)
 	}
 	const fault = `"message":"the database can't be used`
-	eventually(t, "the log says what is wrong", func() bool { return strings.Contains(p.Log(), fault) })
+	cmdtest.Eventually(t, "the log says what is wrong", func() bool { return strings.Contains(p.Log(), fault) })
 	if before, _, _ := strings.Cut(p.Log(), `"message":"listening"`); strings.Contains(before, fault) {
 		t.Error("it waited for the database before it listened")
 	}
-	if !strings.Contains(p.readiness(t), `"database":"down"`) {
+	if !strings.Contains(p.Readiness(t), `"database":"down"`) {
 		t.Error("it says that it is ready")
 	}
-	p.stop(t)
-}
-
-// A replica that a fault of the configuration is about to end was never ready.
-func TestServeIsNotReadyBeforeItsStartIsOver(t *testing.T) {
-	t.Parallel()
-	start := &startCheck{run: func(context.Context) error { return nil }}
-	ready := start.before(func(context.Context) error { return nil })
-	if ready(t.Context()) == nil {
-		t.Error("ready before the check")
-	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := start.Run(ended); err != nil || ready(t.Context()) == nil {
-		t.Errorf("ready after a check that was cut short, error %v", err)
-	}
-	start.run = func(context.Context) error { return errors.New("a fault") }
-	if err := start.Run(t.Context()); err == nil || ready(t.Context()) == nil {
-		t.Errorf("ready after a fault, error %v", err)
-	}
-	start.run = func(context.Context) error { return nil }
-	if err := start.Run(t.Context()); err != nil || ready(t.Context()) != nil {
-		t.Errorf("not ready after the check, error %v", err)
-	}
+	p.Stop(t)
 }
 
 func TestMigrateSaysWhoMayRunIt(t *testing.T) {

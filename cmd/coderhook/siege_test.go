@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/cmd/internal/siege/attack"
 	"coderhook/store/storetest"
 
@@ -19,14 +20,14 @@ import (
 // Whatever strangers do, every sign-in is answered. How fast, and for how much memory, tells cmd/internal/siege.
 func TestStrangersCannotStopASignIn(t *testing.T) {
 	t.Parallel()
-	db, coder, dir := storetest.New(t), startCoder(t), t.TempDir()
+	db, coder, dir := storetest.New(t), cmdtest.Coder(t), t.TempDir()
 	writePair(t, dir, "coderhook.example.com")
 	user := db.AddUser(t, "ada@example.com")
 	for _, a := range attack.All { // one after the other: each is more connections than many a machine has for us
 		t.Run(a.Name, func(t *testing.T) {
-			p := startServe(t, db, coder, "LOG_LEVEL=info",
+			p := cmdtest.Start(t, db, coder, "LOG_LEVEL=info",
 				"TLS_CERT_FILE="+filepath.Join(dir, "cert.pem"), "TLS_KEY_FILE="+filepath.Join(dir, "key.pem"))
-			p.url = strings.Replace(p.url, "http:", "https:", 1)
+			p.URL = strings.Replace(p.URL, "http:", "https:", 1)
 			underAttack(t, a, attack.Target{Addr: p.Addr, TLS: anyCertificate()}, func() { mintByMint(t, p, user) })
 		})
 	}
@@ -52,13 +53,13 @@ func underAttack(t *testing.T, a attack.Attack, target attack.Target, do func())
 func anyCertificate() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
 // mintByMint: half of the mints come on connections of their own, half on one that stays.
-func mintByMint(t *testing.T, p *served, user uuid.UUID) {
+func mintByMint(t *testing.T, p *cmdtest.Server, user uuid.UUID) {
 	t.Helper()
 	for i := range 40 {
 		transport := &http.Transport{TLSClientConfig: anyCertificate(), ForceAttemptHTTP2: true}
 		client := &http.Client{Transport: transport, Timeout: time.Minute}
 		for range 1 + i%2 {
-			if key, status, err := p.mint(t.Context(), client, user, "ada@example.com"); err != nil || key == "" {
+			if key, status, err := p.Mint(t.Context(), client, user, "ada@example.com"); err != nil || key == "" {
 				t.Errorf("mint %d: key %.4s, status %q, %v", i, key, status, err)
 			}
 		}
@@ -69,9 +70,9 @@ func mintByMint(t *testing.T, p *served, user uuid.UUID) {
 // The front end's port takes its strangers with it: the hook's stays free, and has no routes for browsers.
 func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	user := db.AddUser(t, "ada@example.com")
-	p := startServe(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0")
+	p := cmdtest.Start(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0")
 	status := func(method, addr, path string) int {
 		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+addr+path, http.NoBody)
 		if err != nil {
@@ -84,7 +85,7 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		defer response.Body.Close()
 		return response.StatusCode
 	}
-	eventually(t, "the start is over", func() bool { return status(http.MethodGet, p.Addr, "/readyz") == http.StatusOK })
+	cmdtest.Eventually(t, "the start is over", func() bool { return status(http.MethodGet, p.Addr, "/readyz") == http.StatusOK })
 	for _, test := range []struct {
 		method, path   string
 		hook, frontEnd int
@@ -104,7 +105,7 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		}
 	}
 	underAttack(t, attack.All[0], attack.Target{Addr: p.FrontEnd}, func() {
-		if key, status, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil || key == "" {
+		if key, status, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil || key == "" {
 			t.Errorf("key %.4s, status %q, %v", key, status, err)
 		}
 		metrics := get(t, "http://"+p.Admin+"/metrics")
@@ -117,5 +118,5 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 			}
 		}
 	})
-	p.stop(t)
+	p.Stop(t)
 }

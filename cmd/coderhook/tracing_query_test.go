@@ -6,50 +6,28 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
-
-	"github.com/golang-jwt/jwt/v5"
-	"github.com/google/uuid"
 )
-
-const jwtSecret = "a secret of the project that has at least 32 characters"
-
-// accessToken is one of a project that signs with jwtSecret.
-func accessToken(t *testing.T, user uuid.UUID, change func(jwt.MapClaims)) string {
-	t.Helper()
-	claims := jwt.MapClaims{
-		"sub": user.String(), "aud": "authenticated", "role": "authenticated", "email": "ada@example.com", "aal": "aal1",
-		"exp": time.Now().Add(time.Hour).Unix(),
-	}
-	if change != nil {
-		change(claims)
-	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(jwtSecret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
 
 // The address of an app has a query of its own, which may hold the app's own secret: no span has one.
 func TestTracesHaveNoQuery(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	coder.Configure(func(s *codertest.Settings) { s.AppHost = "*.apps.localhost" })
-	p := startServe(t, db, coder, "OTEL_TRACES_EXPORTER=console", "OTEL_BSP_SCHEDULE_DELAY=10", "SUPABASE_JWT_SECRET="+jwtSecret)
+	p := cmdtest.Start(t, db, coder, "OTEL_TRACES_EXPORTER=console", "OTEL_BSP_SCHEDULE_DELAY=10", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret)
 	user := db.AddUser(t, "ada@example.com")
-	if _, _, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil {
+	if _, _, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	token := accessToken(t, user, nil)
-	eventually(t, "sent to the app", func() bool { // once the key is stored
-		to, status := p.enter(t.Context(), token, "https://code--main--ws--ada.apps.localhost/p?token=the-apps-own")
+	token := cmdtest.AccessToken(t, user, nil)
+	cmdtest.Eventually(t, "sent to the app", func() bool { // once the key is stored
+		to, status := enter(t.Context(), p, token, "https://code--main--ws--ada.apps.localhost/p?token=the-apps-own")
 		return status == http.StatusSeeOther && strings.Contains(to, "token=the-apps-own")
 	})
-	p.stop(t)
+	p.Stop(t)
 	traces := p.Output()
 	if !strings.Contains(traces, "/api/v2/applications/auth-redirect") || !strings.Contains(traces, "GET /applications/auth-redirect") {
 		t.Error("the calls are not in the traces")
@@ -62,8 +40,8 @@ func TestTracesHaveNoQuery(t *testing.T) {
 }
 
 // enter asks for the way into an app.
-func (p *served) enter(ctx context.Context, token, app string) (location string, status int) {
-	address := strings.Replace(p.url, "/hooks/custom-access-token", "/applications/auth-redirect?redirect_uri=", 1) + url.QueryEscape(app)
+func enter(ctx context.Context, p *cmdtest.Server, token, app string) (location string, status int) {
+	address := strings.Replace(p.URL, "/hooks/custom-access-token", "/applications/auth-redirect?redirect_uri=", 1) + url.QueryEscape(app)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err.Error(), 0

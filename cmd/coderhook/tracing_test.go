@@ -6,20 +6,21 @@ import (
 	"strings"
 	"testing"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store/storetest"
 )
 
 // Traces show a mint's request, SQL and calls to Coder as one, and no secret and no address of anybody.
 func TestTraces(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	p := startServe(t, db, coder, "OTEL_TRACES_EXPORTER=console", "OTEL_BSP_SCHEDULE_DELAY=10")
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	p := cmdtest.Start(t, db, coder, "OTEL_TRACES_EXPORTER=console", "OTEL_BSP_SCHEDULE_DELAY=10")
 	user := db.AddUser(t, "ada@example.com")
-	key, _, err := p.mint(t.Context(), http.DefaultClient, user, "ada@example.com")
+	key, _, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com")
 	if err != nil || key == "" {
 		t.Fatalf("key %q, error %v", key, err)
 	}
-	p.stop(t)
+	p.Stop(t)
 	traces := p.Output()
 	for _, want := range []string{"POST /hooks/custom-access-token", "provision", "HTTP POST", "INSERT", "SELECT"} {
 		if !strings.Contains(traces, `"Name":"`+want) {
@@ -28,7 +29,7 @@ func TestTraces(t *testing.T) {
 	}
 	_, secret, _ := strings.Cut(key, "-")
 	_, owner, _ := strings.Cut(coder.OwnerToken, "-")
-	for _, word := range []string{secret, owner, "ada@example.com", "ada%40example.com", goodSecret} {
+	for _, word := range []string{secret, owner, "ada@example.com", "ada%40example.com", cmdtest.Secret} {
 		if strings.Contains(traces, word) {
 			t.Errorf("%.4s… stands in the traces", word)
 		}
@@ -42,20 +43,5 @@ func TestTraces(t *testing.T) {
 	}
 	if len(ids) != 1 {
 		t.Errorf("the mint and its calls to Coder are in %d traces, want one", len(ids))
-	}
-}
-
-func TestTracesVariable(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ name, value, want string }{
-		{"OTEL_TRACES_EXPORTER", "", "none"},
-		{"OTEL_TRACES_EXPORTER", "console", "console"},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318", "otlp"},
-	} {
-		variables := goodVariables()
-		variables[test.name] = test.value
-		if c, err := read(variables); err != nil || c.traces != test.want {
-			t.Errorf("%s=%s: %q, %v", test.name, test.value, c.traces, err)
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
 
@@ -44,7 +45,7 @@ func departed(t *testing.T, db *storetest.DB, coder *codertest.Server) uuid.UUID
 
 func TestReconcileCommand(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	id := departed(t, db, coder)
 	out, err := upkeepCommand(t, db, coder, nil, "reconcile", "--dry-run")
 	if err != nil || !strings.Contains(out, "would be: "+id.String()+": Coder user ada0ada0 suspended") || !strings.Contains(out, "1 off-boarded") {
@@ -64,7 +65,7 @@ func TestReconcileCommand(t *testing.T) {
 
 func TestReconcileCommandFails(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	departed(t, db, coder)
 	coder.Fail(codertest.Fault{Method: "PUT", Status: 400, Body: `{"message":"No."}`})
 	if out, err := upkeepCommand(t, db, coder, nil, "reconcile"); err == nil || !strings.Contains(out, "1 failed") {
@@ -81,7 +82,7 @@ func TestReconcileCommandFails(t *testing.T) {
 
 func TestLinkCommand(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	departed(t, db, coder)
 	user := db.AddUser(t, "ada@example.com")
 	args := []string{"link", "--user", user.String(), "--coder-user", "ada0ada0"}
@@ -107,7 +108,7 @@ func TestLinkCommand(t *testing.T) {
 
 func TestLinkCommandMoves(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
+	db, coder := storetest.New(t), cmdtest.Coder(t)
 	bob, ada := db.AddUser(t, "bob@example.com"), db.AddUser(t, "ada@example.com")
 	made := coder.AddUser("b0bb0bb0", "ada@example.com", "none")
 	db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status) values ($1, $2, 'b0bb0bb0', 'active')`, bob, made.ID)
@@ -150,21 +151,21 @@ func TestServeLooksAfterItself(t *testing.T) {
 	if err := os.WriteFile(file, []byte(old.Whole), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := startServe(t, db, coder, "CODER_OWNER_TOKEN=", "CODER_OWNER_TOKEN_FILE="+file, "RECONCILE_INTERVAL=1s")
-	eventually(t, "the owner's token is renewed", func() bool {
+	p := cmdtest.Start(t, db, coder, "CODER_OWNER_TOKEN=", "CODER_OWNER_TOKEN_FILE="+file, "RECONCILE_INTERVAL=1s")
+	cmdtest.Eventually(t, "the owner's token is renewed", func() bool {
 		content, err := os.ReadFile(file)
 		return err == nil && strings.TrimSpace(string(content)) != old.Whole
 	})
-	eventually(t, "who left is off-boarded", func() bool {
+	cmdtest.Eventually(t, "who left is off-boarded", func() bool {
 		return storetest.Query[string](t, db, `select status from coderhook.accounts`) == "offboarded"
 	})
-	p.stop(t)
+	p.Stop(t)
 }
 
 func TestServeRefusesAShortLifetime(t *testing.T) {
 	t.Parallel()
-	db, coder := storetest.New(t), startCoder(t)
-	_, err := upkeepCommand(t, db, coder, map[string]string{"CODER_TOKEN_LIFETIME": "90m", "LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "off", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": goodSecret}, "serve")
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	_, err := upkeepCommand(t, db, coder, map[string]string{"CODER_TOKEN_LIFETIME": "90m", "LISTEN_ADDR": "127.0.0.1:0", "ADMIN_ADDR": "off", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": cmdtest.Secret}, "serve")
 	if err == nil || !strings.Contains(err.Error(), "CODER_TOKEN_LIFETIME: 1h30m0s is less than twice the life of an access token") {
 		t.Errorf("got %v", err)
 	}

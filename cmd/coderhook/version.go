@@ -20,7 +20,7 @@ func (versionCmd) Run(env *environment) error {
 	return err
 }
 
-// builtFrom is the commit, as the build was told or as Go noted it.
+// builtFrom returns the commit, as the build was told or as Go noted it.
 func builtFrom() string {
 	if commit != "" {
 		return commit

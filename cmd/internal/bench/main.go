@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"coderhook/cmd/internal/source"
+	"coderhook/cmd/internal/process"
 )
 
 func main() {
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	root, err := source.Root(ctx)
+	root, err := process.Root(ctx)
 	if err != nil {
 		return err
 	}

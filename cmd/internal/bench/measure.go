@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/bench/load"
+	"coderhook/cmd/internal/process"
 )
 
 // connections are how many ask at a time.
@@ -45,7 +46,7 @@ func measure(ctx context.Context, root string, o options, out io.Writer) (_ *res
 }
 
 // timeStarts starts coderhook so often, and leaves the last one running.
-func (w *world) timeStarts(ctx context.Context, o options, r *results) (last *process, err error) {
+func (w *world) timeStarts(ctx context.Context, o options, r *results) (last *program, err error) {
 	for range o.starts {
 		if last != nil {
 			if err := last.stop(); err != nil {
@@ -62,7 +63,7 @@ func (w *world) timeStarts(ctx context.Context, o options, r *results) (last *pr
 }
 
 // contenders starts the others. Coderhook is the first of them.
-func (w *world) contenders(ctx context.Context, coderhook *process) ([]contender, error) {
+func (w *world) contenders(ctx context.Context, coderhook *program) ([]contender, error) {
 	floor, err := w.startFloor(ctx)
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func (w *world) rounds(ctx context.Context, contenders []contender, o options, r
 }
 
 // fill lets coderhook mint what is missing of so many tokens, and reads its memory.
-func (w *world) fill(ctx context.Context, c contender, p *process, minted int, o options, r *results) error {
+func (w *world) fill(ctx context.Context, c contender, p *program, minted int, o options, r *results) error {
 	for minted < o.mints {
 		// In parts, as the requests are signed at the begin of each, and signatures get old.
 		round := load.Round{Conns: slices.Max(connections), Mints: min(o.mints-minted, 100_000)}
@@ -119,8 +120,8 @@ func (w *world) fill(ctx context.Context, c contender, p *process, minted int, o
 		}
 		minted += result.Mints
 	}
-	size, err := p.resident()
-	if errors.Is(err, errNoProc) {
+	size, err := p.Resident()
+	if errors.Is(err, process.ErrNoProc) {
 		return nil
 	}
 	r.add(memoryName, 1, metric{float64(size), unitSize}, metric{float64(minted), unitCount})

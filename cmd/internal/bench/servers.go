@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"coderhook/cmd/internal/bench/load"
-	"coderhook/cmd/internal/source"
+	"coderhook/cmd/internal/process"
 )
 
 // poolSize is how many connections to the database each server has at most: coderhook's own default.
@@ -21,20 +21,20 @@ type contender struct {
 }
 
 // hooked is a contender that Supabase Auth posts to.
-func (w *world) hooked(name string, p *process) contender {
+func (w *world) hooked(name string, p *program) contender {
 	return contender{name, load.HTTP{Addr: p.addr, Secret: w.secret, Users: w.users}}
 }
 
 // buildCoderhook builds it as it is shipped.
 func (w *world) buildCoderhook(ctx context.Context) error {
-	return source.Build(ctx, w.root, "./cmd/coderhook", w.binary("coderhook"))
+	return process.Build(ctx, w.root, "./cmd/coderhook", w.binary("coderhook"))
 }
 
 func (w *world) binary(name string) string { return filepath.Join(w.dir, name) }
 
 // startCoderhook starts it with its defaults, and waits until it is ready.
-func (w *world) startCoderhook(ctx context.Context, admin string) (*process, error) {
-	p, err := startProcess(nil, append(w.env(),
+func (w *world) startCoderhook(ctx context.Context, admin string) (*program, error) {
+	p, err := start(nil, append(w.env(),
 		"ADMIN_ADDR="+admin, "DRAIN_DELAY=0s", "CODER_URL="+w.coder.URL, "CODER_OWNER_TOKEN="+w.coder.OwnerToken,
 	), w.binary("coderhook"), "serve")
 	if err != nil {
@@ -50,10 +50,10 @@ func (w *world) env() []string {
 }
 
 func (w *world) startFloor(ctx context.Context) (contender, error) {
-	if err := source.Build(ctx, w.root, "./cmd/internal/bench/floor", w.binary("floor")); err != nil {
+	if err := process.Build(ctx, w.root, "./cmd/internal/bench/floor", w.binary("floor")); err != nil {
 		return contender{}, err
 	}
-	p, err := startProcess(os.Stderr, w.env(), w.binary("floor"))
+	p, err := start(os.Stderr, w.env(), w.binary("floor"))
 	if err != nil {
 		return contender{}, err
 	}
@@ -69,7 +69,7 @@ func (w *world) startDeno(ctx context.Context) (contender, error) {
 	if _, err := os.Stat(program); err != nil {
 		return contender{}, errNoDeno
 	}
-	p, err := startProcess(os.Stderr, append(w.env(), "DENO_NO_UPDATE_CHECK=1"),
+	p, err := start(os.Stderr, append(w.env(), "DENO_NO_UPDATE_CHECK=1"),
 		program, "run", "--quiet", "--no-lock", "--allow-env", "--allow-net", "--allow-read", filepath.Join(folder, "edge.ts"))
 	if err != nil {
 		return contender{}, err

@@ -42,7 +42,7 @@ func (p Place) revoke(g store.Grant) []string {
 	return sql
 }
 
-// moved is whether the grant lets a row with its key be given to another user. Else the id stays writable: an
+// moved reports whether the grant lets a row with its key be given to another user. Else the id stays writable: an
 // upsert writes it.
 func (p Place) moved(g store.Grant) bool {
 	return slices.ContainsFunc(p.Reaches, func(r Reach) bool { return r.Move != Nobody && slices.Contains(g.Roles, r.Role) })

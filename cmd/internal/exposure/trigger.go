@@ -20,7 +20,7 @@ type Trigger struct {
 	Perhaps []string // those that it may write the key to
 }
 
-// Harmless is whether there is nothing to be said of it.
+// Harmless reports whether there is nothing to be said of it.
 func (t Trigger) Harmless() bool {
 	return !t.Unread && !t.Raises && !t.Changes && !t.Refused && !t.PassOn && len(t.Copies)+len(t.Perhaps) == 0
 }
@@ -90,14 +90,14 @@ func of(rows, key string) string {
 	return `\b(?:` + rows + `)\s*\.\s*"?` + key + `(?:"|\b)`
 }
 
-// changes is whether a trigger before the write can have another key written.
+// changes reports whether a trigger before the write can have another key written.
 func changes(s, key string) bool {
 	mine := of("new", key)
 	return regexp.MustCompile(mine+`\s*:?=[^=]|\binto\s+(?:strict\s+)?`+mine).MatchString(s) ||
 		assigned.MatchString(s) || oldRow.MatchString(s) && !strings.Contains(s, "'delete'")
 }
 
-// handles is whether the key, or the row with it, is used for more than to be compared and returned.
+// handles reports whether the key, or the row with it, is used for more than to be compared and returned.
 func handles(s string, t store.RowTrigger, key string) bool {
 	return carries(s, key) || reads(s, t)
 }
@@ -112,7 +112,7 @@ func carries(s, key string) bool {
 	return row.MatchString(s) || regexp.MustCompile(either).MatchString(compared.ReplaceAllString(s, " "))
 }
 
-// reads is whether the function looks for rows of the table itself, or of those that were just written.
+// reads reports whether the function looks for rows of the table itself, or of those that were just written.
 func reads(s string, t store.RowTrigger) bool {
 	_, table, _ := strings.Cut(t.Table, ".")
 	for _, name := range append([]string{table}, t.Transitions...) {

@@ -17,11 +17,11 @@ import (
 	"strings"
 	"sync"
 
-	"coderhook/cmd/internal/source"
+	"coderhook/cmd/internal/process"
 )
 
 func main() {
-	root, err := source.Root(context.Background())
+	root, err := process.Root(context.Background())
 	if err == nil {
 		err = run(root, strings.Join(os.Args[1:], " "))
 	}

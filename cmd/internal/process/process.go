@@ -1,119 +1,136 @@
-// Package process runs coderhook as a process of its own, for tests that kill it.
+// Package process builds and runs programs as processes of their own: coderhook itself, and what it is measured beside.
+//
+// PostgreSQL has a launcher of its own, in storetest/pgserver: it runs as another account, dies with us, and is below
+// cmd, which it may not import.
 package process
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
 
-// startPatience is how long the program may take until it listens.
-const startPatience = 10 * time.Second
+// startPatience bounds how long a program may take until it answers.
+const startPatience = 30 * time.Second
 
-// Server is a running `coderhook serve`.
-type Server struct {
-	Addr     string // where it listens
-	FrontEnd string // where browsers come in, "" if that is Addr
-	Admin    string // where its metrics and profiles are, "" if they are off
-	PID      int
-	Ended    chan struct{} // closed when it has ended and its log is read
+// Command says what to run.
+type Command struct {
+	Program string // required
+	Args    []string
+	Env     []string // the whole environment
+	Stdout  io.Writer
+	Stderr  io.Writer         // beside Line
+	Line    func(line string) // is told each line of standard error; nil leaves it to Stderr
+}
+
+// Process is a program that was started.
+type Process struct {
+	PID   int
+	Ended chan struct{} // closed when it has ended and its standard error is read
 
 	cmd *exec.Cmd
-	err error        // how it ended
-	out bytes.Buffer // standard output, to be read after the end
-
-	mu  sync.Mutex
-	log strings.Builder
+	err error // how it ended
 }
 
-// Start runs the program with this environment alone, and waits until it listens.
-func Start(binary string, env []string) (*Server, error) {
-	s := &Server{cmd: exec.Command(binary, "serve"), Ended: make(chan struct{})}
-	s.cmd.Env, s.cmd.Stdout = env, &s.out
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
+// Start runs a program. Whoever starts it ends it.
+func Start(c Command) (*Process, error) {
+	p := &Process{cmd: exec.Command(c.Program, c.Args...), Ended: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = c.Env, c.Stdout, c.Stderr
+	read := func() {}
+	if c.Line != nil {
+		p.cmd.Stderr = nil
+		pipe, err := p.cmd.StderrPipe()
+		if err != nil {
+			return nil, err
+		}
+		read = func() { readLines(pipe, c.Line) }
 	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start coderhook: %w", err)
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", c.Program, err)
 	}
-	s.PID = s.cmd.Process.Pid
-	listening := make(chan string, 1)
-	go s.read(stderr, listening)
-	select {
-	case s.Addr = <-listening:
-		return s, nil
-	case <-s.Ended:
-		return nil, fmt.Errorf("coderhook ended at once: %w\n%s", s.err, s.Log())
-	case <-time.After(startPatience):
-		return nil, errors.Join(fmt.Errorf("coderhook does not listen:\n%s", s.Log()), s.Kill())
-	}
+	p.PID = p.cmd.Process.Pid
+	go func() {
+		defer close(p.Ended)
+		read()
+		p.err = p.cmd.Wait()
+	}()
+	return p, nil
 }
 
-func (s *Server) read(log io.Reader, listening chan<- string) {
-	defer close(s.Ended)
-	scanner := bufio.NewScanner(log)
+func readLines(from io.Reader, tell func(string)) {
+	scanner := bufio.NewScanner(from)
 	for scanner.Scan() {
-		var line struct{ Message, Addr string }
-		_ = json.Unmarshal(scanner.Bytes(), &line) // any other line is only kept
-		s.mu.Lock()
-		s.log.WriteString(scanner.Text() + "\n")
-		s.mu.Unlock()
-		switch line.Message {
-		case "metrics and profiles": // it comes first
-			s.Admin = line.Addr
-		case "listening for browsers": // likewise
-			s.FrontEnd = line.Addr
-		case "listening":
-			listening <- line.Addr
+		tell(scanner.Text())
+	}
+}
+
+// Await waits until a GET of the URL is answered with that status.
+func (p *Process) Await(ctx context.Context, url string, status int) error {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			if response.Body.Close(); response.StatusCode == status {
+				return nil
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-p.Ended:
+			return fmt.Errorf("%s ended by itself", p.cmd.Path)
+		case <-ctx.Done():
+			return fmt.Errorf("%s: no %d from %s in time", p.cmd.Path, status, url)
 		}
 	}
-	s.err = s.cmd.Wait()
-}
-
-// Log is its standard error so far.
-func (s *Server) Log() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.log.String()
-}
-
-// Output is its standard output, once it has ended.
-func (s *Server) Output() string {
-	<-s.Ended
-	return s.out.String()
 }
 
 // Signal sends a signal. To a process that has ended this is no error.
-func (s *Server) Signal(signal os.Signal) error {
-	if err := s.cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) {
+func (p *Process) Signal(signal os.Signal) error {
+	if err := p.cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	return nil
 }
 
 // Kill ends it at once, and waits for that.
-func (s *Server) Kill() error {
-	err := s.Signal(syscall.SIGKILL)
-	<-s.Ended
+func (p *Process) Kill() error {
+	err := p.Signal(syscall.SIGKILL)
+	<-p.Ended
 	return err
 }
 
-// Wait waits for its end and tells how it ended; the error is nil for exit status 0.
-func (s *Server) Wait(patience time.Duration) error {
+// Stop asks it to end, as an operator does, and kills it if that takes longer than patience.
+func (p *Process) Stop(patience time.Duration) error {
+	if err := p.Signal(os.Interrupt); err != nil {
+		return err
+	}
 	select {
-	case <-s.Ended:
-		return s.err
+	case <-p.Ended:
+		return nil
 	case <-time.After(patience):
-		return fmt.Errorf("coderhook does not end within %s", patience)
+		return p.Kill()
+	}
+}
+
+// Wait waits for its end and tells how it ended; the error is nil for exit status 0.
+func (p *Process) Wait(patience time.Duration) error {
+	select {
+	case <-p.Ended:
+		return p.err
+	case <-time.After(patience):
+		return fmt.Errorf("%s does not end within %s", p.cmd.Path, patience)
 	}
 }

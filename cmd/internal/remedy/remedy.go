@@ -1,4 +1,4 @@
-// Package remedy says what to do about a database that can't be connected to. doctor, migrate and serve say the same.
+// Package remedy says what to do about a database that can't be connected to, or not be written to. doctor, migrate and serve say the same.
 package remedy
 
 import (
@@ -43,7 +43,11 @@ var connecting = map[store.ConnectFault]string{
 	store.Unreachable: "see that host and port of DATABASE_URL are right, that they can be reached from here, and that the server runs, also the one behind a pooler",
 }
 
-// Connecting is what to do about an error of connecting to the database, or "" if err is another.
+// ReadOnly says what to do about a database that takes no writes, where there is no SQL to run.
+const ReadOnly = "name the primary's address in DATABASE_URL, and where it names several hosts add target_session_attrs=read-write to its parameters; " +
+	"or free space on a full disk, because of which Supabase makes a database read-only"
+
+// Connecting returns what to do about an error of connecting to the database, or "" if err is another.
 func Connecting(err error) string {
 	fault, role := store.ConnectFaultOf(err), roleOf(store.ConnectUser(err))
 	if fault == store.WrongPassword && role == "postgres" {
@@ -54,7 +58,7 @@ func Connecting(err error) string {
 
 var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
-// roleOf is the role as SQL writes it: for Supabase's pooler the project's name follows.
+// roleOf returns the role as SQL writes it: for Supabase's pooler the project's name follows.
 func roleOf(user string) string {
 	role, _, _ := strings.Cut(user, ".")
 	switch {
@@ -66,7 +70,7 @@ func roleOf(user string) string {
 	return `"` + strings.ReplaceAll(role, `"`, `""`) + `"`
 }
 
-// Explain adds it to the error.
+// Explain adds to an error of connecting what to do about it.
 func Explain(err error) error {
 	if do := Connecting(err); do != "" {
 		return fmt.Errorf("%w; %s", err, do)

@@ -8,13 +8,10 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"coderhook/cmd/internal/process"
 	"coderhook/cmd/internal/siege/attack"
 	"coderhook/hook/webhook"
 
@@ -32,7 +29,7 @@ type result struct {
 	mu     sync.Mutex
 	took   []time.Duration
 	failed int
-	memory int // the most that the server took, in KiB
+	memory int64 // the most that the server took, in bytes
 }
 
 func (r *result) String() string {
@@ -43,7 +40,7 @@ func (r *result) String() string {
 		}
 		return r.took[int(share*float64(len(r.took)-1))].Round(100 * time.Microsecond)
 	}
-	return fmt.Sprintf("%d | %d | %s | %s | %s | %d MiB", len(r.took)+r.failed, r.failed, of(.5), of(.99), of(1), r.memory>>10)
+	return fmt.Sprintf("%d | %d | %s | %s | %s | %d MiB", len(r.took)+r.failed, r.failed, of(.5), of(.99), of(1), r.memory>>20)
 }
 
 // suffer attacks a new server for so long, while sign-ins go on.
@@ -52,7 +49,7 @@ func (w *world) suffer(ctx context.Context, a attack.Attack, lasts time.Duration
 	if apart {
 		extra = []string{"FRONTEND_ADDR=127.0.0.1:0"}
 	}
-	server, err := w.serve(extra...)
+	server, err := w.serve(ctx, extra...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +77,7 @@ func (w *world) suffer(ctx context.Context, a attack.Attack, lasts time.Duration
 	}
 	r := new(result)
 	w.signIn(ctx, server.Addr, lasts, r)
-	r.memory, err = mostMemory(server)
+	r.memory, err = server.MostResident()
 	return r, err
 }
 
@@ -147,19 +144,4 @@ func (w *world) mint(ctx context.Context, client *http.Client, addr string) erro
 		err = fmt.Errorf("%s: %s", response.Status, text)
 	}
 	return err
-}
-
-var peak = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-// mostMemory is the most that the process has had resident, in KiB.
-func mostMemory(server *process.Server) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", server.PID))
-	if err != nil {
-		return 0, err
-	}
-	found := peak.FindSubmatch(status)
-	if found == nil {
-		return 0, fmt.Errorf("/proc does not tell the memory")
-	}
-	return strconv.Atoi(string(found[1]))
 }

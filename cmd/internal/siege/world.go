@@ -2,21 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	"coderhook/cmd/internal/process"
-	"coderhook/cmd/internal/source"
+	"coderhook/cmd/internal/selfsigned"
 	"coderhook/coderclient/codertest"
 	"coderhook/store"
 	"coderhook/store/storetest/pgserver"
@@ -28,6 +22,7 @@ import (
 type world struct {
 	dir     string
 	binary  string
+	pair    selfsigned.Pair
 	hookURL string // of the database
 	coder   *codertest.Server
 	secret  string // the hook's
@@ -40,7 +35,7 @@ func newWorld(ctx context.Context) (*world, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // it never fails
 	w := &world{secret: "v1,whsec_" + base64.StdEncoding.EncodeToString(key), user: uuid.New()}
-	root, err := source.Root(ctx)
+	root, err := process.Root(ctx)
 	if err != nil {
 		return w, err
 	}
@@ -49,7 +44,10 @@ func newWorld(ctx context.Context) (*world, error) {
 	}
 	w.onClose(func() error { return os.RemoveAll(w.dir) })
 	w.binary = filepath.Join(w.dir, "coderhook")
-	if err := errors.Join(source.Build(ctx, root, "./cmd/coderhook", w.binary), w.writeCertificate()); err != nil {
+	if err := process.Build(ctx, root, "./cmd/coderhook", w.binary); err != nil {
+		return w, err
+	}
+	if w.pair, err = selfsigned.Write(w.dir, "127.0.0.1", time.Now().Add(24*time.Hour)); err != nil {
 		return w, err
 	}
 	w.coder = codertest.Start(codertest.ProfileNew)
@@ -80,35 +78,14 @@ func (w *world) startDatabase(ctx context.Context) error {
 func (w *world) email() string { return "ada@example.com" }
 
 // serve starts a server of its own for an attack, so that none suffers from the one before.
-func (w *world) serve(extra ...string) (*process.Server, error) {
-	return process.Start(w.binary, append([]string{
+func (w *world) serve(ctx context.Context, extra ...string) (*process.Server, error) {
+	return process.Serve(ctx, w.binary, append([]string{
 		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "DRAIN_DELAY=0s", "LOG_LEVEL=info",
 		"DATABASE_URL=" + w.hookURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + w.secret,
 		"CODER_URL=" + w.coder.URL, "CODER_OWNER_TOKEN=" + w.coder.OwnerToken,
-		"TLS_CERT_FILE=" + w.path("cert.pem"), "TLS_KEY_FILE=" + w.path("key.pem"),
+		"TLS_CERT_FILE=" + w.pair.Cert, "TLS_KEY_FILE=" + w.pair.Key,
 		"GOGC=" + os.Getenv("GOGC"), "GOMEMLIMIT=" + os.Getenv("GOMEMLIMIT"),
 	}, extra...))
-}
-
-func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
-
-func (w *world) writeCertificate() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(24 * time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return errors.Join(
-		os.WriteFile(w.path("cert.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
-		os.WriteFile(w.path("key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }
 
 func (w *world) onClose(do func() error) { w.closers = append(w.closers, do) }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/process"
-	"coderhook/cmd/internal/source"
 )
 
 // What the servers share.
@@ -26,14 +24,11 @@ const (
 	leaving = 50 * time.Second
 )
 
-// build makes the program with the race detector, where there is one.
+// build makes the program, with the race detector where there is one.
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "coderhook")
-	if exec.Command("go", "build", "-race", "-o", program, "coderhook/cmd/coderhook").Run() == nil {
-		return program
-	}
-	if err := source.Build(t.Context(), ".", "coderhook/cmd/coderhook", program); err != nil {
+	if err := process.BuildForRaces(t.Context(), ".", "coderhook/cmd/coderhook", program); err != nil {
 		t.Fatal(err)
 	}
 	return program
@@ -61,7 +56,7 @@ type life struct {
 }
 
 func (r *replica) start() {
-	server, err := process.Start(r.program, []string{
+	server, err := process.Serve(r.t.Context(), r.program, []string{
 		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_LEVEL=debug", "LOG_FORMAT=json", "DRAIN_DELAY=" + drainDelay.String(),
 		"DATABASE_URL=" + r.db.roleURL, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS=" + hookSecret, "SUPABASE_JWT_SECRET=" + jwtSecret,
 		"CODER_URL=" + r.coder.url, "CODER_OWNER_TOKEN=" + r.coder.OwnerToken,

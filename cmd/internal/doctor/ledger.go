@@ -1,0 +1,43 @@
+package doctor
+
+import (
+	"context"
+
+	"coderhook/cmd/internal/config"
+	"coderhook/hook"
+	"coderhook/store"
+)
+
+// checkSeals looks at every row of the ledger, as the server does when it meets one.
+func (d *Doctor) checkSeals(ctx context.Context, _ *store.Inspector) error {
+	const check = "seals of the ledger"
+	if !d.ledger.Complete() || !d.ledger.Usable {
+		return nil // as was said
+	}
+	if len(d.config.Database.LedgerSecrets) == 0 {
+		d.warn(check, cure{do: "make a secret with: " + config.MakeLedgerSecret + "; set it as LEDGER_SECRET for all replicas, and run coderhook seal"},
+			"there are none: whoever has the password of the database role can make himself anybody's Coder account")
+		return nil
+	}
+	database, err := store.Open(ctx, d.config.Database)
+	if err != nil {
+		return err
+	}
+	defer database.Close()
+	sealing := hook.Sealing{Reconciler: &hook.Reconciler{Register: database}}
+	n, err := sealing.Count(ctx)
+	switch {
+	case err != nil:
+		return err
+	case n.Broken > 0:
+		d.fail(check, cure{do: "run coderhook seal to have them named; find out who changed them; delete such a row, or seal what it says with coderhook seal --user UUID"},
+			"%d rows were changed by somebody else, or sealed with another secret", n.Broken)
+	case n.None > 0:
+		d.fail(check, cure{do: "run coderhook seal, which looks at their accounts first"}, "%d rows have none: their users get no keys", n.None)
+	case n.Old > 0:
+		d.warn(check, cure{do: "run coderhook seal, then remove the old secret from LEDGER_SECRET"}, "%d rows are sealed with a secret that is being replaced", n.Old)
+	default:
+		d.ok(check, "%d rows, none changed by anybody else", n.Good)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Root returns the folder of the module that this program was started in.
+func Root(ctx context.Context) (string, error) {
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	file := strings.TrimSpace(string(mod))
+	if err != nil || filepath.Base(file) != "go.mod" {
+		return "", errors.New("run this from the folder of coderhook's source")
+	}
+	return filepath.Dir(file), nil
+}
+
+// Build makes the binary of a package as coderhook is shipped: without C. The package is named as seen from dir.
+func Build(ctx context.Context, dir, pkg, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, pkg)
+	cmd.Dir, cmd.Stderr = dir, os.Stderr
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return nil
+}
+
+// BuildForRaces makes the binary with the race detector where that can be built, and else as Build does.
+func BuildForRaces(ctx context.Context, dir, pkg, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-race", "-o", binary, pkg)
+	cmd.Dir = dir
+	if cmd.Run() == nil {
+		return nil
+	}
+	return Build(ctx, dir, pkg, binary) // without a C compiler; any other fault is reported by this one
+}

@@ -1,0 +1,83 @@
+package serve
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"coderhook/cmd/internal/config"
+	"coderhook/coderclient"
+	"coderhook/hook"
+	"coderhook/hook/metrics"
+	"coderhook/store"
+
+	"github.com/rs/zerolog"
+)
+
+// upkeep returns what runs beside the requests.
+func (s *server) upkeep() []func(context.Context) {
+	reconciler := NewReconciler(s.Config, s.ring, s.database, s.coder, s.registry)
+	follower := &urlFollower{database: s.database, log: s.Log}
+	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
+	return []func(context.Context){
+		s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run,
+	}
+}
+
+// reconcilePause keeps a run over many accounts below eight calls of Coder a second or so.
+const reconcilePause = 250 * time.Millisecond
+
+// NewReconciler returns what compares ledger, Supabase and Coder, for the server and for the commands.
+func NewReconciler(c config.Config, ring *hook.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *hook.Reconciler {
+	r := hook.NewReconciler(ring, database, coder, database, registry)
+	r.Delete, r.Interval, r.Pause = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause
+	return r
+}
+
+// inBackground runs until ctx ends, or stop is called, which waits.
+func inBackground(ctx context.Context, run ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, f := range run {
+		running.Go(func() { f(ctx) })
+	}
+	return func() { cancel(); running.Wait() }
+}
+
+// pruneInterval is how often old rows are looked for. All replicas may do so.
+const pruneInterval = time.Hour
+
+// auditPruner deletes what is older than the trail is to be kept.
+type auditPruner struct {
+	database *store.Store
+	keep     time.Duration
+	log      zerolog.Logger
+}
+
+// run deletes until ctx ends.
+func (p auditPruner) run(ctx context.Context) {
+	ticker := time.NewTicker(pruneInterval)
+	defer ticker.Stop()
+	for {
+		p.prune(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// prune goes on as long as there is a whole portion.
+func (p auditPruner) prune(ctx context.Context) {
+	for ctx.Err() == nil {
+		deleted, err := p.database.PruneAudit(ctx, p.keep)
+		if err != nil {
+			p.log.Debug().Err(err).Msg("old rows of the audit trail not deleted")
+			return
+		}
+		if deleted < store.PruneBatch {
+			return
+		}
+	}
+}
