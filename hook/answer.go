@@ -4,12 +4,14 @@ import (
 	"net/http"
 	"strconv"
 
+	"coderhook/hook/provision"
+
 	"github.com/labstack/echo/v4"
 )
 
 // apology is what the person reads whose sign-in is refused as there is no key.
-func apology(why status) string {
-	if why == statusConflict {
+func apology(why provision.Status) string {
+	if why == provision.StatusConflict {
 		return "Your development environment can't be set up. Please contact support."
 	}
 	return "Your development environment can't be reached. Please try again in a moment."

@@ -12,6 +12,7 @@ import (
 
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/pace"
+	"coderhook/hook/provision"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
@@ -133,7 +134,7 @@ func TestNobodyWaitsForTheBacklog(t *testing.T) {
 	var minting sync.WaitGroup
 	for n, user := range newcomers {
 		minting.Go(func() {
-			if got := w.mint(t, user, b.email(30+n)); got.keyStatus(t) == string(statusPending) {
+			if got := w.mint(t, user, b.email(30+n)); got.keyStatus(t) == string(provision.StatusPending) {
 				t.Errorf("%s waited %s", b.email(30+n), got.took)
 			}
 		})

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"coderhook/hook/claims"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -45,10 +47,10 @@ func BenchmarkHandler(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	o := DefaultOptions()
+	o := provision.DefaultOptions()
 	o.Now = clock
 	registry := metrics.New()
-	ring := NewKeyring(o, nil, nil, registry, zerolog.Nop())
+	ring := keyring.New(o, nil, nil, registry, zerolog.Nop())
 	ring.Accounts = storedKey{now}
 	s := &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,

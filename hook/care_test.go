@@ -7,6 +7,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -461,10 +462,10 @@ func TestAdoptingDoesNotCutOffTheKeyBefore(t *testing.T) {
 	w.mintAda(t)
 	w.settled()
 	c.Advance(time.Minute)
-	w.reconcile(t, w.reconciler(), Summary{})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{})
 	w.wantWorkingKey(t, before, "ada@example.com")
 	c.Advance(75 * time.Minute)
-	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Tokens: 1})
 }
 
 func (w *world) tokensOfAda() []codertest.Key { return w.coder.TokensOf("ada0ada0") }

@@ -20,9 +20,11 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
 	"coderhook/hook/policy"
+	"coderhook/hook/reconcile"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -48,7 +50,7 @@ type city struct {
 	server     *Server
 	handler    http.Handler
 	client     *coderclient.Client
-	reconciler *Reconciler
+	reconciler *reconcile.Reconciler
 
 	mints, crashes, repeated, without, fallbacks, outages int
 }
@@ -130,14 +132,14 @@ func (c *city) boot(t settler) {
 	o.Backlog = 0 // its time is the real one
 	ledger := mortalLedger{c.store, c.life}
 	registry := metrics.New()
-	ring := NewKeyring(o, ledger, mortalCoder{client, c.life}, registry, log)
+	ring := keyring.New(o, ledger, mortalCoder{client, c.life}, registry, log)
 	c.life.end = func() { kill(ring) }
 	c.server = &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
 		Deadline: 2500 * time.Millisecond, Now: c.clock.Now, Log: log,
 	}
 	c.handler = c.server.Handler()
-	c.reconciler = NewReconciler(ring, ledger, mortalCoder{client, c.life}, ledger, registry)
+	c.reconciler = keyring.NewReconciler(ring, ledger, mortalCoder{client, c.life}, ledger, registry)
 	c.reconciler.Interval = authtest.Day
 }
 
@@ -312,7 +314,7 @@ func (c *city) wantAlive(t settler, u *citizen) {
 }
 
 // reconcile runs, and again after a crash.
-func (c *city) reconcile(t settler) (sum Summary) {
+func (c *city) reconcile(t settler) (sum reconcile.Summary) {
 	t.Helper()
 	for {
 		sum, err := c.reconciler.Reconcile(context.Background(), false)
@@ -440,7 +442,7 @@ func TestYear(t *testing.T) {
 }
 
 // kill ends all that is under way, as the end of the process would.
-func kill(k *Keyring) {
+func kill(k *keyring.Keyring) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = k.Stop(ctx)

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"coderhook/coderclient/codertest"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -17,7 +19,7 @@ import (
 )
 
 // watching runs what a replica does about who leaves, until stop is called or the test ends.
-func (w *world) watching(t *testing.T, r *replica, run ...func(*Reconciler, context.Context)) (stop func()) {
+func (w *world) watching(t *testing.T, r *replica, run ...func(*reconcile.Reconciler, context.Context)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	reconciler := w.reconcilerOf(r)
@@ -64,7 +66,7 @@ func TestWhoLeavesIsOutAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, _, key := newbie(t, profileNew())
-			w.watching(t, w.replica, (*Reconciler).Watch)
+			w.watching(t, w.replica, (*reconcile.Reconciler).Watch)
 			w.db.Exec(t, test.leave)
 			promptly(t, name+": the key is dead", func() bool { return !w.works(t, key) })
 			promptly(t, name+": the ledger knows", func() bool { return w.status(t, ada) == store.Offboarded })
@@ -95,7 +97,7 @@ func TestDeparturesOutliveAReplica(t *testing.T) {
 	if err := w.store.Claim(t.Context(), store.Lease{UserID: ada, Owner: "killed"}, s.options.LeaseTTL); err != nil {
 		t.Fatal(err)
 	}
-	w.watching(t, w.start(t, s), (*Reconciler).Watch)
+	w.watching(t, w.start(t, s), (*reconcile.Reconciler).Watch)
 	promptly(t, "the key is dead", func() bool { return !w.works(t, key) })
 }
 
@@ -119,9 +121,9 @@ func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
 				life := &life{end: func() {}}
 				life.crashAfter(calls, calls%2 == 0)
 				ring, registry := w.mortal(life)
-				mortal := NewReconciler(ring, mortalLedger{w.store, life}, mortalCoder{w.client, life}, mortalLedger{w.store, life}, registry)
+				mortal := keyring.NewReconciler(ring, mortalLedger{w.store, life}, mortalCoder{w.client, life}, mortalLedger{w.store, life}, registry)
 				mortal.Interval, mortal.Delete = time.Hour, test.remove
-				_ = mortal.takeUp(t.Context())
+				_ = mortal.TakeUp(t.Context())
 				crashed = life.dead()
 				if err := ring.Stop(t.Context()); err != nil {
 					t.Error(err)
@@ -129,7 +131,7 @@ func TestABanIsLiftedAfterAReplicaWasKilled(t *testing.T) {
 				w.db.Exec(t, unbanAda)
 				w.db.Exec(t, `update coderhook.departures set next_try = now(), at = at - interval '1 minute'`)
 				w.db.Exec(t, `update coderhook.accounts set lease_until = now() where lease_until is not null`)
-				if err := w.reconciler().takeUp(t.Context()); err != nil {
+				if err := w.reconciler().TakeUp(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				if got := w.mint(t, ada, "ada@example.com"); got.key(t) == "" || !w.works(t, got.key(t)) {
@@ -151,9 +153,9 @@ func TestDeparturesAreKilledAnywhere(t *testing.T) {
 		life := &life{end: func() {}}
 		life.crashAfter(calls, calls%2 == 0)
 		ring, registry := w.mortal(life)
-		mortal := NewReconciler(ring, mortalLedger{w.store, life}, mortalCoder{w.client, life}, mortalLedger{w.store, life}, registry)
+		mortal := keyring.NewReconciler(ring, mortalLedger{w.store, life}, mortalCoder{w.client, life}, mortalLedger{w.store, life}, registry)
 		mortal.Interval = time.Hour
-		_ = mortal.takeUp(t.Context())
+		_ = mortal.TakeUp(t.Context())
 		crashed := life.dead()
 		if err := ring.Stop(t.Context()); err != nil {
 			t.Error(err)
@@ -161,7 +163,7 @@ func TestDeparturesAreKilledAnywhere(t *testing.T) {
 		// By then it would have come up by itself, and the lease would have run out.
 		w.db.Exec(t, `update coderhook.departures set next_try = now()`)
 		w.db.Exec(t, `update coderhook.accounts set lease_until = now() where lease_until is not null`)
-		if err := w.reconciler().takeUp(t.Context()); err != nil {
+		if err := w.reconciler().TakeUp(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.coder.WorkspacesOf("ada0ada0")[0]; w.status(t, ada) != store.Offboarded || len(w.tokensOfAda()) > 0 ||
@@ -184,7 +186,7 @@ func TestAPoisonedDepartureHoldsUpNobody(t *testing.T) {
 	w.db.Exec(t, `insert into auth.users (id) select user_id from coderhook.accounts`)
 	poisoned, _ := w.coder.User("00000001")
 	heal := w.coder.Fail(codertest.Fault{Method: "PUT", Path: "/users/" + poisoned.ID.String() + "/status/suspend", Status: 400, Body: `{"message":"No."}`})
-	w.watching(t, w.replica, (*Reconciler).Watch)
+	w.watching(t, w.replica, (*reconcile.Reconciler).Watch)
 	w.db.Exec(t, banAda)
 	promptly(t, "the others are out", func() bool { return w.suspended() == 5 })
 	promptly(t, "the failure is kept", func() bool {
@@ -204,10 +206,10 @@ func TestDepartureWaitsForTheLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.db.Exec(t, banAda)
-	if err := w.reconciler().takeUp(t.Context()); err != nil || !w.works(t, key) {
+	if err := w.reconciler().TakeUp(t.Context()); err != nil || !w.works(t, key) {
 		t.Errorf("it did not wait: %v", err)
 	}
-	w.watching(t, w.replica, (*Reconciler).Watch)
+	w.watching(t, w.replica, (*reconcile.Reconciler).Watch)
 	if err := w.store.Release(t.Context(), lease); err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +225,7 @@ func TestForgedDeparturesDoNothing(t *testing.T) {
 		w.db.Script(t, `set role coderhook; insert into coderhook.departures (user_id, what) values ('`+ada.String()+`', '`+what+`'), (gen_random_uuid(), '`+what+`')`)
 	}
 	w.coder.ForgetRequests()
-	if err := w.reconciler().takeUp(t.Context()); err != nil {
+	if err := w.reconciler().TakeUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if calls := w.coder.Requests(); len(calls) > 0 {
@@ -247,11 +249,11 @@ func TestThrowAwayAccountsBlockNothing(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		unseen bool
-		want   Summary
+		want   reconcile.Summary
 		err    bool
 	}{
-		"with triggers": {false, Summary{Offboarded: 13, Suspended: 13, Tokens: 13}, false},
-		"without":       {true, Summary{Offboarded: 3, Suspended: 3, Tokens: 3, Withheld: 10 + 1}, true},
+		"with triggers": {false, reconcile.Summary{Offboarded: 13, Suspended: 13, Tokens: 13}, false},
+		"without":       {true, reconcile.Summary{Offboarded: 3, Suspended: 3, Tokens: 3, Withheld: 10 + 1}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -280,7 +282,7 @@ func TestThrowAwayAccountsBlockNothing(t *testing.T) {
 			}
 			if test.err {
 				r.Force = true
-				w.reconcile(t, r, Summary{Offboarded: 11, Suspended: 10, Tokens: 10})
+				w.reconcile(t, r, reconcile.Summary{Offboarded: 11, Suspended: 10, Tokens: 10})
 			}
 		})
 	}
@@ -298,11 +300,11 @@ func TestWhoHadAKeyNeedsNoPatience(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		arrange string
-		want    Summary
+		want    reconcile.Summary
 	}{
-		"the profile went with the user": {`select 1`, Summary{Offboarded: 1, Suspended: 1, Tokens: 1}},
-		"a table without a foreign key":  {`alter table public.profiles drop constraint profiles_id_fkey`, Summary{Waiting: 1}},
-		"never had a key":                {`update coderhook.accounts set key_id = null, status = 'pending'`, Summary{Waiting: 1}},
+		"the profile went with the user": {`select 1`, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1}},
+		"a table without a foreign key":  {`alter table public.profiles drop constraint profiles_id_fkey`, reconcile.Summary{Waiting: 1}},
+		"never had a key":                {`update coderhook.accounts set key_id = null, status = 'pending'`, reconcile.Summary{Waiting: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -332,7 +334,7 @@ func TestMintsForWhoLeft(t *testing.T) {
 			r := w.reconciler()
 			r.Delete = true
 			w.db.Exec(t, leave)
-			if err := r.takeUp(t.Context()); err != nil {
+			if err := r.TakeUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			wantNothing := func(what string, user uuid.UUID, status store.Status) {
@@ -368,7 +370,7 @@ func TestDeletedWhileAKeyIsMade(t *testing.T) {
 	s.options.PersistPatience = time.Hour
 	w := newWorld(t, s)
 	w.addAda(t)
-	w.watching(t, w.replica, (*Reconciler).Watch)
+	w.watching(t, w.replica, (*reconcile.Reconciler).Watch)
 	w.coder.Fail(codertest.Fault{Method: "POST", Path: "/users/*/keys/tokens", AfterActing: true, Delay: 300 * time.Millisecond, Times: 1})
 	var minting sync.WaitGroup
 	minting.Go(func() { w.mint(t, ada, "ada@example.com") })
@@ -388,7 +390,7 @@ func TestUncommittedSignUpGetsItsKey(t *testing.T) {
 	w := newWorld(t, patient())
 	tx := w.db.Begin(t)
 	tx.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, ada)
-	w.watching(t, w.replica, (*Reconciler).Watch, (*Reconciler).Scan)
+	w.watching(t, w.replica, (*reconcile.Reconciler).Watch, (*reconcile.Reconciler).Scan)
 	key := w.mintAda(t)
 	tx.Exec(t, "commit")
 	eventually(t, "stored", func() bool { return key != "" && w.stored(t, ada) == key })
@@ -396,8 +398,8 @@ func TestUncommittedSignUpGetsItsKey(t *testing.T) {
 }
 
 // mortal is a ring whose process may end at any moment.
-func (w *world) mortal(of *life) (*Keyring, *metrics.Registry) {
+func (w *world) mortal(of *life) (*keyring.Keyring, *metrics.Registry) {
 	registry := metrics.New()
 	p := w.Keyring.Provisioner
-	return NewKeyring(p.Options, mortalLedger{w.store, of}, mortalCoder{w.client, of}, registry, p.Log), registry
+	return keyring.New(p.Options, mortalLedger{w.store, of}, mortalCoder{w.client, of}, registry, p.Log), registry
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"coderhook/hook/authtest"
+	"coderhook/hook/keyring"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -17,7 +19,7 @@ func TestExplain(t *testing.T) {
 	t.Parallel()
 	const key = "AbCdEfGhIj-0123456789012345678901"
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	o := DefaultOptions()
+	o := provision.DefaultOptions()
 	o.Now = func() time.Time { return now }
 	good := store.Account{
 		APIKey: key, KeyID: "AbCdEfGhIj", KeyExpiresAt: now.Add(6 * authtest.Day), KeyLifetime: 7 * authtest.Day, KeyCheckedAt: now,
@@ -52,7 +54,7 @@ func TestExplain(t *testing.T) {
 	} {
 		account := good
 		test.change(&account)
-		got := o.Explain(account, now.Add(time.Hour))
+		got := keyring.Explain(o, account, now.Add(time.Hour))
 		for _, want := range test.want {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s: %s; want %q", name, got, want)

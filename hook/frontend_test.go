@@ -14,6 +14,7 @@ import (
 	"coderhook/hook/authtest"
 	"coderhook/hook/frontend"
 	"coderhook/hook/policy"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
 
@@ -125,7 +126,7 @@ var bothRoutes = map[string]string{
 
 func TestFrontEndIsNotSetUp(t *testing.T) {
 	t.Parallel()
-	f := newFront(t, settings{profile: profiles[1], options: DefaultOptions(), server: func(s *Server) { s.FrontEnd.Callers.Tokens = nil }})
+	f := newFront(t, settings{profile: profiles[1], options: provision.DefaultOptions(), server: func(s *Server) { s.FrontEnd.Callers.Tokens = nil }})
 	for method, path := range bothRoutes {
 		f.send(t, method, path, "x", nil, nil).wantRefusal(t, path, 501, "set SUPABASE_URL (or SUPABASE_JWT_SECRET)")
 	}

@@ -8,15 +8,18 @@ import (
 	"coderhook/hook/account"
 	"coderhook/hook/apikey"
 	"coderhook/hook/frontend"
+	"coderhook/hook/keyring"
+	"coderhook/hook/provision"
+	"coderhook/hook/rotation"
 	"coderhook/store"
 )
 
 // FrontEndKeys gives the front end's routes keys as a mint finds and makes them.
-type FrontEndKeys struct{ Keyring *Keyring }
+type FrontEndKeys struct{ Keyring *keyring.Keyring }
 
 // Key returns the user's key, and has one made where there is none that outlives the token.
 func (k FrontEndKeys) Key(ctx context.Context, want frontend.Wanted) frontend.Found {
-	found := k.Keyring.Key(ctx, Wanted(want))
+	found := k.Keyring.Key(ctx, keyring.Wanted(want))
 	stages := []frontend.Stage{{Name: "lookup", Took: found.Lookup}}
 	if found.Provision > 0 {
 		stages = append(stages, frontend.Stage{Name: "provision", Took: found.Provision})
@@ -35,7 +38,7 @@ func (k FrontEndKeys) HandsOut(a store.Account) bool {
 
 // Doubt checks a key at once that Coder has just refused.
 func (k FrontEndKeys) Doubt(ctx context.Context, of frontend.Wanted, key string) {
-	k.Keyring.Rotator.Doubt(ctx, Subject{UserID: of.User, Email: of.Email}, key)
+	k.Keyring.Rotator.Doubt(ctx, rotation.Subject{UserID: of.User, Email: of.Email}, key)
 }
 
 // whyNoKey is the code of a reason. That of a conflict may come from the ledger, which keeps it as text.
@@ -43,9 +46,9 @@ func whyNoKey(err error) frontend.Why {
 	switch {
 	case err == nil:
 		return frontend.Unavailable
-	case errors.Is(err, errLeft):
+	case errors.Is(err, provision.ErrLeft):
 		return frontend.Left
-	case errors.Is(err, errStopping):
+	case errors.Is(err, provision.ErrStopping):
 		return frontend.Stopping
 	case errors.Is(err, account.ErrConflict) && strings.Contains(err.Error(), account.ErrSuspended.Error()):
 		return frontend.Suspended
@@ -53,7 +56,7 @@ func whyNoKey(err error) frontend.Why {
 		return frontend.Foreign
 	case errors.Is(err, account.ErrConflict):
 		return frontend.Conflict
-	case errors.Is(err, errPending):
+	case errors.Is(err, provision.ErrPending):
 		return frontend.Pending
 	}
 	return frontend.Unavailable

@@ -14,6 +14,8 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/keyring"
+	"coderhook/hook/provision"
 
 	"github.com/google/uuid"
 )
@@ -137,7 +139,7 @@ func TestWaitingForALeaseHoldsNoSlot(t *testing.T) {
 
 // stubCoder counts who is in it at the same time, and can panic.
 type stubCoder struct {
-	Coder
+	keyring.Coder
 	now, most atomic.Int32
 	entered   chan struct{}
 	leave     chan struct{}
@@ -243,7 +245,7 @@ func TestAKeyForAnotherTokenIsTooShort(t *testing.T) {
 	user := w.db.AddUser(t, "ada@example.com")
 	p := w.Keyring.Provisioner
 	p.Keys.Lifetime = 2 * time.Minute
-	other := p.Provision(t.Context(), Request{User: user, Email: "ada@example.com", Until: w.Now().Add(time.Minute)})
+	other := p.Provision(t.Context(), provision.Request{User: user, Email: "ada@example.com", Until: w.Now().Add(time.Minute)})
 	if other.Err != nil {
 		t.Fatal(other.Err)
 	}

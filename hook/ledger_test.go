@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/hook/keyring"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -12,7 +13,7 @@ import (
 
 // oddLedger is the real one, but for what a test has go on around it.
 type oddLedger struct {
-	Ledger
+	keyring.Ledger
 	beforeClaim func()
 	forgetful   bool // it tells of fewer users than it is asked for
 }

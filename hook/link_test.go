@@ -7,6 +7,7 @@ import (
 
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -40,7 +41,7 @@ func formerAccount(t *testing.T, w *world) {
 	w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, key_id, status) values ($1, $2, 'b0bb0bb0', $3, 'active')`, bob, made.ID, key.ID)
 }
 
-func (w *world) link(t *testing.T, name string) (LinkPlan, error) {
+func (w *world) link(t *testing.T, name string) (reconcile.LinkPlan, error) {
 	t.Helper()
 	r := w.reconciler()
 	plan, err := r.PlanLink(t.Context(), ada, name)
@@ -73,7 +74,7 @@ func TestLinkAPersonsOwnAccount(t *testing.T) {
 	// Off-boarding takes what we gave, and nothing that was hers before.
 	c.Advance(time.Hour)
 	w.db.Exec(t, deleteAda)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Tokens: 1})
 	if left := w.coder.TokensOf("lovelace"); len(left) != 1 || left[0].TokenName != "her-own" {
 		t.Errorf("left: %+v", left)
 	}
@@ -91,7 +92,7 @@ func TestLinkTheAccountOfWhoLeft(t *testing.T) {
 			w, c := conflict(t, formerAccount)
 			c.Advance(time.Hour)
 			if offboarded {
-				w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+				w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 				if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
 					t.Errorf("handed over by itself: %s", got.body)
 				}
@@ -103,10 +104,10 @@ func TestLinkTheAccountOfWhoLeft(t *testing.T) {
 			}
 			w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
 			w.settled()
-			w.wantOneUser(t, 1)            // the old key went with its user
-			want := Summary{Offboarded: 1} // the old row, with nothing in it
+			w.wantOneUser(t, 1)                      // the old key went with its user
+			want := reconcile.Summary{Offboarded: 1} // the old row, with nothing in it
 			if offboarded {
-				want = Summary{}
+				want = reconcile.Summary{}
 			}
 			w.reconcile(t, w.reconciler(), want)
 			if got := w.account(t, ada); got.Linked || got.CoderUsername != "b0bb0bb0" {
@@ -168,7 +169,7 @@ func TestLinkIsKilledBeforeActivation(t *testing.T) {
 	t.Parallel()
 	w, c := conflict(t, formerAccount)
 	c.Advance(time.Hour)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 	remove := w.coder.Fail(codertest.Fault{Method: "PUT", Path: "/users/*/status/activate", Status: 500})
 	if _, err := w.link(t, "b0bb0bb0"); err == nil || !strings.Contains(err.Error(), "the next mint activates") {
 		t.Errorf("got %v", err)

@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"time"
 
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
+	"coderhook/hook/provision"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -28,13 +30,13 @@ func newMintMetrics(r *metrics.Registry) *mintMetrics {
 // start makes what will be counted visible from the beginning: a rate needs a zero to grow from.
 func (m *mintMetrics) start() {
 	for outcome, reasons := range map[string][]string{
-		"injected":                {reasonFound, reasonMade, reasonKept, reasonShort},
-		string(statusPending):     {reasonNoKey},
-		string(statusUnavailable): {reasonNoKey},
-		string(statusConflict):    {reasonNoKey},
-		outcomeTooLarge:           {reasonNoRoom},
-		"skipped":                 {policy.SkipAnonymous, policy.SkipNoEmail, policy.SkipOAuthClient, policy.SkipAAL, policy.SkipRole},
-		"failed":                  {"panic"},
+		"injected":                          {provision.ReasonFound, provision.ReasonMade, provision.ReasonKept, keyring.ReasonShort},
+		string(provision.StatusPending):     {reasonNoKey},
+		string(provision.StatusUnavailable): {reasonNoKey},
+		string(provision.StatusConflict):    {reasonNoKey},
+		outcomeTooLarge:                     {reasonNoRoom},
+		"skipped":                           {policy.SkipAnonymous, policy.SkipNoEmail, policy.SkipOAuthClient, policy.SkipAAL, policy.SkipRole},
+		"failed":                            {"panic"},
 		"refused": {
 			http.StatusText(http.StatusUnauthorized), http.StatusText(http.StatusBadRequest), http.StatusText(http.StatusRequestEntityTooLarge),
 		},

@@ -11,6 +11,7 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
 	"coderhook/hook/metrics"
+	"coderhook/hook/reconcile"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -208,7 +209,7 @@ func TestCountsOfReconcile(t *testing.T) {
 	w.wantCounts(t, "coderhook_reconcile_total", map[string]float64{"ok": 2, "failed": 1})
 
 	restarted := &world{db: w.db, store: w.store, coder: w.coder, log: w.log, replica: w.start(t, settings{options: patient().options, clock: c})}
-	if _, err := restarted.reconciler().Turn(t.Context()); !errors.Is(err, errNotDue) {
+	if _, err := restarted.reconciler().Turn(t.Context()); !errors.Is(err, reconcile.ErrNotDue) {
 		t.Fatal(err)
 	}
 	restarted.wantCounts(t, last, at)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"coderhook/hook/authtest"
+	"coderhook/hook/keyring"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -31,7 +33,7 @@ func moved(t *testing.T) (w *world, c *authtest.Clock, bobsKey string) {
 	return w, c, bobsKey
 }
 
-func (w *world) move(t *testing.T, from uuid.UUID) (LinkPlan, error) {
+func (w *world) move(t *testing.T, from uuid.UUID) (reconcile.LinkPlan, error) {
 	t.Helper()
 	r := w.reconciler()
 	plan, err := r.PlanMove(t.Context(), ada, "b0bb0bb0", from)
@@ -49,10 +51,10 @@ func TestTheHolderOfAnAddressIsNamed(t *testing.T) {
 	if got := w.account(t, ada).LastError; !strings.Contains(got, want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := WaysOut(w.account(t, ada)); !strings.Contains(got, "coderhook link --user "+ada.String()) || !strings.Contains(got, "--from UUID") {
+	if got := keyring.WaysOut(w.account(t, ada)); !strings.Contains(got, "coderhook link --user "+ada.String()) || !strings.Contains(got, "--from UUID") {
 		t.Errorf("ways out: %s", got)
 	}
-	if got := WaysOut(w.account(t, bob)); got != "" {
+	if got := keyring.WaysOut(w.account(t, bob)); got != "" {
 		t.Errorf("ways out for Bob: %s", got)
 	}
 }
@@ -89,7 +91,7 @@ func TestMoveAnAccountBetweenTwoWhoAreThere(t *testing.T) {
 	if got := w.account(t, bob); got.CoderUsername == "b0bb0bb0" || got.CoderUserID == uuid.Nil || got.Seal != store.SealGood {
 		t.Errorf("%v", got)
 	}
-	w.reconcile(t, w.reconciler(), Summary{})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{})
 	w.wantWorkingKey(t, adas, "ada@example.com")
 }
 

@@ -13,27 +13,29 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
+	"coderhook/hook/keyring"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
 )
 
-func (w *world) reconciler() *Reconciler { return w.reconcilerOf(w.replica) }
+func (w *world) reconciler() *reconcile.Reconciler { return w.reconcilerOf(w.replica) }
 
 // reconcilerOf reconciles as a replica does.
-func (w *world) reconcilerOf(r *replica) *Reconciler {
-	coder, whole := r.toCoder.(ReconcileCoder)
+func (w *world) reconcilerOf(r *replica) *reconcile.Reconciler {
+	coder, whole := r.toCoder.(reconcile.Coder)
 	if !whole {
 		coder = r.client
 	}
-	reconciler := NewReconciler(r.Keyring, r.ledger, coder, w.store, r.Registry)
+	reconciler := keyring.NewReconciler(r.Keyring, r.ledger, coder, w.store, r.Registry)
 	reconciler.Interval = time.Hour
 	return reconciler
 }
 
 // reconcile runs once and compares the summary but for the number of accounts.
-func (w *world) reconcile(t *testing.T, r *Reconciler, want Summary) {
+func (w *world) reconcile(t *testing.T, r *reconcile.Reconciler, want reconcile.Summary) {
 	t.Helper()
 	got, err := r.Reconcile(t.Context(), false)
 	if err != nil {
@@ -72,9 +74,9 @@ func TestWhoLeftLosesAccess(t *testing.T) {
 			w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
 			c.Advance(time.Hour)
 			r := w.reconciler()
-			w.reconcile(t, r, Summary{})
+			w.reconcile(t, r, reconcile.Summary{})
 			w.db.Exec(t, leave)
-			w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+			w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 			if got := w.adaInCoder(t); got.Status != "suspended" {
 				t.Errorf("she is %s in Coder", got.Status)
 			}
@@ -85,7 +87,7 @@ func TestWhoLeftLosesAccess(t *testing.T) {
 				t.Error("the key still works")
 			}
 			w.coder.ForgetRequests()
-			w.reconcile(t, r, Summary{})
+			w.reconcile(t, r, reconcile.Summary{})
 			if calls := w.coder.Requests(); len(calls) > 0 {
 				t.Errorf("the second run asks Coder again: %v", calls)
 			}
@@ -102,7 +104,7 @@ func TestWhoComesBackIsActivated(t *testing.T) {
 			w, c, old := newbie(t, profileNew())
 			r := w.reconciler()
 			w.db.Exec(t, banAda)
-			w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+			w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 			if got := w.mint(t, ada, "ada@example.com"); got.key(t) != "" || got.keyStatus(t) != "conflict" {
 				t.Errorf("a token that was under way when she was banned: %s", got.body)
 			}
@@ -110,7 +112,7 @@ func TestWhoComesBackIsActivated(t *testing.T) {
 			w.db.Exec(t, unbanAda)
 			c.Advance(time.Hour)
 			if !mintFirst {
-				w.reconcile(t, r, Summary{Activated: 1})
+				w.reconcile(t, r, reconcile.Summary{Activated: 1})
 			}
 			key := w.mintAda(t)
 			if key == old {
@@ -119,7 +121,7 @@ func TestWhoComesBackIsActivated(t *testing.T) {
 			w.wantWorkingKey(t, key, "ada@example.com")
 			w.settled()
 			w.wantOneUser(t, 1)
-			w.reconcile(t, r, Summary{})
+			w.reconcile(t, r, reconcile.Summary{})
 		})
 	}
 }
@@ -131,9 +133,9 @@ func TestSuspensionByOthersStays(t *testing.T) {
 	r := w.reconciler()
 	w.coder.SuspendUser("ada0ada0")
 	w.db.Exec(t, banAda)
-	w.reconcile(t, r, Summary{Offboarded: 1, Tokens: 1})
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Tokens: 1})
 	w.db.Exec(t, unbanAda)
-	w.reconcile(t, r, Summary{Activated: 1})
+	w.reconcile(t, r, reconcile.Summary{Activated: 1})
 	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {
 		t.Errorf("got %s", got.body)
 	}
@@ -150,10 +152,10 @@ func TestOffboardByDeletion(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		fault *codertest.Fault
-		want  Summary
+		want  reconcile.Summary
 	}{
-		"without workspaces": {nil, Summary{Offboarded: 1, Deleted: 1}},
-		"with workspaces":    {&workspaces, Summary{Offboarded: 1, Suspended: 1, Tokens: 1}},
+		"without workspaces": {nil, reconcile.Summary{Offboarded: 1, Deleted: 1}},
+		"with workspaces":    {&workspaces, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -168,9 +170,9 @@ func TestOffboardByDeletion(t *testing.T) {
 				test.want.Tokens = len(w.tokensOfAda()) - 1 // they go with the user
 			}
 			w.reconcile(t, r, test.want)
-			w.reconcile(t, r, Summary{})
+			w.reconcile(t, r, reconcile.Summary{})
 			w.db.Exec(t, unbanAda)
-			w.reconcile(t, r, Summary{Activated: 1})
+			w.reconcile(t, r, reconcile.Summary{Activated: 1})
 			w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
 			w.settled()
 			w.wantOneUser(t, 1)
@@ -195,7 +197,7 @@ func TestAccountsThatWeDidNotMakeAreNotSuspended(t *testing.T) {
 			w.db.Exec(t, banAda)
 			r := w.reconciler()
 			r.Delete = true
-			w.reconcile(t, r, Summary{Offboarded: 1, Tokens: 1})
+			w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Tokens: 1})
 			if got := w.adaInCoder(t); got.Status == "suspended" || len(w.tokensOfAda()) != 0 {
 				t.Errorf("she is %s with %d tokens", got.Status, len(w.tokensOfAda()))
 			}
@@ -211,9 +213,9 @@ func TestStaleTokensGo(t *testing.T) {
 	w.coder.AddToken("ada0ada0", "her-own", 7*authtest.Day)
 	r := w.reconciler()
 	c.Advance(time.Hour)
-	w.reconcile(t, r, Summary{})
+	w.reconcile(t, r, reconcile.Summary{})
 	c.Advance(20 * time.Minute)
-	w.reconcile(t, r, Summary{Tokens: 1})
+	w.reconcile(t, r, reconcile.Summary{Tokens: 1})
 	left := map[string]bool{}
 	for _, token := range w.tokensOfAda() {
 		left[token.TokenName] = true
@@ -233,9 +235,9 @@ func TestReconcilingDeletesReplacedKeys(t *testing.T) {
 	w.settled()
 	w.wantOneUser(t, 2)
 	r := w.reconciler()
-	w.reconcile(t, r, Summary{})
+	w.reconcile(t, r, reconcile.Summary{})
 	c.Advance(75 * time.Minute)
-	w.reconcile(t, r, Summary{Tokens: 1})
+	w.reconcile(t, r, reconcile.Summary{Tokens: 1})
 	w.wantOneUser(t, 1)
 }
 
@@ -243,32 +245,32 @@ func TestOrphansGo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		arrange func(*testing.T, *world)
-		want    Summary
+		want    reconcile.Summary
 	}{
 		"known to the ledger": {func(t *testing.T, w *world) {
 			made := w.coder.AddUser("ada0ada0", "ada@example.com", "none")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status) values ($1, $2, 'ada0ada0', 'orphaned')`, ada, made.ID)
-		}, Summary{Orphans: 1, Deleted: 1}},
+		}, reconcile.Summary{Orphans: 1, Deleted: 1}},
 		"crashed before the ledger knew it": {func(t *testing.T, w *world) {
 			w.coder.AddUser("ada0ada0", "ada@example.com", "none")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id) values ($1)`, ada)
-		}, Summary{Orphans: 1, Deleted: 1}},
+		}, reconcile.Summary{Orphans: 1, Deleted: 1}},
 		"linked by an operator": {func(t *testing.T, w *world) {
 			made := w.coder.AddUser("lovelace", "ada@example.com", "password")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status, linked) values ($1, $2, 'lovelace', 'orphaned', true)`, ada, made.ID)
-		}, Summary{Orphans: 1}},
+		}, reconcile.Summary{Orphans: 1}},
 		"an admin by now": {func(t *testing.T, w *world) {
 			made := w.coder.AddUser("ada0ada0", "ada@example.com", "none", "user-admin")
 			w.db.Exec(t, `insert into coderhook.accounts (user_id, coder_user_id, coder_username, status) values ($1, $2, 'ada0ada0', 'orphaned')`, ada, made.ID)
-		}, Summary{Orphans: 1}},
+		}, reconcile.Summary{Orphans: 1}},
 		"nothing in Coder": {func(t *testing.T, w *world) {
 			w.db.Exec(t, `insert into coderhook.accounts (user_id) values ($1)`, ada)
-		}, Summary{Orphans: 1}},
+		}, reconcile.Summary{Orphans: 1}},
 		"somebody else of that name": {func(t *testing.T, w *world) {
 			w.coder.AddUser("ada0ada0", "eve@example.com", "password")
 			w.coder.AddToken("ada0ada0", "mine", authtest.Day)
 			w.db.Exec(t, `insert into coderhook.accounts (user_id) values ($1)`, ada)
-		}, Summary{Orphans: 1}},
+		}, reconcile.Summary{Orphans: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -276,7 +278,7 @@ func TestOrphansGo(t *testing.T) {
 			test.arrange(t, w)
 			before := len(w.coder.Users())
 			r := w.reconciler()
-			w.reconcile(t, r, Summary{Waiting: 1}) // the sign-up may not be committed yet
+			w.reconcile(t, r, reconcile.Summary{Waiting: 1}) // the sign-up may not be committed yet
 			c.Advance(11 * time.Minute)
 			w.reconcile(t, r, test.want)
 			if got := before - len(w.coder.Users()); got != test.want.Deleted {
@@ -331,14 +333,14 @@ func (w *world) addAccounts(t *testing.T, n int) {
 func TestReconcilingInPagesWithinTheRateLimit(t *testing.T) {
 	t.Parallel()
 	w, c := clocked(t, profileNew())
-	w.addAccounts(t, 2*pageSize+7)
+	w.addAccounts(t, 2*reconcile.PageSize+7)
 	c.Advance(time.Hour)
 	w.coder.Configure(func(s *codertest.Settings) { s.RateLimit = 2 }) // for each path: an account's are its own
 	r := w.reconciler()
 	r.Force = true
 	waits := 0
-	r.wait = func(_ context.Context, d time.Duration) error { waits++; c.Advance(2 * d); return nil }
-	w.reconcile(t, r, Summary{Offboarded: 2*pageSize + 7, Suspended: 2*pageSize + 7, Tokens: 2*pageSize + 7})
+	r.Wait = func(_ context.Context, d time.Duration) error { waits++; c.Advance(2 * d); return nil }
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 2*reconcile.PageSize + 7, Suspended: 2*reconcile.PageSize + 7, Tokens: 2*reconcile.PageSize + 7})
 	for _, user := range w.coder.Users() {
 		if user.Status != "suspended" {
 			t.Fatalf("%s is %s", user.Username, user.Status)
@@ -391,18 +393,18 @@ func TestOneReplicaReconciles(t *testing.T) {
 	w := newWorld(t, s)
 	other := w.start(t, s)
 	mine, theirs := w.reconciler(), w.reconcilerOf(other)
-	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: reconcileTask, Owner: theirs.Instance}, time.Minute); err != nil {
+	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: reconcile.Task, Owner: theirs.Instance}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mine.Turn(t.Context()); err != ErrReconciling {
+	if _, err := mine.Turn(t.Context()); err != reconcile.ErrReconciling {
 		t.Errorf("while another replica is at it: %v", err)
 	}
 	for _, step := range []struct {
-		r       *Reconciler
+		r       *reconcile.Reconciler
 		forward time.Duration
 		want    error
 	}{
-		{theirs, 0, nil}, {mine, 0, errNotDue}, {theirs, 59 * time.Minute, errNotDue}, {mine, time.Minute, nil}, {theirs, 0, errNotDue},
+		{theirs, 0, nil}, {mine, 0, reconcile.ErrNotDue}, {theirs, 59 * time.Minute, reconcile.ErrNotDue}, {mine, time.Minute, nil}, {theirs, 0, reconcile.ErrNotDue},
 	} {
 		s.clock.Advance(step.forward)
 		if _, err := step.r.Turn(t.Context()); err != step.want {
@@ -447,10 +449,10 @@ func TestReconcilingDoesNotDisturb(t *testing.T) {
 	w.db.Exec(t, `update coderhook.accounts set lease_owner = 'somebody', lease_until = now() + interval '1 hour'`)
 	c.Advance(time.Hour)
 	r := w.reconciler()
-	w.reconcile(t, r, Summary{Busy: 1})
+	w.reconcile(t, r, reconcile.Summary{Busy: 1})
 	w.wantWorkingKey(t, key, "ada@example.com")
 	w.db.Exec(t, `update coderhook.accounts set lease_until = now()`)
-	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 }
 
 // promote gives a Coder user a site role, as an operator does.
@@ -468,7 +470,7 @@ func TestAdminsThatWeMadeAreSuspended(t *testing.T) {
 	w, _, _ := newbie(t, profileNew())
 	w.promote(t, "ada0ada0", "user-admin")
 	w.db.Exec(t, banAda)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 	if got := w.adaInCoder(t); got.Status != "suspended" {
 		t.Errorf("she is %s", got.Status)
 	}
@@ -481,13 +483,13 @@ func TestOwnersWhoLeaveAreReported(t *testing.T) {
 	w.promote(t, "ada0ada0", "owner")
 	w.db.Exec(t, banAda)
 	r := w.reconciler()
-	w.reconcile(t, r, Summary{Tokens: 1, Failed: 1})
+	w.reconcile(t, r, reconcile.Summary{Tokens: 1, Failed: 1})
 	if !strings.Contains(w.log.String(), "Coder suspends no owners") || len(w.tokensOfAda()) != 0 {
 		t.Errorf("%d tokens left, log:\n%s", len(w.tokensOfAda()), w.log.String())
 	}
-	w.reconcile(t, r, Summary{Failed: 1})
+	w.reconcile(t, r, reconcile.Summary{Failed: 1})
 	w.coder.SetRoles("ada0ada0")
-	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1})
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1})
 }
 
 // An emptied auth.users looks as if everybody had left: nobody is off-boarded for missing there. Soft deletions
@@ -520,21 +522,21 @@ func TestReconcilingRefusesToOffboardEverybody(t *testing.T) {
 			w.coder.ForgetRequests()
 			r := w.reconciler()
 			gone := test.accounts - test.here
-			want := Summary{Offboarded: gone, Suspended: gone, Tokens: gone}
+			want := reconcile.Summary{Offboarded: gone, Suspended: gone, Tokens: gone}
 			if !test.refused {
 				w.reconcile(t, r, want)
 				return
 			}
 			_, err := r.Turn(t.Context())
 			for _, part := range []string{fmt.Sprintf("of %d accounts", test.accounts), fmt.Sprintf("the users of %d are not", gone), "These were not touched", "coderhook reconcile --force"} {
-				if !errors.Is(err, ErrManyGone) || !strings.Contains(err.Error(), part) {
+				if !errors.Is(err, reconcile.ErrManyGone) || !strings.Contains(err.Error(), part) {
 					t.Fatalf("%q is not in: %v", part, err)
 				}
 			}
 			if n := w.suspended(); n > 0 {
 				t.Errorf("%d are suspended", n)
 			}
-			if sum, err := r.Reconcile(t.Context(), true); !errors.Is(err, ErrManyGone) || sum.Offboarded != gone {
+			if sum, err := r.Reconcile(t.Context(), true); !errors.Is(err, reconcile.ErrManyGone) || sum.Offboarded != gone {
 				t.Errorf("the dry run says %s, %v", sum, err)
 			}
 			r.Force = true
@@ -568,9 +570,9 @@ func TestTokensThatAreNamedMuchLikeOursStay(t *testing.T) {
 	}
 	w.coder.AddToken("lovelace", ourToken, 30*authtest.Day)
 	c.Advance(10 * time.Hour)
-	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Tokens: 1})
 	w.db.Exec(t, deleteAda)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Tokens: 1})
 	left := w.coder.TokensOf("lovelace")
 	for _, token := range left {
 		if !slices.Contains(theirs, token.TokenName) {
@@ -587,12 +589,12 @@ func TestReconcilingPassesByAFailingAccount(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		failing int
-		want    Summary
+		want    reconcile.Summary
 		ends    bool
 	}{
-		"one":   {1, Summary{Accounts: 5, Failed: 1, Offboarded: 4, Suspended: 4, Tokens: 4}, false},
-		"two":   {2, Summary{Accounts: 5, Failed: 2, Offboarded: 3, Suspended: 3, Tokens: 3}, false},
-		"three": {3, Summary{Accounts: 3, Failed: 3}, true},
+		"one":   {1, reconcile.Summary{Accounts: 5, Failed: 1, Offboarded: 4, Suspended: 4, Tokens: 4}, false},
+		"two":   {2, reconcile.Summary{Accounts: 5, Failed: 2, Offboarded: 3, Suspended: 3, Tokens: 3}, false},
+		"three": {3, reconcile.Summary{Accounts: 3, Failed: 3}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,8 @@ package hook
 import (
 	"time"
 
+	"coderhook/hook/keyring"
+
 	"github.com/rs/zerolog"
 )
 
@@ -37,7 +39,7 @@ func (r *record) end() {
 }
 
 // keyring notes what was found out of a key, and how long it took.
-func (r *record) keyring(found KeyResult) {
+func (r *record) keyring(found keyring.Result) {
 	r.line.Dur("lookup_ms", found.Lookup)
 	if found.Provision > 0 {
 		r.line.Dur("provision_ms", found.Provision)

@@ -10,6 +10,7 @@ import (
 
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 	"coderhook/store/storetest"
 
@@ -138,7 +139,7 @@ func TestUnknownErrorsAreNotShown(t *testing.T) {
 	if got.status != 500 || string(got.body) != `{"error":{"http_code":500,"message":"internal error"}}`+"\n" {
 		t.Errorf("got %d %s", got.status, got.body)
 	}
-	if got := statusOf(errors.New("anything")); got != statusUnavailable {
+	if got := provision.StatusOf(errors.New("anything")); got != provision.StatusUnavailable {
 		t.Errorf("got %s", got)
 	}
 }

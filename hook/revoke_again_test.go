@@ -10,6 +10,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/keyring"
 	"coderhook/store"
 )
 
@@ -99,7 +100,7 @@ func TestRevokeAllActivatesWhomABrokenRunSuspended(t *testing.T) {
 
 // lookups lets a test do something between the revoker's first look and its lease.
 type lookups struct {
-	Ledger
+	keyring.Ledger
 	first func()
 }
 

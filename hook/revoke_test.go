@@ -12,17 +12,18 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
 	"github.com/google/uuid"
 )
 
-func (w *world) revoker() *Revoker {
-	return &Revoker{Reconciler: w.reconciler(), Book: w.store, Ender: w.client, Actor: "root", Why: "a laptop was stolen"}
+func (w *world) revoker() *reconcile.Revoker {
+	return &reconcile.Revoker{Reconciler: w.reconciler(), Book: w.store, Ender: w.client, Actor: "root", Why: "a laptop was stolen"}
 }
 
-func (w *world) revokeAda(t *testing.T, r *Revoker) Revocation {
+func (w *world) revokeAda(t *testing.T, r *reconcile.Revoker) reconcile.Revocation {
 	t.Helper()
 	done, err := r.Revoke(t.Context(), ada)
 	if err != nil {
@@ -52,7 +53,7 @@ func TestRevokeEndsTheKeyAndMakesANewOne(t *testing.T) {
 		w, _, stolen := newbie(t, s)
 		w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
 		done := w.revokeAda(t, w.revoker())
-		want := Revocation{User: ada, Account: "ada0ada0", Ours: 1, Left: 1}
+		want := reconcile.Revocation{User: ada, Account: "ada0ada0", Ours: 1, Left: 1}
 		if done != want {
 			t.Errorf("%+v", done)
 		}
@@ -149,12 +150,12 @@ func TestRevokeOfSomebodyWhoLeft(t *testing.T) {
 	t.Parallel()
 	w, _, stolen := newbie(t, patient())
 	w.db.Exec(t, banAda)
-	if done := w.revokeAda(t, w.revoker()); !errors.Is(done.NoNewKey, errNotLiving) || !strings.Contains(done.String(), "banned") {
+	if done := w.revokeAda(t, w.revoker()); !errors.Is(done.NoNewKey, reconcile.ErrNotLiving) || !strings.Contains(done.String(), "banned") {
 		t.Errorf("%s", done)
 	}
 	w.wantDead(t, stolen)
 	w.wantOneUser(t, 0)
-	if _, err := w.revoker().Revoke(t.Context(), uuid.New()); !errors.Is(err, ErrNothingToRevoke) {
+	if _, err := w.revoker().Revoke(t.Context(), uuid.New()); !errors.Is(err, reconcile.ErrNothingToRevoke) {
 		t.Errorf("a stranger: %v", err)
 	}
 	if n := storetest.Query[int](t, w.db, `select count(*) from coderhook.accounts`); n != 1 {
@@ -186,7 +187,7 @@ func TestRevokeGoesOnWhereItWasBrokenOff(t *testing.T) {
 	r := w.revoker()
 	var first []uuid.UUID
 	ctx, cancel := context.WithCancel(t.Context())
-	err := r.Everybody(ctx, false, func(done Revocation, err error) {
+	err := r.Everybody(ctx, false, func(done reconcile.Revocation, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -198,14 +199,14 @@ func TestRevokeGoesOnWhereItWasBrokenOff(t *testing.T) {
 		t.Fatal("it ended well")
 	}
 	var second []uuid.UUID
-	if err := r.Everybody(t.Context(), false, func(done Revocation, _ error) { second = append(second, done.User) }); err != nil {
+	if err := r.Everybody(t.Context(), false, func(done reconcile.Revocation, _ error) { second = append(second, done.User) }); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(first) + len(second); n < 5 || n > 6 { // the one at hand may be done twice
 		t.Errorf("first %v, then %v", first, second)
 	}
 	again := 0
-	if err := r.Everybody(t.Context(), false, func(Revocation, error) { again++ }); err != nil || again != 5 {
+	if err := r.Everybody(t.Context(), false, func(reconcile.Revocation, error) { again++ }); err != nil || again != 5 {
 		t.Errorf("after the end it begins anew: %d, %v", again, err)
 	}
 }
@@ -213,10 +214,10 @@ func TestRevokeGoesOnWhereItWasBrokenOff(t *testing.T) {
 func TestRevokeIsOnesAtATime(t *testing.T) {
 	t.Parallel()
 	w, _ := clocked(t, patient())
-	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: revokeTask, Owner: "other"}, time.Minute); err != nil {
+	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: reconcile.RevokeTask, Owner: "other"}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.revoker().Everybody(t.Context(), false, func(Revocation, error) {}); err == nil || !strings.Contains(err.Error(), "somebody else") {
+	if err := w.revoker().Everybody(t.Context(), false, func(reconcile.Revocation, error) {}); err == nil || !strings.Contains(err.Error(), "somebody else") {
 		t.Errorf("%v", err)
 	}
 }
@@ -227,14 +228,14 @@ func TestRevokeStopsWhenCoderIsDown(t *testing.T) {
 	w.addAccounts(t, 8)
 	heal := w.coder.Fail(codertest.Fault{Method: http.MethodGet, Path: "/users/*", Status: 500, Body: `{"message":"No."}`})
 	failed := 0
-	err := w.revoker().Everybody(t.Context(), false, func(_ Revocation, err error) { failed++ })
-	if err == nil || !strings.Contains(err.Error(), "goes on from here") || failed == 0 || failed > unavailableInARow {
+	err := w.revoker().Everybody(t.Context(), false, func(_ reconcile.Revocation, err error) { failed++ })
+	if err == nil || !strings.Contains(err.Error(), "goes on from here") || failed == 0 || failed > reconcile.UnavailableInARow {
 		t.Errorf("after %d: %v", failed, err)
 	}
 	heal()
 	eventually(t, "Coder is back", func() bool { return w.client.Probe(t.Context()) == nil && w.client.Available() })
 	done := 0
-	if err := w.revoker().Everybody(t.Context(), false, func(Revocation, error) { done++ }); err != nil || done != 8 {
+	if err := w.revoker().Everybody(t.Context(), false, func(reconcile.Revocation, error) { done++ }); err != nil || done != 8 {
 		t.Errorf("then %d: %v", done, err)
 	}
 }

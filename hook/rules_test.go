@@ -12,6 +12,7 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
 	"coderhook/hook/owner"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -35,7 +36,7 @@ func TestReconcilingLooksAgainUnderTheLease(t *testing.T) {
 			w.db.Exec(t, test.before)
 			w.coder.ForgetRequests()
 			w.useLedger(oddLedger{Ledger: w.store, beforeClaim: func() { w.db.Exec(t, test.meanwhile) }})
-			w.reconcile(t, w.reconciler(), Summary{Busy: 1})
+			w.reconcile(t, w.reconciler(), reconcile.Summary{Busy: 1})
 			if calls := w.coder.Requests(); len(calls) > 0 {
 				t.Errorf("Coder was asked: %v", calls)
 			}
@@ -76,7 +77,7 @@ func TestNobodyElsesTokenIsDeleted(t *testing.T) {
 	var deleted []string
 	w.useCoder(mixedUp{w.client, others, &deleted})
 	w.db.Exec(t, banAda)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 	if slices.Contains(deleted, others[0].ID) || !slices.Contains(deleted, coderclient.KeyID(key)) {
 		t.Errorf("deleted %v", deleted)
 	}
@@ -92,7 +93,7 @@ func TestOrphanThatWasUsedIsSuspended(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Advance(authtest.Day)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Suspended: 1})
 	if got := w.adaInCoder(t); got.Status != "suspended" || w.status(t, ada) != store.Offboarded {
 		t.Errorf("she is %s in Coder and %s in the ledger", got.Status, w.status(t, ada))
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coderhook/hook/authtest"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 )
 
@@ -19,22 +20,22 @@ func TestScanFindsWhoLeft(t *testing.T) {
 			w.db.Exec(t, `drop function coderhook.user_changed() cascade`)
 			r := w.reconciler()
 			w.coder.ForgetRequests()
-			if sum, err := r.scan(t.Context()); err != nil || sum != (Summary{}) || len(w.coder.Requests()) > 0 {
+			if sum, err := r.ScanAll(t.Context()); err != nil || sum != (reconcile.Summary{}) || len(w.coder.Requests()) > 0 {
 				t.Errorf("while all is well: %s, %v, asked %v", sum, err, w.coder.Requests())
 			}
 			w.db.Exec(t, test.leave)
-			sum, err := r.scan(t.Context())
+			sum, err := r.ScanAll(t.Context())
 			if err != nil || sum.Offboarded != 1 || w.works(t, key) {
 				t.Errorf("%s, %v", sum, err)
 			}
-			if sum, err := r.scan(t.Context()); err != nil || sum != (Summary{}) {
+			if sum, err := r.ScanAll(t.Context()); err != nil || sum != (reconcile.Summary{}) {
 				t.Errorf("again: %s, %v", sum, err)
 			}
 			if test.back == "" {
 				return
 			}
 			w.db.Exec(t, test.back)
-			if sum, err := r.scan(t.Context()); err != nil || sum.Activated != 1 {
+			if sum, err := r.ScanAll(t.Context()); err != nil || sum.Activated != 1 {
 				t.Errorf("when she is back: %s, %v", sum, err)
 			}
 		})
@@ -49,12 +50,12 @@ func TestScanWithholdsTheMissing(t *testing.T) {
 	w.db.Exec(t, `insert into auth.users (id, banned_until) select user_id, 'infinity' from coderhook.accounts order by user_id limit 1`)
 	c.Advance(time.Hour)
 	r := w.reconciler()
-	sum, err := r.scan(t.Context())
-	if !errors.Is(err, ErrManyGone) || sum.Offboarded != 1 || sum.Withheld != 11 || w.suspended() != 1 {
+	sum, err := r.ScanAll(t.Context())
+	if !errors.Is(err, reconcile.ErrManyGone) || sum.Offboarded != 1 || sum.Withheld != 11 || w.suspended() != 1 {
 		t.Errorf("%s, %v", sum, err)
 	}
 	w.db.Exec(t, `insert into coderhook.departures (user_id, what) select user_id, 'deleted' from coderhook.accounts order by user_id offset 1 limit 1`)
-	sum, err = r.scan(t.Context())
+	sum, err = r.ScanAll(t.Context())
 	if err != nil || sum.Offboarded != 11 || w.suspended() != 12 {
 		t.Errorf("when ten are left whose deletion nobody saw: %s, %v", sum, err)
 	}
@@ -68,27 +69,27 @@ func TestScanTakesTurns(t *testing.T) {
 	w := newWorld(t, s)
 	other := w.start(t, s)
 	mine, theirs := w.reconciler(), w.reconcilerOf(other)
-	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: scanTask, Owner: theirs.Instance}, time.Minute); err != nil {
+	if _, err := w.store.ClaimTask(t.Context(), store.Task{Name: reconcile.ScanTask, Owner: theirs.Instance}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mine.scanTurn(t.Context()); err != ErrReconciling {
+	if _, err := mine.ScanTurn(t.Context()); err != reconcile.ErrReconciling {
 		t.Errorf("while another replica is at it: %v", err)
 	}
 	for _, step := range []struct {
-		r       *Reconciler
+		r       *reconcile.Reconciler
 		forward time.Duration
 		before  string
 		want    error
 	}{
 		{theirs, 0, `select 1`, nil},
-		{mine, 30 * time.Second, `select 1`, errNotDue},
+		{mine, 30 * time.Second, `select 1`, reconcile.ErrNotDue},
 		{mine, 5 * time.Minute, `select 1`, nil},
-		{theirs, 20 * time.Second, `alter table auth.users disable trigger coderhook_user_deleted`, errNotDue},
+		{theirs, 20 * time.Second, `alter table auth.users disable trigger coderhook_user_deleted`, reconcile.ErrNotDue},
 		{theirs, 5 * time.Second, `select 1`, nil},
 	} {
 		s.clock.Advance(step.forward)
 		w.db.Exec(t, step.before)
-		if _, err := step.r.scanTurn(t.Context()); err != step.want {
+		if _, err := step.r.ScanTurn(t.Context()); err != step.want {
 			t.Errorf("got %v, want %v", err, step.want)
 		}
 	}
@@ -101,6 +102,6 @@ func TestScanRuns(t *testing.T) {
 	w.db.Exec(t, `drop function coderhook.user_changed() cascade`)
 	w.db.Exec(t, banAda)
 	c.Advance(time.Minute)
-	w.watching(t, w.replica, (*Reconciler).Scan)
+	w.watching(t, w.replica, (*reconcile.Reconciler).Scan)
 	promptly(t, "the key is dead", func() bool { return !w.works(t, key) })
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"coderhook/hook/authtest"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -40,9 +41,9 @@ func TestASealedLedgerServes(t *testing.T) {
 	w.settled()
 	r := w.reconciler()
 	w.db.Exec(t, banAda)
-	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 2})
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 2})
 	w.db.Exec(t, unbanAda)
-	w.reconcile(t, r, Summary{Activated: 1})
+	w.reconcile(t, r, reconcile.Summary{Activated: 1})
 	w.wantWorkingKey(t, w.mintAda(t), "ada@example.com")
 	w.settled()
 	if got := w.account(t, ada); got.Seal != store.SealGood {
@@ -126,7 +127,7 @@ func TestSealing(t *testing.T) {
 	}
 	w.settled()
 	var told []string
-	sealing := &Sealing{Reconciler: w.reconciler()}
+	sealing := &reconcile.Sealing{Reconciler: w.reconciler()}
 	run := func(wantSealed, wantDoubtful int) {
 		t.Helper()
 		told = nil
@@ -139,7 +140,7 @@ func TestSealing(t *testing.T) {
 	if all := strings.Join(told, "\n"); !strings.Contains(all, "was linked") || !strings.Contains(all, "theirs is not named") || !strings.Contains(all, "Coder has no user") {
 		t.Errorf("told: %s", all)
 	}
-	if n, err := sealing.Count(t.Context()); err != nil || n != (Seals{Good: 1, None: 3}) {
+	if n, err := sealing.Count(t.Context()); err != nil || n != (reconcile.Seals{Good: 1, None: 3}) {
 		t.Errorf("%+v, %v", n, err)
 	}
 	sealing.Only = linked
@@ -182,7 +183,7 @@ func TestOnlyOurTokensAreDeleted(t *testing.T) {
 		t.Error("nothing in the log")
 	}
 	retire(own.ID, ada, w.adaInCoder(t).ID) // as an adopted one would be
-	w.reconcile(t, w.reconciler(), Summary{Tokens: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Tokens: 1})
 	// An account of hers that has a role is not hers to lose tokens, seal or not.
 	w.db.Exec(t, `update coderhook.accounts set coder_user_id = $2 where user_id = $1`, ada, root.ID)
 	retire(ci.ID, ada, root.ID)

@@ -1,41 +1,35 @@
-// Package hook is the HTTP server behind Supabase Auth's Custom Access Token hook, and what looks after the keys that
-// it hands out.
+// Package hook is the HTTP server behind Supabase Auth's Custom Access Token hook. What a token mint needs stands in the
+// packages below it, each about one thing; imports_test.go says which may import which.
 //
 // # A token mint
 //
-// A mint goes through token.go from top to bottom:
+// token.go is the way of a mint, from top to bottom:
 //
-//   - Verify: read the body (intake.go), check an HMAC over its raw bytes with any of the secrets, and a timestamp
-//     within five minutes (verify.go), and refuse a delivery that was answered before (deliveries.go). Only then is
-//     anything decoded (event.go), and the listener told that this connection is no stranger's (package proof).
-//   - Decide who gets no key by policy (policy.go).
-//   - Look up and judge the key (key.go). A stored key that lives at least as long as the token is the common case; it
-//     costs one SQL round trip. Rows of the ledger without a good seal count for nothing (seal.go).
-//   - Provision where there is no such key (provision.go, job.go): one worker per user, across all replicas, by a lease
-//     in the ledger (lease.go). It makes the Coder user (coderuser.go) and the key (mint.go), but none for an account
-//     with roles (roles.go). What fails for a reason that passes is tried again after the answer (backlog.go), within
-//     Coder's rate limit (pace.go).
-//   - Answer (answer.go, splice.go): the claims are spliced, not encoded anew. Every byte but ours stays as it came.
-//   - Persist (persist.go) only after the answer: Supabase Auth holds row locks while it waits for us, and a new user may
-//     not even be committed yet. Then look after the key: check and renew it (care.go), learn about one that the ledger
-//     does not know (adopt.go), end replaced ones (retire.go).
+//   - Verify: read the body (intake.go), check its signature (package webhook), refuse a delivery that was answered before
+//     (deliveries.go). Only then is anything decoded, and the listener told that this connection is no stranger's (proof).
+//   - Decide who gets no key (package policy).
+//   - Look up and judge the key (package keyring; apikey/state.go judges). A stored key that lives at least as long as the
+//     token is the common case: it costs one SQL round trip.
+//   - Provision where there is no such key (package provision): one worker per user, across all replicas, by a lease
+//     (lease). It finds or makes the Coder account (account) and the key (apikey), within Coder's rate limit (pace).
+//   - Answer: the claims are spliced (package claims), not encoded anew. Every byte but ours stays as it came.
+//   - Persist, only after the answer: Supabase Auth holds row locks while it waits for us, and a new user may not even be
+//     committed yet. Then look after the key (package rotation).
 //
-// record.go, metrics.go and errors.go say what came of it, explain.go what would.
+// record.go, metrics.go and errors.go say what came of it.
 //
-// # The front end's routes
+// # Beside it
 //
-// Package frontend has them, and package accesstoken admits their callers; frontkeys.go gives them keys. A mint whose
-// token would be refused there is warned of (lastissuer.go). ready.go and shared.go answer load balancers.
+// Package frontend has the product's own pages' routes, and package accesstoken lets in who may call them; frontkeys.go
+// lends them the keyring. lastissuer.go warns of a mint whose token would be refused there. ready.go and shared.go answer
+// load balancers. Package reconcile takes access from who left, and owner keeps the token alive with which we act in Coder.
 //
-// # Apart from requests
+// # A new …
 //
-// departures.go deals with who leaves and who comes back as the database writes it down, scan.go looks for whom it could
-// not write down, and reconcile.go goes through the whole ledger now and then. All three decide about one account by
-// walk.go, with offboard.go and workspaces.go; guard.go keeps them from believing the wrong database. link.go, revoke.go
-// (revoke_coder.go, revoke_all.go)
-// and seal.go are an operator's commands; sign.go, replay.go and accesstoken_doctor.go are for those that test a
-// deployment. ownerkeeper.go keeps the owner's token alive (ownertoken.go, ownerfile.go). lifetime.go refuses, at the
-// start, keys that would not outlive their tokens.
+//   - reason to skip a token: policy/policy.go, Skip.
+//   - prefix of our tokens' names: apikey/mint.go, Prefix.
+//   - text of Coder's that means "not found": ../coderclient/error.go.
+//   - metric: in the package that counts it, by package metrics.
 package hook
 
 import (
@@ -45,6 +39,7 @@ import (
 	"time"
 
 	"coderhook/hook/frontend"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
 	"coderhook/hook/webhook"
@@ -59,7 +54,7 @@ import (
 type Server struct {
 	Verifier      *webhook.Verifier
 	Policy        policy.Policy
-	Keyring       *Keyring
+	Keyring       *keyring.Keyring
 	Registry      *metrics.Registry
 	Deadline      time.Duration // from the request's arrival to the answer
 	RejectOnError bool          // refuse the sign-in of a user who gets no key, instead of leaving the key out

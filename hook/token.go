@@ -6,8 +6,10 @@ import (
 	"net/http"
 
 	"coderhook/hook/claims"
+	"coderhook/hook/keyring"
 	"coderhook/hook/policy"
 	"coderhook/hook/proof"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 
 	"github.com/labstack/echo/v4"
@@ -34,7 +36,7 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	if reason := s.Policy.Skip(ev.Deciding); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
-	found := s.Keyring.Key(ctx, Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt()})
+	found := s.Keyring.Key(ctx, keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt()})
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
 	err = s.deliver(c, ev, found, record)
@@ -49,7 +51,7 @@ func (s *Server) skipped(c echo.Context, ev *webhook.Event, reason string, recor
 		record.line.Str("role", ev.Deciding.Role)
 	}
 	if policy.Tells(reason, ev.Deciding) {
-		return answer(c, ev.With(claims.StatusMember, string(statusNotEligible)))
+		return answer(c, ev.With(claims.StatusMember, string(provision.StatusNotEligible)))
 	}
 	return answer(c, webhook.Echo(ev.Claims))
 }
@@ -83,9 +85,9 @@ func refusal(err error) string {
 }
 
 // deliver sends the claims with the key, or with the reason why it is missing.
-func (s *Server) deliver(c echo.Context, ev *webhook.Event, found KeyResult, record *record) error {
+func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, record *record) error {
 	if found.Err != nil {
-		status := statusOf(found.Err)
+		status := provision.StatusOf(found.Err)
 		record.is(string(status), reasonNoKey)
 		record.line.AnErr("error", found.Err)
 		return s.withoutKey(c, ev, status)
@@ -97,10 +99,10 @@ func (s *Server) deliver(c echo.Context, ev *webhook.Event, found KeyResult, rec
 	record.is(outcomeTooLarge, reasonNoRoom)
 	s.Log.Warn().Stringer("user_id", ev.User).Int("claims_bytes", len(ev.Claims)).Int("limit_bytes", webhook.MaxAnswer).
 		Msg("the claims leave no room for the key in what Supabase Auth reads of an answer: make this user's metadata smaller")
-	return s.withoutKey(c, ev, statusConflict)
+	return s.withoutKey(c, ev, provision.StatusConflict)
 }
 
-func (s *Server) withoutKey(c echo.Context, ev *webhook.Event, why status) error {
+func (s *Server) withoutKey(c echo.Context, ev *webhook.Event, why provision.Status) error {
 	if s.RejectOnError {
 		return answer(c, webhook.Rejection(apology(why)))
 	}

@@ -6,6 +6,7 @@ import (
 
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 )
 
@@ -26,7 +27,7 @@ func TestWorkspacesOfWhoLeftAreStopped(t *testing.T) {
 	if sum, err := r.Reconcile(t.Context(), true); err != nil || sum.Stopped != 2 || w.coder.WorkspacesOf("ada0ada0")[0].Builds != 1 {
 		t.Errorf("a dry run: %s, %v", sum, err)
 	}
-	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 1, Stopped: 2})
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1, Stopped: 2})
 	for _, workspace := range w.coder.WorkspacesOf("ada0ada0") {
 		if workspace.Status != "stopped" {
 			t.Errorf("%+v", workspace)
@@ -38,9 +39,9 @@ func TestWorkspacesOfWhoLeftAreStopped(t *testing.T) {
 	if text := strings.Join(told, "\n"); !strings.Contains(text, ada.String()+": workspace runs stopped") {
 		t.Errorf("told %s", text)
 	}
-	w.reconcile(t, r, Summary{}) // which sees that they are down
+	w.reconcile(t, r, reconcile.Summary{}) // which sees that they are down
 	w.coder.ForgetRequests()
-	w.reconcile(t, r, Summary{})
+	w.reconcile(t, r, reconcile.Summary{})
 	if calls := w.coder.Requests(); len(calls) > 0 {
 		t.Errorf("asks Coder again: %v", calls)
 	}
@@ -54,7 +55,7 @@ func TestOffboardByDeletionStopsWorkspaces(t *testing.T) {
 	w.db.Exec(t, deleteAda)
 	r := w.reconciler()
 	r.Delete = true
-	w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 1, Stopped: 1})
+	w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1, Stopped: 1})
 }
 
 // That a workspace can't be stopped is said, and tried again; access has ended all the same.
@@ -64,13 +65,13 @@ func TestStoppingIsTriedAgain(t *testing.T) {
 	w.coder.AddWorkspace("ada0ada0", "dev")
 	heal := w.coder.Fail(codertest.Fault{Method: "POST", Path: "/workspaces/*/builds", Status: 403, Body: `{"message":"You do not have permission to stop this workspace."}`})
 	w.db.Exec(t, banAda)
-	w.reconcile(t, w.reconciler(), Summary{Offboarded: 1, Suspended: 1, Tokens: 1, Failed: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1, Failed: 1})
 	if w.works(t, key) || w.status(t, ada) != store.Offboarded || !strings.Contains(w.log.String(), "permission to stop") {
 		t.Errorf("she is %s", w.status(t, ada))
 	}
-	w.reconcile(t, w.reconciler(), Summary{Failed: 1})
+	w.reconcile(t, w.reconciler(), reconcile.Summary{Failed: 1})
 	heal()
-	w.watching(t, w.replica, (*Reconciler).Watch)
+	w.watching(t, w.replica, (*reconcile.Reconciler).Watch)
 	promptly(t, "it is stopped", func() bool { return w.coder.WorkspacesOf("ada0ada0")[0].Status == "stopped" })
 	promptly(t, "nothing is left", func() bool { n, _, err := w.store.PendingDepartures(t.Context()); return err == nil && n == 0 })
 }
@@ -86,12 +87,12 @@ func TestWorkspaceThatIsJustStarting(t *testing.T) {
 			w.coder.SetWorkspace(workspace.ID, "start", "starting", false)
 			w.db.Exec(t, banAda)
 			r := w.reconciler()
-			w.reconcile(t, r, Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
+			w.reconcile(t, r, reconcile.Summary{Offboarded: 1, Suspended: 1, Tokens: 1})
 			if back {
 				w.db.Exec(t, unbanAda)
 			}
 			w.coder.SetWorkspace(workspace.ID, "start", "running", false)
-			w.watching(t, w.replica, (*Reconciler).Watch)
+			w.watching(t, w.replica, (*reconcile.Reconciler).Watch)
 			promptly(t, "nothing is left", func() bool { n, _, err := w.store.PendingDepartures(t.Context()); return err == nil && n == 0 })
 			want := map[bool]string{false: "stopped", true: "running"}[back]
 			if got := w.coder.WorkspacesOf("ada0ada0")[0].Status; got != want {
@@ -106,10 +107,10 @@ func TestAppSessionsOfLinkedAccountsEnd(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		role string
-		want Summary
+		want reconcile.Summary
 	}{
-		"linked": {"", Summary{Offboarded: 1, Tokens: 1}},
-		"owner":  {"owner", Summary{Tokens: 1, Failed: 1}},
+		"linked": {"", reconcile.Summary{Offboarded: 1, Tokens: 1}},
+		"owner":  {"owner", reconcile.Summary{Tokens: 1, Failed: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,8 +17,10 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/authtest"
 	"coderhook/hook/frontend"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -43,15 +45,15 @@ type replica struct {
 	*Server
 	url     string
 	client  *coderclient.Client
-	ledger  Ledger       // what the ring asks: the store, or what a test puts before it
-	toCoder Coder        // likewise
-	serving atomic.Int64 // requests whose handlers have not returned
+	ledger  keyring.Ledger // what the ring asks: the store, or what a test puts before it
+	toCoder keyring.Coder  // likewise
+	serving atomic.Int64   // requests whose handlers have not returned
 }
 
 // settings are what a test may have otherwise than a real deployment.
 type settings struct {
 	profile codertest.Profile
-	options Options
+	options provision.Options
 	coder   coderclient.Config
 	server  func(*Server)
 	clock   *authtest.Clock // nil: the real one
@@ -59,7 +61,7 @@ type settings struct {
 }
 
 func patient() settings {
-	o := DefaultOptions()
+	o := provision.DefaultOptions()
 	o.Poll = 5 * time.Millisecond
 	o.RetryConflict = 0
 	o.ConfirmAfter = 5 * time.Millisecond
@@ -97,7 +99,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
 	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.Now
 	registry := metrics.New()
-	ring := NewKeyring(s.options, w.store, client, registry, log)
+	ring := keyring.New(s.options, w.store, client, registry, log)
 	r := &replica{client: client, ledger: w.store, toCoder: client, Server: &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
 		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
@@ -340,14 +342,14 @@ func (w *world) account(t testing.TB, user uuid.UUID) store.Account {
 }
 
 // useLedger puts another ledger before the database.
-func (r *replica) useLedger(ledger Ledger) {
+func (r *replica) useLedger(ledger keyring.Ledger) {
 	r.ledger = ledger
 	p, k := r.Keyring.Provisioner, r.Keyring.Rotator
 	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, k.Ledger, k.Lookups = ledger, ledger, ledger, ledger, ledger
 }
 
 // useCoder puts another client before Coder.
-func (r *replica) useCoder(coder Coder) {
+func (r *replica) useCoder(coder keyring.Coder) {
 	r.toCoder = coder
 	p, k := r.Keyring.Provisioner, r.Keyring.Rotator
 	p.Coder, p.Accounts.Coder, p.Accounts.Roles.Coder, p.Keys.Coder, k.Coder = coder, coder, coder, coder, coder

@@ -11,7 +11,8 @@ import (
 
 	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
-	"coderhook/hook"
+	"coderhook/hook/keyring"
+	"coderhook/hook/provision"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -56,7 +57,7 @@ const coderPatience = 15 * time.Second
 type explainer struct {
 	database *store.Store
 	coder    *coderclient.Client
-	options  hook.Options
+	options  provision.Options
 }
 
 func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) error {
@@ -78,10 +79,10 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 		row("in Coder", "%s", e.inCoder(ctx, account))
 	}
 	row("last error", "%s", cmp.Or(account.LastError, "none"))
-	if ways := hook.WaysOut(account); ways != "" {
+	if ways := keyring.WaysOut(account); ways != "" {
 		row("ways out", "%s", ways)
 	}
-	row("the next mint", "%s", e.options.Explain(account, e.options.Now().Add(life)))
+	row("the next mint", "%s", keyring.Explain(e.options, account, e.options.Now().Add(life)))
 	row("", "(of a token for an authenticated user with an e-mail address, that lives %s)", life)
 	return table.Flush()
 }

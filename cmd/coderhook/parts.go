@@ -6,8 +6,9 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/serve"
 	"coderhook/coderclient"
-	"coderhook/hook"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 )
 
@@ -16,7 +17,7 @@ type parts struct {
 	config     config.Config
 	database   *store.Store
 	coder      *coderclient.Client
-	reconciler *hook.Reconciler
+	reconciler *reconcile.Reconciler
 }
 
 // withParts opens the parts for a command. It needs no hook, and so not its variables.
@@ -45,7 +46,7 @@ func withParts(env *environment, do func(parts) error) error {
 		return err
 	}
 	registry := metrics.New()
-	ring := hook.NewKeyring(c.Provisioning, database, coder, registry, log)
+	ring := keyring.New(c.Provisioning, database, coder, registry, log)
 	defer ring.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(parts{c, database, coder, serve.NewReconciler(c, ring, database, coder, registry)})
 }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"coderhook/hook"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 )
 
@@ -22,7 +22,7 @@ type revokeCmd struct {
 // Run ends keys in Coder, and has new ones made.
 func (cmd *revokeCmd) Run(env *environment) error {
 	return withParts(env, func(p parts) error {
-		r, database := &hook.Revoker{Reconciler: p.reconciler, Book: p.database, Ender: p.coder}, p.database
+		r, database := &reconcile.Revoker{Reconciler: p.reconciler, Book: p.database, Ender: p.coder}, p.database
 		r.All, r.Why, r.Actor = cmd.AllTokens, cmd.Why, actor()
 		if cmd.Everybody {
 			return cmd.everybody(env, r, database)
@@ -40,7 +40,7 @@ func (cmd *revokeCmd) Run(env *environment) error {
 	})
 }
 
-func (cmd *revokeCmd) everybody(env *environment, r *hook.Revoker, database *store.Store) error {
+func (cmd *revokeCmd) everybody(env *environment, r *reconcile.Revoker, database *store.Store) error {
 	census, err := database.Census(env.ctx, time.Now())
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (cmd *revokeCmd) everybody(env *environment, r *hook.Revoker, database *sto
 		}
 	}
 	p := &progress{all: all, began: time.Now()}
-	err = r.Everybody(env.ctx, cmd.Anew, func(done hook.Revocation, err error) { p.note(env, done, err) })
+	err = r.Everybody(env.ctx, cmd.Anew, func(done reconcile.Revocation, err error) { p.note(env, done, err) })
 	fmt.Fprintln(env.stdout, p)
 	if err == nil && p.failed > 0 {
 		err = errors.New("of some users not all is revoked: they are named above; coderhook revoke --user does one of them")
@@ -79,7 +79,7 @@ func (p *progress) String() string {
 }
 
 // note tells of what failed at once, and of the rest now and then.
-func (p *progress) note(env *environment, done hook.Revocation, err error) {
+func (p *progress) note(env *environment, done reconcile.Revocation, err error) {
 	p.done++
 	switch {
 	case err != nil:

@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"coderhook/cmd/internal/config"
-	"coderhook/hook"
+	"coderhook/hook/reconcile"
 
 	"github.com/google/uuid"
 )
@@ -21,7 +21,7 @@ type sealCmd struct {
 // Run counts the ledger's rows by their seals, asks, and seals those that need it.
 func (cmd *sealCmd) Run(env *environment) error {
 	return withParts(env, func(p parts) error {
-		s := &hook.Sealing{Reconciler: p.reconciler}
+		s := &reconcile.Sealing{Reconciler: p.reconciler}
 		if cmd.User != "" {
 			id, err := parseUser(cmd.User)
 			if err != nil {
@@ -49,7 +49,7 @@ func (cmd *sealCmd) Run(env *environment) error {
 	})
 }
 
-func (cmd *sealCmd) seal(ctx context.Context, w io.Writer, s *hook.Sealing) error {
+func (cmd *sealCmd) seal(ctx context.Context, w io.Writer, s *reconcile.Sealing) error {
 	sealed, doubtful, err := s.Run(ctx, func(line string) { fmt.Fprintln(w, line) })
 	fmt.Fprintf(w, "%d rows sealed.\n", sealed)
 	switch {

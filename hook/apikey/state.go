@@ -19,7 +19,7 @@ const (
 	Short                // alive now, but it would die before the token
 	Aging                // outlives the token, but it is time for another
 	Unknown              // the ledger has not seen it: an older deployment wrote it
-	Good
+	Good                 // outlives the token by far
 )
 
 // Usable reports whether the token can carry the key. What else there is to do comes after the answer.

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
+// JWTSecret signs a project's tokens with HS256.
 const JWTSecret = "a secret of the project that has at least 32 characters"
 
 // User1 is some user.
 const User1 = "dbf34ff0-2771-4ee8-a193-a4d4dbe31359"
 
+// JSON encodes what can be encoded.
 func JSON(t testing.TB, v any) []byte {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -21,6 +23,7 @@ func JSON(t testing.TB, v any) []byte {
 	return text
 }
 
+// Day is a day.
 const Day = 24 * time.Hour
 
 // Clock is one that the test moves. A nil clock is the real one.
@@ -29,8 +32,10 @@ type Clock struct {
 	at time.Time
 }
 
+// NewClock returns one that shows the time of now.
 func NewClock() *Clock { return &Clock{at: time.Now()} }
 
+// Now returns its time.
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()
@@ -40,6 +45,7 @@ func (c *Clock) Now() time.Time {
 	return c.at
 }
 
+// Advance moves it on.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

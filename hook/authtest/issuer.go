@@ -28,6 +28,7 @@ type Issuer struct {
 	keys []map[string]any
 }
 
+// NewIssuer starts one without keys.
 func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
 	i := new(Issuer)
@@ -70,8 +71,10 @@ func (i *Issuer) Claims(user, email string) map[string]any {
 	}
 }
 
+// Base64URL encodes as tokens are.
 func Base64URL(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
 
+// NewECKey returns an ES256 key, and how it is published.
 func NewECKey(t testing.TB, id string) (*ecdsa.PrivateKey, map[string]any) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -88,6 +91,7 @@ func NewECKey(t testing.TB, id string) (*ecdsa.PrivateKey, map[string]any) {
 	}
 }
 
+// NewRSAKey returns an RS256 key, and how it is published.
 func NewRSAKey(t testing.TB, id string) (*rsa.PrivateKey, map[string]any) {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -1,4 +1,4 @@
-// Package hooktest has what the tests of the packages under hook share.
+// Package authtest plays Supabase Auth for the tests: a clock, secrets, recorded requests, an issuer of access tokens.
 package authtest
 
 import (

@@ -1,10 +1,11 @@
 package claims_test
 
 import (
-	"coderhook/hook/claims"
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"coderhook/hook/claims"
 
 	"github.com/google/go-cmp/cmp"
 )

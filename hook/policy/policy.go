@@ -2,8 +2,9 @@
 package policy
 
 import (
-	"coderhook/hook/claims"
 	"slices"
+
+	"coderhook/hook/claims"
 )
 
 // Policy says whose tokens carry a key. Its zero value is the strictest about clients

@@ -1,11 +1,12 @@
 package webhook
 
 import (
-	"coderhook/hook/claims"
 	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"coderhook/hook/claims"
 
 	"github.com/google/uuid"
 )

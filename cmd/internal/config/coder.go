@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"coderhook/coderclient"
-	"coderhook/hook"
 	"coderhook/hook/owner"
+	"coderhook/hook/provision"
 
 	"github.com/rs/zerolog"
 )
@@ -49,8 +49,8 @@ func (c Config) OpenOwnerToken(log zerolog.Logger) (*owner.Token, error) {
 // having its address.
 func SingleSignOn(loginType string) bool { return loginType == "oidc" || loginType == "github" }
 
-func readProvisioning(v *variables) hook.Options {
-	o := hook.DefaultOptions()
+func readProvisioning(v *variables) provision.Options {
+	o := provision.DefaultOptions()
 	o.Organization = v.text("CODER_ORGANIZATION", "")
 	o.ConfirmedOnly = SingleSignOn(v.text("CODER_LOGIN_TYPE", ""))
 	o.TokenLifetime = v.duration("CODER_TOKEN_LIFETIME", 0, 0)

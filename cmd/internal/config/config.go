@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"coderhook/coderclient"
-	"coderhook/hook"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/frontend"
 	"coderhook/hook/policy"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -41,7 +41,7 @@ type Config struct {
 	Deadline time.Duration
 	Reject   bool // a sign-in that gets no key for a fault of ours
 
-	Provisioning  hook.Options
+	Provisioning  provision.Options
 	AllowReadable bool // keys may be made although everybody can read them
 	Upkeep        Upkeep
 

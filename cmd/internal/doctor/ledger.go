@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"coderhook/cmd/internal/config"
-	"coderhook/hook"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 )
 
@@ -24,7 +24,7 @@ func (d *Doctor) checkSeals(ctx context.Context, _ *store.Inspector) error {
 		return err
 	}
 	defer database.Close()
-	sealing := hook.Sealing{Reconciler: &hook.Reconciler{Register: database}}
+	sealing := reconcile.Sealing{Reconciler: &reconcile.Reconciler{Register: database}}
 	n, err := sealing.Count(ctx)
 	switch {
 	case err != nil:

@@ -58,23 +58,23 @@ var mutants = []mutant{
 		old: "a.KeyExpiresAt.Before(tokenExpires)", new: "false",
 	},
 	{
-		rule: "a key made for an older token outlives this one", file: "hook/provision.go", tests: "^TestJobForAnOlderToken$",
+		rule: "a key made for an older token outlives this one", file: "hook/provision/provision.go", tests: "^TestJobForAnOlderToken$",
 		old: "&& j.expires.Before(r.Until)", new: "&& false",
 	},
 	{
-		rule: "a key that ended meanwhile is not given out", file: "hook/keyring.go", tests: "^TestKeyThatEndsMeanwhile",
+		rule: "a key that ended meanwhile is not given out", file: "hook/keyring/keyring.go", tests: "^TestKeyThatEndsMeanwhile",
 		old: "&& account.KeyExpiresAt.After(k.Now())", new: "",
 	},
 	{
-		rule: "who got no key is tried again", file: "hook/provision.go", tests: "^TestBacklogIsWorkedOff",
+		rule: "who got no key is tried again", file: "hook/provision/provision.go", tests: "^TestBacklogIsWorkedOff",
 		old: "Answered: func() { p.later(r, err) }", new: "Answered: func() {}",
 	},
 	{
-		rule: "who left gets no account and no key", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$|^TestMintsForWhoLeft$",
+		rule: "who left gets no account and no key", file: "hook/provision/backlog.go", tests: "^TestBacklogForgetsWhoLeft$|^TestMintsForWhoLeft$",
 		old: "case user.Left(now), !user", new: "case !user",
 	},
 	{
-		rule: "who left long ago gets none either", file: "hook/backlog.go", tests: "^TestMintsForWhoLeft$",
+		rule: "who left long ago gets none either", file: "hook/provision/backlog.go", tests: "^TestMintsForWhoLeft$",
 		old: ", !user.Exists && r.Known.Status == store.Offboarded:", new: ":",
 	},
 	{
@@ -86,39 +86,39 @@ var mutants = []mutant{
 		old: "r.refuseLeaver(ctx, c, account); err != nil {", new: "r.refuseLeaver(ctx, c, account); false && err != nil {",
 	},
 	{
-		rule: "too many who are missing are left alone", file: "hook/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$|^TestReconcilingRefuses",
+		rule: "too many who are missing are left alone", file: "hook/reconcile/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$|^TestReconcilingRefuses",
 		old: "return waits || w.withhold, nil", new: "return waits, nil",
 	},
 	{
-		rule: "who was seen to leave is not withheld", file: "hook/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$",
+		rule: "who was seen to leave is not withheld", file: "hook/reconcile/walk.go", tests: "^TestThrowAwayAccountsBlockNothing$",
 		old: "if user.Exists || user.Departed {", new: "if user.Exists {",
 	},
 	{
-		rule: "who was seen to leave is not waited for", file: "hook/persist.go", tests: "^TestDeletedWhileAKeyIsMade$",
+		rule: "who was seen to leave is not waited for", file: "hook/provision/persist.go", tests: "^TestDeletedWhileAKeyIsMade$",
 		old: "(waited > p.PersistPatience || p.departed(ctx, j.User))", new: "(waited > p.PersistPatience)",
 	},
 	{
-		rule: "a departure that fails is tried again", file: "hook/departures.go", tests: "^TestAPoisonedDepartureHoldsUpNobody$",
+		rule: "a departure that fails is tried again", file: "hook/reconcile/departures.go", tests: "^TestAPoisonedDepartureHoldsUpNobody$",
 		old: "if wait > 0 || err != nil {", new: "if wait > 0 && err == nil {",
 	},
 	{
-		rule: "a forged departure does nothing", file: "hook/departures.go", tests: "^TestForgedDeparturesDoNothing$",
+		rule: "a forged departure does nothing", file: "hook/reconcile/departures.go", tests: "^TestForgedDeparturesDoNothing$",
 		old: "case time.Since(d.At) > r.LeaseTTL:", new: "default:",
 	},
 	{
-		rule: "workspaces that are not down yet are looked at again", file: "hook/workspaces.go", tests: "^TestWorkspaceThatIsJustStarting$",
+		rule: "workspaces that are not down yet are looked at again", file: "hook/reconcile/offboard.go", tests: "^TestWorkspaceThatIsJustStarting$",
 		old: "case up:", new: "case up && false:",
 	},
 	{
-		rule: "sessions in apps end", file: "hook/offboard.go", tests: "^TestAppSessionsOfLinkedAccountsEnd$",
+		rule: "sessions in apps end", file: "hook/reconcile/offboard.go", tests: "^TestAppSessionsOfLinkedAccountsEnd$",
 		old: "return w.Coder.LogOut(ctx, key)", new: "_ = key\n\t\treturn nil",
 	},
 	{
-		rule: "a sign-up that was rolled back gets no account", file: "hook/backlog.go", tests: "^TestBacklogForgetsWhoLeft$",
+		rule: "a sign-up that was rolled back gets no account", file: "hook/provision/backlog.go", tests: "^TestBacklogForgetsWhoLeft$",
 		old: "case waited && !user.Exists && now.Sub(r.since) > p.PersistPatience:", new: "case false:",
 	},
 	{
-		rule: "storing holds up nobody", file: "hook/job.go", tests: "^TestBacklogGoesOn",
+		rule: "storing holds up nobody", file: "hook/provision/job.go", tests: "^TestBacklogGoesOn",
 		old: "j.finish(key, err)\n\tp.freeBackground(j)", new: "j.finish(key, err)",
 	},
 	{
@@ -126,11 +126,11 @@ var mutants = []mutant{
 		old: "return p.ask()\n}\n\n// Now is", new: "return nil\n}\n\n// Now is",
 	},
 	{
-		rule: "a conflict is not tried again", file: "hook/backlog.go", tests: "^TestLater",
+		rule: "a conflict is not tried again", file: "hook/provision/backlog.go", tests: "^TestLater",
 		old: "errors.Is(why, account.ErrConflict) || ", new: "",
 	},
 	{
-		rule: "a user waits once", file: "hook/backlog.go", tests: "^TestLater",
+		rule: "a user waits once", file: "hook/provision/backlog.go", tests: "^TestLater",
 		old: "p.backlog.byUser[r.User]; ok {", new: "p.backlog.byUser[r.user]; ok && false {",
 	},
 	{
@@ -142,12 +142,12 @@ var mutants = []mutant{
 		old: "return m.Pace.Now()", new: "return m.Pace.Wait(context.Background())",
 	},
 	{
-		rule: "who waits is not forgotten", file: "hook/backlog.go", tests: "^TestBacklogKeeps",
-		old: "\t\tp.later(r, errPending)", new: "\t\t_ = errPending",
+		rule: "who waits is not forgotten", file: "hook/provision/backlog.go", tests: "^TestBacklogKeeps",
+		old: "\t\tp.later(r, ErrPending)", new: "\t\t_ = ErrPending",
 	},
 	{
-		rule: "a conflict hands out nothing", file: "hook/keyring.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
-		old: " && statusOf(found.Err) != statusConflict", new: "",
+		rule: "a conflict hands out nothing", file: "hook/keyring/keyring.go", tests: "^TestShortKeyIsNotHandedOutOnConflict$",
+		old: " && provision.StatusOf(found.Err) != provision.StatusConflict", new: "",
 	},
 	{
 		rule: "an account of another e-mail is not ours", file: "hook/account/create.go", tests: "^TestForeign|^TestTakenUsernames$",
@@ -190,19 +190,19 @@ var mutants = []mutant{
 		old: "return owner == r.UserID, nil", new: "return owner == r.UserID || true, nil",
 	},
 	{
-		rule: "the profile's key belongs to its user", file: "hook/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",
+		rule: "the profile's key belongs to its user", file: "hook/rotation/adopt.go", tests: "^TestKeyInTheProfileThatIsNotTheUsers$",
 		old: "if !named && !strings.EqualFold(user.Email, r.Email) {", new: "if false {",
 	},
 	{
-		rule: "nothing is written before the answer", file: "hook/persist.go", tests: "^TestKeyIsStoredAfterTheAnswer$",
+		rule: "nothing is written before the answer", file: "hook/provision/persist.go", tests: "^TestKeyIsStoredAfterTheAnswer$",
 		old: "case <-j.answered:", new: "case <-j.answered:\n\tdefault:",
 	},
 	{
-		rule: "who joins the backlog's work is answered first", file: "hook/provision.go", tests: "^TestMintThatJoins",
+		rule: "who joins the backlog's work is answered first", file: "hook/provision/provision.go", tests: "^TestMintThatJoins",
 		old: "j.awaited = j.awaited || !r.unattended()", new: "",
 	},
 	{
-		rule: "look again under the lease", file: "hook/job.go", tests: "^TestLooksAgainUnderTheLease$",
+		rule: "look again under the lease", file: "hook/provision/job.go", tests: "^TestLooksAgainUnderTheLease$",
 		old: "\tkey, err = p.lookAgain(ctx, j)\n", new: "",
 	},
 	{
@@ -218,11 +218,11 @@ var mutants = []mutant{
 		old: "lease_owner = $2`\n\n// RecordKey", new: "$2 <> ''`\n\n// RecordKey",
 	},
 	{
-		rule: "reconciling looks again under the lease", file: "hook/walk.go", tests: "^TestReconcilingLooksAgainUnderTheLease$",
+		rule: "reconciling looks again under the lease", file: "hook/reconcile/walk.go", tests: "^TestReconcilingLooksAgainUnderTheLease$",
 		old: "|| users[0].Living(w.Now()) != here {", new: "{",
 	},
 	{
-		rule: "nobody else's token is deleted", file: "hook/walk.go", tests: "^TestNobodyElsesTokenIsDeleted$",
+		rule: "nobody else's token is deleted", file: "hook/reconcile/walk.go", tests: "^TestNobodyElsesTokenIsDeleted$",
 		old: "token.UserID != a.CoderUserID || ", new: "",
 	},
 	{

@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"coderhook/hook/metrics"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"coderhook/hook/metrics"
 
 	"github.com/rs/zerolog"
 )

@@ -15,8 +15,10 @@ import (
 	"coderhook/cmd/internal/listen"
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
+	"coderhook/hook/provision"
 	"coderhook/store"
 	"coderhook/store/storetest"
 
@@ -63,8 +65,8 @@ func metricNames(t *testing.T) map[string]bool {
 	t.Cleanup(func() { _ = port.Close() })
 	describePort(registry, port, "hook")
 	registry.CoderCall()("create_user", 201, time.Millisecond)
-	ring := hook.NewKeyring(hook.DefaultOptions(), nil, nil, registry, zerolog.Nop())
-	hook.NewReconciler(ring, nil, nil, nil, registry)
+	ring := keyring.New(provision.DefaultOptions(), nil, nil, registry, zerolog.Nop())
+	keyring.NewReconciler(ring, nil, nil, nil, registry)
 	(&hook.Server{Keyring: ring, Registry: registry}).HookHandler()
 	return gathered(t, registry)
 }

@@ -15,6 +15,7 @@ import (
 	"coderhook/hook"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/frontend"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
 	"coderhook/store"
@@ -45,7 +46,7 @@ type server struct {
 	coder    *coderclient.Client
 	watch    *coderWatch
 	keys     *keyWatch
-	ring     *hook.Keyring
+	ring     *keyring.Keyring
 	keeper   *owner.Keeper
 	hook     *hook.Server
 }
@@ -124,7 +125,7 @@ func both(a, b coderclient.Observer) coderclient.Observer {
 func (s *server) makeKeyring() {
 	o := s.Config.Provisioning
 	s.keys = newKeyWatch(s.database.Inspector(), s.Config, s.Log)
-	s.ring = hook.NewKeyring(o, s.database, s.coder, s.registry, s.Log)
+	s.ring = keyring.New(o, s.database, s.coder, s.registry, s.Log)
 	s.ring.Provisioner.MayMake = s.keys.mayMake
 	s.keeper = &owner.Keeper{
 		Token: s.owner, Coder: s.coder, Ledger: s.database, Instance: o.Instance, Now: o.Now, Log: s.Log,

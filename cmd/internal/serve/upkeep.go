@@ -7,8 +7,9 @@ import (
 
 	"coderhook/cmd/internal/config"
 	"coderhook/coderclient"
-	"coderhook/hook"
+	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
+	"coderhook/hook/reconcile"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -28,8 +29,8 @@ func (s *server) upkeep() []func(context.Context) {
 const reconcilePause = 250 * time.Millisecond
 
 // NewReconciler returns what compares ledger, Supabase and Coder, for the server and for the commands.
-func NewReconciler(c config.Config, ring *hook.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *hook.Reconciler {
-	r := hook.NewReconciler(ring, database, coder, database, registry)
+func NewReconciler(c config.Config, ring *keyring.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *reconcile.Reconciler {
+	r := keyring.NewReconciler(ring, database, coder, database, registry)
 	r.Delete, r.Interval, r.Pause = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause
 	return r
 }

@@ -1,0 +1,95 @@
+// Package keyring answers which key a token may carry, and has one made where there is none.
+//
+// new.go puts together all that makes keys and looks after them, explain.go says what would be done, and strange.go tells
+// of what was found and is not ours.
+package keyring
+
+import (
+	"context"
+	"time"
+
+	"coderhook/hook/apikey"
+	"coderhook/hook/provision"
+	"coderhook/hook/rotation"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+)
+
+// ReasonShort says that a key dies before the token, as Coder could give no other.
+const ReasonShort = "old key"
+
+// Accounts is what a mint reads.
+type Accounts interface {
+	// Lookup tells what profile and ledger know of a user, in one round trip.
+	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+}
+
+// Keyring answers which key a token may carry. All fields are required.
+type Keyring struct {
+	Accounts    Accounts
+	Provisioner *provision.Provisioner
+	Rotator     *rotation.Rotator
+	Rule        apikey.Rule
+	Trail       rotation.Trail
+	Now         func() time.Time
+	Log         zerolog.Logger
+
+	metrics *counters
+}
+
+// Wanted is the token that is to carry a key.
+type Wanted struct {
+	User  uuid.UUID
+	Email string
+	Until time.Time // when it expires
+}
+
+// Result is the key for a token, or why there is none. Answered must be called once the answer is out.
+type Result struct {
+	provision.Result
+	Lookup    time.Duration // how long that took
+	Provision time.Duration // likewise; 0: the key was there
+	Renewal   error         // why an old key is handed out that dies before the token
+}
+
+// Key finds the user's key, and has one made where there is none that outlives the token.
+func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
+	started := time.Now()
+	account, err := k.Accounts.Lookup(ctx, w.User)
+	took := k.stage("lookup", started)
+	if err != nil {
+		return Result{Result: provision.Result{Err: err, Answered: func() {}}, Lookup: took}
+	}
+	state := k.Rule.Judge(account, w.Until, k.Now())
+	if state.Usable() {
+		answered := func() {
+			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account}, state)
+		}
+		return Result{Result: provision.Result{Key: account.APIKey, Reason: provision.ReasonFound, Answered: answered}, Lookup: took}
+	}
+	switch {
+	case account.Distrust() != nil:
+		k.noteDistrust(account)
+	case state == apikey.Planted:
+		k.notePlanted(ctx, account)
+	}
+	looked := time.Now()
+	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{User: w.User, Email: w.Email, Until: w.Until, Known: account}), Lookup: took}
+	found.Provision = k.stage("provision", looked)
+	stillLives := state == apikey.Short && account.KeyExpiresAt.After(k.Now()) // after all that waiting
+	if found.Err != nil && stillLives && provision.StatusOf(found.Err) != provision.StatusConflict {
+		// Coder can't be reached for a longer one. A key that works for now is better than none.
+		found.Reason, found.Renewal = ReasonShort, found.Err
+		found.Key, found.Made, found.Err = account.APIKey, false, nil
+	}
+	return found
+}
+
+// stage notes how long a part took that began then.
+func (k *Keyring) stage(name string, began time.Time) time.Duration {
+	took := time.Since(began)
+	k.metrics.stageTime.WithLabelValues(name).Observe(took.Seconds())
+	return took
+}

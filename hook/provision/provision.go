@@ -1,0 +1,305 @@
+// Package provision has one worker per user make account and key, across replicas, while mints wait.
+//
+// provision.go is what a mint calls. job.go is one user's work, from the lease to the stored key: make.go makes account
+// and key, persist.go writes the key once the answer is out. What fails for a reason that passes goes into backlog.go.
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/hook/lease"
+	"coderhook/hook/metrics"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Ledger is what provisioning needs of the database. What takes a lease is fenced by it: a worker
+// that lost it can no longer write.
+type Ledger interface {
+	lease.Ledger
+	Outcomes
+	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
+}
+
+// Outcomes is what is written down of a user's work.
+type Outcomes interface {
+	RecordFailure(ctx context.Context, lease store.Lease, status store.Status, reason string) error
+	RefuseRoles(ctx context.Context, lease store.Lease, now time.Time, why string) error
+	RecordKey(ctx context.Context, lease store.Lease, key store.Key) error
+	StoreKey(ctx context.Context, lease store.Lease, key store.Key) error
+	Orphan(ctx context.Context, lease store.Lease) error
+}
+
+// Coder is what provisioning itself needs of Coder.
+type Coder interface {
+	Available() bool
+	DeleteUser(ctx context.Context, user uuid.UUID) error
+}
+
+// Provisioner makes Coder users and keys. At most one worker is at it for a user: in this
+// process by the table of jobs, across replicas by the lease in the ledger.
+type Provisioner struct {
+	Options
+	Ledger   Ledger
+	Coder    Coder
+	Accounts *account.Maker
+	Keys     *apikey.Minter
+	Rule     apikey.Rule
+	Log      zerolog.Logger
+	// MayMake says why no key may be made, if none may. It may wait to know, as long as the context lasts;
+	// what it knows it says also after that.
+	MayMake func(context.Context) error
+
+	metrics  *counters
+	mu       sync.Mutex
+	jobs     map[uuid.UUID]*job
+	backlog  backlog
+	stopping bool
+
+	running    sync.WaitGroup // jobs
+	workingOff sync.WaitGroup // the backlog
+	slots      chan struct{}
+	background chan struct{}   // limits the jobs that no mint waits for to half of the slots
+	base       context.Context // of the work that outlives the Request that asked for it
+	cancel     context.CancelFunc
+	ending     context.Context // ends when the server begins to stop
+	end        context.CancelFunc
+}
+
+// Options are the times and limits of provisioning. DefaultOptions has those of production.
+type Options struct {
+	Instance        string        // names this process in leases; unique among replicas and restarts
+	Organization    string        // name or id; empty for Coder's default organization
+	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
+	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
+	Concurrency     int           // how many users are provisioned at a time
+	LeaseTTL        time.Duration // how long a killed holder blocks its user
+	Timeout         time.Duration // for one user's work in Coder, from lease to key
+	Poll            time.Duration // between looks at what another replica is doing
+	RetryConflict   time.Duration // how long a conflict is answered from the ledger before Coder is asked again
+	PersistPatience time.Duration // how long a user may stay uncommitted before the sign-up counts as rolled back
+	LockPatience    time.Duration // how long a locked or unreachable profile is tried again
+	RenewBefore     time.Duration // a key's end, from when on it is renewed; 0: a third of its lifetime
+	CheckInterval   time.Duration // at most once per which a user's key is tried in Coder
+	Backlog         int           // how many users who got no key are tried again in the background; 0: none
+	ConfirmAfter    time.Duration // when a key that Coder did not take is tried again, before it is thrown away
+	Now             func() time.Time
+}
+
+// DefaultOptions returns the values used in production.
+func DefaultOptions() Options {
+	return Options{
+		Instance:        uuid.NewString(),
+		Concurrency:     8,
+		LeaseTTL:        5 * time.Second,
+		Timeout:         30 * time.Second,
+		Poll:            25 * time.Millisecond,
+		RetryConflict:   time.Minute,
+		PersistPatience: 30 * time.Second,
+		LockPatience:    5 * time.Minute,
+		CheckInterval:   10 * time.Minute,
+		Backlog:         10_000,
+		ConfirmAfter:    time.Second,
+		Now:             time.Now,
+	}
+}
+
+// New returns a Provisioner that is ready to work; Stop ends it.
+func New(o Options, ledger Ledger, coder Coder, accounts *account.Maker, keys *apikey.Minter, reg *metrics.Registry, log zerolog.Logger) *Provisioner {
+	base, cancel := context.WithCancel(context.Background())
+	ending, end := context.WithCancel(base)
+	return &Provisioner{
+		Options: o, Ledger: ledger, Coder: coder, Accounts: accounts, Keys: keys, Log: log,
+		Rule:       apikey.Rule{RenewBefore: o.RenewBefore},
+		MayMake:    func(context.Context) error { return nil },
+		metrics:    newCounters(reg),
+		jobs:       make(map[uuid.UUID]*job),
+		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
+		slots:      make(chan struct{}, o.Concurrency),
+		background: make(chan struct{}, max(1, o.Concurrency/2)),
+		base:       base, cancel: cancel, ending: ending, end: end,
+	}
+}
+
+// Result is the key for a token, or why there is none.
+type Result struct {
+	Key      string
+	Made     bool   // while the caller waited
+	Reason   string // where it comes from
+	Err      error
+	Answered func() // to be called once the answer is out
+}
+
+// Provision returns the user's key, made now if need be. When ctx ends first, the work goes on
+// without the caller. Result.Answered must be called once the answer is out: the key is
+// written to the profile only then, as the sign-in's own transaction may hold that row locked.
+func (p *Provisioner) Provision(ctx context.Context, r Request) Result {
+	if err := p.refuse(ctx, r); err != nil {
+		return Result{Err: err, Answered: func() { p.later(r, err) }}
+	}
+	for {
+		found, over := p.await(ctx, r)
+		if over == nil {
+			return found
+		}
+		// That job was for a token that ends earlier. The key it made is too short for this one, which needs another.
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return Result{Err: ErrPending, Answered: func() { p.later(r, ErrPending) }}
+		}
+	}
+}
+
+// await returns what comes of the user's job, which it begins if there is none; or else, if that is a key that
+// dies before the token, when the job is over.
+func (p *Provisioner) await(ctx context.Context, r Request) (_ Result, over <-chan struct{}) {
+	j, ours, err := p.join(ctx, r)
+	if err != nil {
+		return Result{Err: err, Answered: func() {}}, nil
+	}
+	made := !j.isDone()
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		return Result{Err: ErrPending, Answered: j.release}, nil
+	}
+	if j.err == nil && !j.expires.IsZero() && j.expires.Before(r.Until) {
+		j.release() // else it would wait for us
+		return Result{}, j.left
+	}
+	found := Result{Key: j.key, Made: made, Reason: ReasonFound, Err: j.err, Answered: j.release}
+	if ours { // one key that many wait for is made once
+		found.Reason = j.reason
+	}
+	if j.err != nil { // the job may have been for an older token, so that its end need not be ours
+		why := j.err
+		if errors.Is(why, errGone) && !ours {
+			why = ErrPending
+		}
+		found.Answered = func() { j.release(); p.later(r, why) }
+	}
+	return found, nil
+}
+
+// refuse says at once what would fail anyway: no sign-in waits for a Coder that is known to be
+// down, and a conflict is not asked again at every mint.
+func (p *Provisioner) refuse(ctx context.Context, r Request) error {
+	if !p.Coder.Available() {
+		return fmt.Errorf("provision: %w", coderclient.ErrUnavailable)
+	}
+	if err := p.MayMake(ctx); err != nil {
+		return fmt.Errorf("provision: %w", err)
+	}
+	if r.Known.Conflicted() && p.Now().Sub(r.Known.UpdatedAt) < p.RetryConflict {
+		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.Known.LastError)
+	}
+	return nil
+}
+
+// mayMakeNow asks without waiting.
+func (p *Provisioner) mayMakeNow() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return p.MayMake(ctx)
+}
+
+// Renew starts a job that nobody waits for: the old key is handed out until the new one is stored.
+// When many keys age at the same time, those who wait for their first one come before them.
+func (p *Provisioner) Renew(ctx context.Context, r Request) {
+	r.renew = true
+	if p.refuse(ctx, r) != nil {
+		return
+	}
+	select {
+	case p.background <- struct{}{}:
+	default:
+		return // there will be another mint
+	}
+	if _, isNew, err := p.join(p.base, r); err != nil || !isNew { // somebody is at it, or we are stopping
+		<-p.background
+	}
+}
+
+// MakeKey has a key made for a user whose token lives so long from now on.
+func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
+	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known})
+	made.Answered()
+	return made.Err
+}
+
+// join returns the job that works for the user, and whether it is a new one.
+func (p *Provisioner) join(ctx context.Context, r Request) (_ *job, isNew bool, _ error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if j, ok := p.jobs[r.User]; ok {
+		j.awaited = j.awaited || !r.unattended()
+		return j, false, nil
+	}
+	if p.stopping {
+		return nil, false, ErrStopping
+	}
+	j := &job{
+		Request: r, trace: trace.SpanContextFromContext(ctx),
+		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(),
+		lease: lease.New(p.Instance, r.User),
+	}
+	p.jobs[r.User] = j
+	p.running.Go(func() { p.work(j) })
+	return j, true, nil
+}
+
+// Wait returns when nothing is under way but the backlog.
+func (p *Provisioner) Wait() { p.running.Wait() }
+
+// Load is how much is under way.
+type Load struct {
+	Jobs       int  // users who are being worked for
+	Queued     int  // users in the backlog
+	Overdue    int  // of these, whose time has come
+	WorkingOff bool // the backlog
+}
+
+// Load tells how much is under way.
+func (p *Provisioner) Load() Load {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := Load{Jobs: len(p.jobs), Queued: len(p.backlog.byDue), WorkingOff: p.backlog.busy}
+	for _, e := range p.backlog.byDue {
+		if e.due.Before(time.Now()) {
+			l.Overdue++
+		}
+	}
+	return l
+}
+
+// Stop lets running work end, and what is made be written, until ctx ends.
+func (p *Provisioner) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	p.stopping = true
+	if waiting := len(p.backlog.byDue); waiting > 0 {
+		p.Log.Info().Int("backlog", waiting).Msg("users still wait for a key: their next mint makes it")
+	}
+	p.mu.Unlock()
+	p.end()
+	ended := make(chan struct{})
+	go func() { p.workingOff.Wait(); p.running.Wait(); close(ended) }()
+	defer p.cancel()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return errors.New("stop: gave up on keys that are not stored yet")
+	}
+}

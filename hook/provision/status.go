@@ -1,0 +1,41 @@
+package provision
+
+import (
+	"errors"
+
+	"coderhook/hook/account"
+)
+
+// ErrPending: the caller's deadline passed, but the work goes on.
+var ErrPending = errors.New("still being made")
+
+// ErrStopping: asked for a key while the server is shutting down.
+var ErrStopping = errors.New("the server is stopping")
+
+// Status is the reason for a missing key, as the client finds it in app_metadata.api_key_status.
+type Status string
+
+const (
+	StatusPending     Status = "pending"      // being made: refresh the session soon
+	StatusUnavailable Status = "unavailable"  // anything else that failed, as Coder or the database out of reach: the log says what
+	StatusConflict    Status = "conflict"     // an operator has to decide
+	StatusNotEligible Status = "not_eligible" // by our policy: no e-mail, other role, assurance level too low
+)
+
+// StatusOf returns what the client is told of why there is no key.
+func StatusOf(err error) Status {
+	switch {
+	case errors.Is(err, account.ErrConflict), errors.Is(err, ErrLeft):
+		return StatusConflict
+	case errors.Is(err, ErrPending), errors.Is(err, ErrStopping), errors.Is(err, account.ErrUnconfirmed):
+		return StatusPending
+	}
+	return StatusUnavailable
+}
+
+// Where a key comes from.
+const (
+	ReasonFound = "key found" // it was there, or another request or replica made it
+	ReasonMade  = "key made"
+	ReasonKept  = "key kept" // Coder says that it lives longer than the ledger knew
+)

@@ -1,0 +1,124 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"coderhook/hook/pace"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+const (
+	ScanTask = "scan"
+	scanLook = 5 * time.Second // how often it is looked whether it is time
+	// scanMost users of either kind are dealt with in one scan: the next one goes on.
+	scanMost = 10_000
+	// unwatchedScan is the time between two scans where there are no triggers on auth.users.
+	unwatchedScan = 25 * time.Second
+	// watchedScan finds what a trigger could not write down, and bans that have run out.
+	watchedScan = 5 * time.Minute
+)
+
+// Scan looks, until ctx ends, for users who left or came back without a departure that tells of it. Of several
+// replicas one does so.
+func (r *Reconciler) Scan(ctx context.Context) {
+	for pace.Sleep(ctx, about(scanLook)) == nil {
+		if !r.Coder.Available() {
+			continue
+		}
+		sum, err := r.ScanTurn(ctx)
+		switch {
+		case errors.Is(err, ErrReconciling), errors.Is(err, ErrNotDue), errors.Is(err, ErrManyGone), ctx.Err() != nil: // too many missing users are reported by reconciling
+		case err != nil:
+			r.Log.Warn().Err(err).Msg("looking for who left ended early: the next time goes on")
+		case sum != Summary{}:
+			r.Log.Info().Stringer("summary", sum).Msg("looked for who left")
+		}
+	}
+}
+
+// ScanTurn scans if it is time.
+func (r *Reconciler) ScanTurn(ctx context.Context) (Summary, error) {
+	watched, err := r.Register.Watched(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	interval := unwatchedScan
+	if watched {
+		interval = watchedScan
+	}
+	turn, err := r.take(ctx, ScanTask)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer turn.End(ctx)
+	if r.Now().Sub(turn.Last) < interval {
+		return Summary{}, ErrNotDue
+	}
+	held, stop := turn.Keep(ctx)
+	defer stop()
+	began := time.Now()
+	sum, err := r.ScanAll(held)
+	if err == nil || errors.Is(err, ErrManyGone) {
+		// Where there are so many accounts that it takes long, it is done more rarely: a tenth of the time is the most.
+		turn.Finished = r.Now().Add(max(0, 10*time.Since(began)-interval))
+	}
+	r.Metrics.changed(sum)
+	return sum, err
+}
+
+// ScanAll looks at all accounts, and does what is to be done about those that are at odds with auth.users. Who is
+// missing comes last, when it is known whether they are too many.
+func (r *Reconciler) ScanAll(ctx context.Context) (Summary, error) {
+	swift := *r
+	swift.Pause = 0
+	w := &walk{Reconciler: &swift}
+	found, err := r.Register.Changes(ctx, scanMost)
+	if err != nil {
+		return w.sum, err
+	}
+	if err := w.some(ctx, found.Others, w.patiently); err != nil {
+		return w.sum, err
+	}
+	unseen := found.Missing - len(found.Gone)
+	count := func(_ context.Context, e store.Entry, user store.AuthUser) error {
+		if w.missing(e, user) {
+			unseen++
+		}
+		return nil
+	}
+	if err := w.some(ctx, found.Gone, count); err != nil {
+		return w.sum, err
+	}
+	refused := manyGone(found.Accounts, unseen)
+	w.withhold = refused != nil
+	if err := w.some(ctx, found.Gone, w.patiently); err != nil {
+		return w.sum, err
+	}
+	return w.sum, refused
+}
+
+// some does something about the accounts of some users, page by page.
+func (w *walk) some(ctx context.Context, ids []uuid.UUID, do func(context.Context, store.Entry, store.AuthUser) error) error {
+	for len(ids) > 0 {
+		page := ids[:min(PageSize, len(ids))]
+		ids = ids[len(page):]
+		entries, err := w.Register.Entries(ctx, page)
+		if err != nil {
+			return err
+		}
+		users, err := w.users(ctx, entries)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := do(ctx, e, users[e.UserID]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

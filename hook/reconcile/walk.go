@@ -1,0 +1,246 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook/apikey"
+	"coderhook/hook/lease"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// toldWithheld is how many who are missing are named: with the wrong database, all are.
+const toldWithheld = 100
+
+// entry decides what is to be done about one account.
+func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
+	switch {
+	case e.Distrust() != nil:
+		return e.Distrust()
+	case e.Leased:
+		w.sum.Busy++
+		return nil
+	case user.Living(w.Now()) && awaited(e.Account):
+		return w.bringBack(ctx, e)
+	case user.Living(w.Now()):
+		return w.sweep(ctx, e)
+	case e.Status == store.Offboarded && e.Stopping:
+		return w.alone(ctx, e, false, w.stopWorkspaces)
+	case e.Status == store.Offboarded:
+		return nil
+	}
+	if spared, err := w.spare(ctx, e, user); err != nil || spared {
+		return err
+	}
+	if !user.Exists && neverHadKey(e) {
+		return w.alone(ctx, e, false, w.removeOrphan)
+	}
+	return w.alone(ctx, e, false, w.offboard)
+}
+
+// spare reports whether a user is left alone who is missing without having been seen to leave: their sign-up
+// may not be committed yet, or too many are missing at once.
+func (w *walk) spare(ctx context.Context, e store.Entry, user store.AuthUser) (bool, error) {
+	if user.Exists || user.Departed {
+		return false, nil
+	}
+	waits, err := w.uncommitted(ctx, e)
+	switch {
+	case err != nil:
+		return false, err
+	case waits:
+		w.sum.Waiting++
+		w.tell(e.UserID, "is not in Supabase, but the sign-up may not be committed yet: waits until "+
+			e.UpdatedAt.Add(signUpPatience).UTC().Format(time.RFC3339))
+	case w.withhold:
+		if w.sum.Withheld++; w.sum.Withheld <= toldWithheld {
+			w.tell(e.UserID, "is not in Supabase, as too many others: left as it is")
+		}
+	}
+	return waits || w.withhold, nil
+}
+
+// uncommitted: a sign-up may be under way. That a key was once stored in the profile, which has gone with
+// the user since, shows that it is not.
+func (w *walk) uncommitted(ctx context.Context, e store.Entry) (bool, error) {
+	if !w.young(e) || neverHadKey(e) {
+		return w.young(e), nil
+	}
+	known, err := w.Ledger.Lookup(ctx, e.UserID)
+	return known.HasProfile, err // a table without a foreign key: it takes the profile of anybody
+}
+
+func (w *walk) young(e store.Entry) bool { return w.Now().Sub(e.UpdatedAt) < signUpPatience }
+
+// awaited: off-boarded, until the user is here again. A mint that was under way when it happened
+// may have said otherwise, but it is still we who suspended.
+func awaited(a store.Account) bool { return a.Status == store.Offboarded || a.SuspendedByUs }
+
+// neverHadKey: the account of a sign-up that was rolled back, at whatever point we learnt of it.
+func neverHadKey(e store.Entry) bool {
+	return e.Status == store.Orphaned || e.KeyID == "" && e.RetiredUntil.IsZero()
+}
+
+// alone does something while nobody else works on the account, and while what called for it is
+// still so. A dry run takes no lease.
+func (w *walk) alone(ctx context.Context, e store.Entry, here bool, do func(context.Context, store.Lease, store.Account) error) error {
+	if w.dry {
+		return do(ctx, store.Lease{UserID: e.UserID}, e.Account)
+	}
+	err := w.holding(ctx, e.UserID, func(ctx context.Context, lease store.Lease) error {
+		now, err := w.Ledger.Lookup(ctx, e.UserID)
+		if err != nil {
+			return err
+		}
+		if err := now.Distrust(); err != nil {
+			return err
+		}
+		users, err := w.Ledger.AuthUsers(ctx, []uuid.UUID{e.UserID})
+		if err != nil {
+			return err
+		}
+		if now.Status != e.Status || now.KeyID != e.KeyID || len(users) != 1 || users[0].Living(w.Now()) != here {
+			return store.ErrLeased // the next run looks again
+		}
+		return do(ctx, lease, now)
+	})
+	if errors.Is(err, store.ErrLeased) {
+		w.sum.Busy++
+		return nil
+	}
+	return err
+}
+
+// holding does something with the account's lease, or returns store.ErrLeased.
+func (w *walk) holding(ctx context.Context, user uuid.UUID, do func(context.Context, store.Lease) error) error {
+	held := lease.New(w.Instance, user)
+	if err := w.Ledger.Claim(ctx, held, w.LeaseTTL); err != nil {
+		return err
+	}
+	ctx, stop := lease.Keep(ctx, w.Ledger, held, w.LeaseTTL, w.Log)
+	defer stop()
+	return do(ctx, held)
+}
+
+// act does one deed and tells of it. A dry run only tells.
+func (w *walk) act(count *int, user uuid.UUID, deed string, do func() error) error {
+	if !w.dry {
+		if err := do(); err != nil {
+			return fmt.Errorf("%s: %w", deed, err)
+		}
+	}
+	*count++
+	w.tell(user, deed)
+	return nil
+}
+
+func (w *walk) tell(user uuid.UUID, deed string) {
+	if w.Tell != nil {
+		w.Tell(user.String() + ": " + deed)
+		return
+	}
+	w.Log.Info().Stringer("user_id", user).Str("deed", deed).Bool("dry_run", w.dry).Msg("reconciling")
+}
+
+// bringBack also tries the key, if whoever off-boarded its user was killed before the ledger knew: it may be dead.
+func (w *walk) bringBack(ctx context.Context, e store.Entry) error {
+	busy := w.sum.Busy
+	err := w.alone(ctx, e, true, w.welcome)
+	if err != nil || w.sum.Busy > busy || w.dry || e.Status == store.Offboarded {
+		return err
+	}
+	return w.TryKey(ctx, e.UserID)
+}
+
+// welcome gives back what off-boarding took from a user who is here again.
+func (w *walk) welcome(ctx context.Context, lease store.Lease, a store.Account) error {
+	deed := "is back"
+	if a.SuspendedByUs {
+		deed = "is back: Coder user " + a.CoderUsername + " activated"
+	}
+	return w.act(&w.sum.Activated, a.UserID, deed, func() error {
+		if a.SuspendedByUs {
+			if _, err := w.Coder.Activate(ctx, a.CoderUserID); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
+				return err
+			}
+		}
+		return w.Ledger.Reactivate(ctx, lease)
+	})
+}
+
+// sweep deletes tokens of ours that are neither current nor in any access token.
+func (w *walk) sweep(ctx context.Context, e store.Entry) error {
+	if e.CoderUserID == uuid.Nil {
+		return nil
+	}
+	retired, err := w.Ledger.Retired(ctx, e.UserID)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{e.KeyID: true}
+	for _, key := range retired {
+		keep[key.KeyID] = true
+		if !key.Until.Before(w.Now()) {
+			continue
+		}
+		err := w.act(&w.sum.Tokens, e.UserID, "replaced token "+key.KeyID+" deleted", func() error { return w.Keys.DeleteOld(ctx, key) })
+		if err != nil {
+			return err
+		}
+	}
+	return w.deleteTokens(ctx, e.Account, func(k coderclient.Key) bool { return !keep[k.ID] && w.stale(e.Account, k) })
+}
+
+// stale: whoever made the token died before it was stored, and so long ago that no access
+// token can carry it.
+func (w *walk) stale(a store.Account, k coderclient.Key) bool {
+	handedOut := w.Timeout + w.PersistPatience + w.LockPatience
+	return k.CreatedAt.Add(handedOut + apikey.CarriedFor(a)).Before(w.Now())
+}
+
+// deleteTokens deletes those of our tokens that match.
+func (w *walk) deleteTokens(ctx context.Context, a store.Account, match func(coderclient.Key) bool) error {
+	tokens, err := w.Coder.Tokens(ctx, a.CoderUserID)
+	if err != nil && !errors.Is(err, coderclient.ErrNotFound) {
+		return err
+	}
+	for _, token := range tokens {
+		if token.UserID != a.CoderUserID || !apikey.Ours(a, token) || !match(token) {
+			continue
+		}
+		err := w.act(&w.sum.Tokens, a.UserID, "token "+token.ID+" deleted", func() error {
+			return w.Coder.DeleteKey(ctx, a.CoderUserID, token.ID)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Summary counts what reconciling did, or, in a dry run, would do.
+type Summary struct {
+	Accounts   int // looked at
+	Offboarded int // whose users are gone or banned
+	Suspended  int // in Coder
+	Deleted    int // Coder users
+	Activated  int // who are back
+	Orphans    int // of sign-ups that were rolled back
+	Tokens     int // deleted in Coder
+	Busy       int // left to the next run, as somebody was at work on them
+	Failed     int // see the log
+	Stopped    int // workspaces
+	Waiting    int // not in Supabase, but perhaps not committed yet
+	Withheld   int // not in Supabase, as too many others
+}
+
+func (s Summary) String() string {
+	return fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed; %d workspaces stopped, %d waiting for their sign-up, %d withheld",
+		s.Accounts, s.Offboarded, s.Suspended, s.Deleted, s.Activated, s.Orphans, s.Tokens, s.Busy, s.Failed,
+		s.Stopped, s.Waiting, s.Withheld)
+}

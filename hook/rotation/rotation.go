@@ -1,0 +1,111 @@
+// Package rotation looks after a key once an answer has carried it: it tries, renews, adopts and deletes.
+//
+// tend.go decides what there is to do, check.go tries a key in Coder, adopt.go learns about one that the ledger does not know.
+package rotation
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"coderhook/coderclient"
+	"coderhook/hook/account"
+	"coderhook/hook/apikey"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// Ledger is where it is written down what was learnt of a key after the answer. None of
+// it takes a lease: what comes too late is store.ErrSuperseded and changes nothing.
+type Ledger interface {
+	BeginCheck(ctx context.Context, user uuid.UUID, keyID string, now time.Time, interval time.Duration) error
+	RefuseKey(ctx context.Context, user uuid.UUID, keyID string, now time.Time, reason string) error
+	RefuseUnknownKey(ctx context.Context, user uuid.UUID, keyID string, now time.Time, reason string) error
+	MarkSuspended(ctx context.Context, user uuid.UUID, keyID, reason string) error
+	Rename(ctx context.Context, user, coderUser uuid.UUID, username string) error
+	Adopt(ctx context.Context, adoption store.Adoption) error
+}
+
+// Lookups is what a Rotator reads, and where it leaves a row for the audit trail.
+type Lookups interface {
+	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
+	Note(ctx context.Context, event store.Event) error
+}
+
+// Coder is what a Rotator needs of Coder.
+type Coder interface {
+	Available() bool
+	Me(ctx context.Context, key string) (coderclient.User, error)
+	Key(ctx context.Context, user uuid.UUID, keyID string) (coderclient.Key, error)
+	DefaultOrganization(ctx context.Context) (coderclient.Organization, error)
+}
+
+// Subject is the user whose key an answer has carried.
+type Subject struct {
+	UserID uuid.UUID
+	Email  string
+	Until  time.Time     // when the token expires
+	Known  store.Account // as it was looked up for that answer
+}
+
+func (r Subject) wanted() apikey.Wanted {
+	return apikey.Wanted{UserID: r.UserID, Until: r.Until, Known: r.Known.TokenLife}
+}
+
+// Rotator looks after keys that answers have carried. All fields are required; it works in the background until Stop.
+type Rotator struct {
+	Ledger  Ledger
+	Lookups Lookups
+	Coder   Coder
+	Roles   *account.Roles
+	Keys    *apikey.Minter
+	Renew   func(context.Context, Subject) // has another key made, which nobody waits for
+
+	CheckInterval time.Duration // at most once per which a user's key is tried in Coder
+	ConfirmAfter  time.Duration // when a key that Coder did not take is tried again, before it is thrown away
+	Timeout       time.Duration // for one user's key
+	Poll          time.Duration // between looks at what another replica is doing
+	Slots         chan struct{} // as many as keys may be looked after at a time
+	Now           func() time.Time
+	Log           zerolog.Logger
+	Checks        *prometheus.CounterVec // keys that were tried in Coder, by result
+	RolesRefused  prometheus.Counter
+
+	mu       sync.Mutex
+	tended   map[uuid.UUID]bool // whose key is being looked after
+	running  sync.WaitGroup
+	stopping bool
+	base     context.Context // of the work that outlives the request that asked for it
+	cancel   context.CancelFunc
+}
+
+// Start makes a Rotator ready to work.
+func (k *Rotator) Start() *Rotator {
+	k.tended = make(map[uuid.UUID]bool)
+	k.base, k.cancel = context.WithCancel(context.Background())
+	return k
+}
+
+// Stop lets what is under way end, until ctx ends.
+func (k *Rotator) Stop(ctx context.Context) error {
+	k.mu.Lock()
+	k.stopping = true
+	k.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { k.running.Wait(); close(ended) }()
+	defer k.cancel()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return errors.New("stop: gave up on keys that are being looked after")
+	}
+}
+
+// Wait returns when nothing is under way.
+func (k *Rotator) Wait() { k.running.Wait() }
