@@ -271,3 +271,19 @@ func eventually(t *testing.T, what string, is func() bool) {
 		}
 	}
 }
+
+// metric is the sum of a metric over those of its label values that contain text.
+func (s *stand) metric(name, text string) (sum float64) {
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name && strings.Contains(m.String(), text) {
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
