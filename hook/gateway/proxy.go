@@ -146,7 +146,8 @@ func (c *call) broken(err error) {
 	case c.bodyBroken.Load():
 		c.refused(refusal(http.StatusRequestTimeout, "body", "the body did not come"))
 	case context.Cause(c.ctx) != nil && !errors.Is(context.Cause(c.ctx), errEnded):
-		c.w.status = 499 // as others count clients that are gone; nobody reads an answer
+		c.w.status = 499            // as others count clients that are gone
+		panic(http.ErrAbortHandler) // who only looks gone must not take an empty answer for Coder's
 	case errors.Is(context.Cause(c.ctx), errEnded):
 		c.refused(later(http.StatusServiceUnavailable, "ended", time.Second, "the request was ended by the server: try again"))
 	default:
@@ -223,10 +224,13 @@ func (a *answerWriter) unlimit() {
 	}
 }
 
+// leftoverWait is for what is left of a body that nobody wants: the server reads some of it before it answers.
+const leftoverWait = 5 * time.Second
+
 // finish leaves some time for what the server still has to send, and to read.
 func (a *answerWriter) finish() {
 	if a.status != http.StatusSwitchingProtocols {
 		a.limit()
-		_ = a.control.SetReadDeadline(time.Now().Add(a.g.SlowClient))
+		_ = a.control.SetReadDeadline(time.Now().Add(min(a.g.SlowClient, leftoverWait)))
 	}
 }
