@@ -50,6 +50,9 @@ func (k *keyCache) put(user uuid.UUID, key cachedKey, now time.Time) {
 		}
 		k.keys, k.swept = kept, now
 	}
+	if key.doubted.IsZero() {
+		key.doubted = k.keys[user].doubted
+	}
 	k.keys[user] = key
 }
 

@@ -74,7 +74,7 @@ func (r *Rule) takes(method string) bool {
 func matchesAll(pattern, segments []string) bool {
 	for i, want := range pattern {
 		if want == "**" {
-			return len(segments) > i
+			return true // also where nothing is left
 		}
 		if i >= len(segments) || !matches(want, segments[i]) {
 			return false
