@@ -414,8 +414,7 @@ func TestNoTunnelWithoutAHandshake(t *testing.T) {
 // What a bad or broken Coder answers does not reach the page.
 func TestAnswersThatNeverGoThrough(t *testing.T) {
 	t.Parallel()
-	var s *stand
-	s = alone(t, func(w http.ResponseWriter, r *http.Request) {
+	s := alone(t, func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Set-Cookie", "coder_session_token="+r.Header.Get("Coder-Session-Token"))
 		h.Set("Link", "</x>; rel=preload")
@@ -448,9 +447,8 @@ func TestAnswersThatNeverGoThrough(t *testing.T) {
 func TestRedirectsLeadNowhereElse(t *testing.T) {
 	t.Parallel()
 	var location string
-	var s *stand
 	followed := false
-	s = alone(t, func(w http.ResponseWriter, r *http.Request) {
+	s := alone(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/v2/users/me" {
 			followed = true
 		}

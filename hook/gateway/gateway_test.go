@@ -73,7 +73,8 @@ func newStand(t testing.TB, change ...func(*gateway.Gateway)) *stand {
 	e := echo.New()
 	s.gate.Register(e)
 	server := httptest.NewUnstartedServer(e)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 10*time.Second, 10*time.Second // as serve has them
+	// Shorter than serve has them: what goes on must outlive them.
+	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout, server.Config.WriteTimeout = patience, 20*time.Millisecond, 20*time.Millisecond
 	server.Start()
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithCancel(context.Background())
