@@ -91,6 +91,8 @@ func TestPathTricks(t *testing.T) {
 		"/API/V2/users/me/keys/tokens", "/api/v2/Users/me/keys/tokens", "/api/v2/users/me/keys\\tokens", "/api/v2/users/me%5ckeys/tokens",
 		"/api/v2/users/me/keys%252ftokens", "/api/v2/users/me%2f..%2fme/keys/tokens", "/api/v2/users/me/keys/tokens%20", "/api/v2/users/me/keys/tokens%0d%0a",
 		"/api/v2/workspaces%2f..%2fusers%2fme%2fkeys", "/api/v2/users/me%3f/keys/tokens", "/api/v2/users/me/\u0192keys/tokens", "/api/v2/users/\uff0e\uff0e/keys",
+		"/api/v2/organizations/..%2fusers%2fme%2fkeys%2ftokens", "/api/v2/organizations/x%2f..%2f..%2fusers%2fme%2fkeys", "/api/v2/organizations/%2e%2e",
+		"/api/v2/users/x;y/workspace/dev", "/api/v2/organizations/a%00", "/api/v2/users/a%3fb/workspace/dev", "/api/v2/users/a/workspace/%2e%2e",
 		"/api/v2/users/me/..%c0%af/keys", "/api/v2/users/me/gitsshkey", "/api/v2/users/me/../me/gitsshkey", "/../api/v2/users/me/keys", "/..", "/", "",
 		"/api/v2", "/api/v2/", "/%40alice/dev/apps/code/", "/@alice/dev/apps/code/", "/login", "/healthz", "/derp", "/oauth2/tokens", "/scim/v2/Users",
 		"/api/experimental/chats", "/api/v2/workspaceagents/me/gitsshkey", "/api/v2/workspaceagents/" + uuid.NewString() + "/coordinate",
