@@ -63,6 +63,18 @@ func TestOneDoubtForAll(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)
 	s.revoke("alice")
+	s.coder.ForgetRequests()
+	s.keys.hold = func() { // until Coder has refused all of them
+		eventually(t, "all refused", func() bool {
+			refused := 0
+			for _, r := range s.coder.Requests() {
+				if r.Status == http.StatusUnauthorized {
+					refused++
+				}
+			}
+			return refused >= 20
+		})
+	}
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {

@@ -62,7 +62,7 @@ func newStand(t testing.TB, change ...func(*gateway.Gateway)) *stand {
 	s.gate = &gateway.Gateway{
 		Coder: coder.URL, Prefix: "/coder", Rules: gateway.DefaultRules(), Auth: stubAuth{s}, Keys: s.keys, Sessions: s.sessions,
 		Audit: s.audit, CORS: gateway.CORS{Allows: func(origin string) bool { return origin == page }}, Metrics: s.registry,
-		Log: zerolog.New(s.log), Now: time.Now, WatchInterval: 10 * time.Millisecond,
+		Log: zerolog.New(s.log), Now: time.Now, KeyWait: patience, WatchInterval: 10 * time.Millisecond,
 	}
 	for _, c := range change {
 		c(s.gate)
@@ -101,7 +101,8 @@ func (a stubAuth) Authenticate(_ context.Context, token string) (gateway.Caller,
 // stubKeys has a key for each user, and makes another where Coder does not know it.
 type stubKeys struct {
 	coder *codertest.Server
-	err   error // of Key
+	err   error  // of Key
+	hold  func() // called by Doubt, unless nil
 
 	mu     sync.Mutex
 	keys   map[string]string
@@ -121,6 +122,9 @@ func (k *stubKeys) Doubt(_ context.Context, who gateway.Caller, key string) (str
 	k.doubts++
 	dead := k.dead
 	k.mu.Unlock()
+	if k.hold != nil {
+		k.hold()
+	}
 	name := who.Token.(string)
 	if dead != nil {
 		return "", dead

@@ -70,10 +70,13 @@ func (s *stand) open(method, path string, body io.Reader, header ...string) *htt
 
 func TestStreamsAreNotHeldBack(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"text/event-stream", "application/x-ndjson", "application/octet-stream"} {
+	for _, kind := range []string{"text/event-stream", "application/x-ndjson", "application/octet-stream", "of known length"} {
 		next := make(chan struct{})
 		s := alone(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind)
+			if kind == "of known length" {
+				w.Header().Set("Content-Length", "24")
+			}
 			for i := range 3 {
 				fmt.Fprintf(w, "{\"n\":%d}\n", i)
 				_ = http.NewResponseController(w).Flush()
