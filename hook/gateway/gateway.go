@@ -7,7 +7,7 @@
 //
 //   - a browser that asks whether a page may call is answered (headers.go), and nobody new is let in while draining;
 //   - the request line and an upgrade are read as they came (target.go); a WebSocket's Origin must be one that may call;
-//   - the access token is found in the header or the subprotocol (bearer.go) and verified by the [Authenticator];
+//   - the access token is found in the header or the subprotocol and verified by the [Authenticator];
 //   - the user's limits (sessions.go), then the table of routes (routes.go, read by rules.go) say whether it goes through;
 //   - the user's key is found, or made (keys.go);
 //   - proxy.go passes a request on by httputil.ReverseProxy, and socket.go a WebSocket frame by frame (frames.go).

@@ -74,7 +74,8 @@ func newStand(t testing.TB, change ...func(*gateway.Gateway)) *stand {
 	s.gate.Register(e)
 	server := httptest.NewUnstartedServer(e)
 	// Shorter than serve has them: what goes on must outlive them.
-	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout, server.Config.WriteTimeout = patience, 20*time.Millisecond, 20*time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 20*time.Millisecond, 20*time.Millisecond
+	server.Config.ReadHeaderTimeout, server.Config.IdleTimeout = patience, patience
 	server.Start()
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -183,8 +183,7 @@ type answerWriter struct {
 
 func newAnswerWriter(w http.ResponseWriter, r *http.Request, g *Gateway) *answerWriter {
 	a := &answerWriter{ResponseWriter: w, control: http.NewResponseController(w), g: g, timed: r.ProtoMajor == 2}
-	_ = a.control.SetReadDeadline(time.Time{}) // the server's own is for requests that end soon
-	_ = a.control.SetWriteDeadline(time.Time{})
+	_ = a.control.SetWriteDeadline(time.Time{}) // the server's own is for answers that end soon
 	return a
 }
 
