@@ -12,6 +12,7 @@ type reply struct {
 	header     http.Header
 	body       string
 	location   string // makes it a redirect
+	stream     stream // writes status and body itself, while the server is not locked
 	unexpected bool   // a request that this server does not know
 }
 

@@ -11,7 +11,7 @@ import (
 type Request struct {
 	Method     string
 	Path       string // without the query
-	Body       string // passwords masked
+	Body       string // passwords masked; "" for a file
 	As         string // whose key it came with; "" for none, a bad one, or a public route
 	Status     int    // 0: no answer, or none yet
 	Time       time.Time
@@ -24,6 +24,9 @@ func (s *Server) record(r *http.Request, body []byte) *Request {
 	rec := &Request{
 		Method: r.Method, Path: r.URL.Path, Time: s.now(),
 		Body: passwordPattern.ReplaceAllString(string(body), `$1"***"`),
+	}
+	if isUpload(r) {
+		rec.Body = ""
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,12 +10,19 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxBody bounds what is read of a request, in bytes.
-const maxBody = 1 << 20
+// maxBody bounds what is read of a request, in bytes, and maxFile what is read of a file.
+const (
+	maxBody = 1 << 20
+	maxFile = 256 << 20 // Coder takes 10 MiB; what carries them is tried with more
+)
 
 // ServeHTTP answers as Coder would, but for what Fail asks for.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
+	limit := int64(maxBody)
+	if isUpload(r) {
+		limit = maxFile
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit))
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client is gone
 	}
@@ -72,6 +79,10 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, rep reply, proxy 
 	}
 	for name, values := range rep.header {
 		h[http.CanonicalHeaderKey(name)] = values
+	}
+	if rep.stream != nil {
+		rep.stream(w, r)
+		return
 	}
 	if rep.location != "" {
 		http.Redirect(w, r, rep.location, rep.status)

@@ -6,7 +6,7 @@
 // (Fail), every request is recorded (Requests), and what it does not know it answers as Coder does and keeps apart
 // (Unexpected).
 //
-// Not imitated: templates and what workspaces are made of, licences, custom roles, browser sessions, the background purge of expired keys, and the
+// Not imitated: what templates and workspaces are made of, terminals beyond an echo, licences, custom roles, browser sessions, the background purge of expired keys, and the
 // concurrency of a real database: requests are handled one after the other, so that the races which end in a 500 have
 // to be injected.
 package codertest
@@ -37,11 +37,12 @@ type Server struct {
 	URL        string // base URL
 	OwnerToken string // key of the user "owner", who may do everything
 
-	http *http.Server
-	done chan struct{} // closed by EndHanging
-	end  func()
-	open atomic.Int64 // connections
-	now  func() time.Time
+	http    *http.Server
+	done    chan struct{} // closed by EndHanging
+	end     func()
+	open    atomic.Int64 // connections
+	sockets atomic.Int64 // WebSockets
+	now     func() time.Time
 
 	mu         sync.Mutex
 	version    generation
@@ -51,6 +52,9 @@ type Server struct {
 	keys       []*apiKey
 	orgs       []*organization
 	workspaces []*workspace
+	files      []*file
+	inbox      []object      // notifications, with whom they are for
+	changed    chan struct{} // closed, and made anew, when something that can be watched has changed
 	limits     map[string]*bucket
 	faults     []*armed
 	requests   []*Request
@@ -91,7 +95,7 @@ func Start(p Profile, opts ...Option) *Server {
 	if err != nil {
 		panic(fmt.Sprintf("codertest: %v", err))
 	}
-	s := &Server{URL: "http://" + ln.Addr().String(), done: make(chan struct{}), now: o.now, version: o.version, issued: map[string]Issue{}}
+	s := &Server{URL: "http://" + ln.Addr().String(), done: make(chan struct{}), now: o.now, version: o.version, issued: map[string]Issue{}, changed: make(chan struct{})}
 	s.end = sync.OnceFunc(func() { close(s.done) })
 	s.settings = s.defaultSettings()
 	for _, change := range o.with {
@@ -130,6 +134,7 @@ func (s *Server) install() {
 	s.installation++
 	s.deployment = uuid.New()
 	s.accounts, s.keys, s.workspaces, s.limits = nil, nil, nil, map[string]*bucket{}
+	s.files, s.inbox = nil, nil
 	s.orgs = []*organization{s.newDefaultOrganization()}
 	if s.version >= v2x31 {
 		s.accounts = append(s.accounts, s.newPrebuildsUser())

@@ -18,19 +18,22 @@ import (
 // (ConvertWorkspaceStatus), coderd/users.go (deleteUser) and coderd/userauth.go (postLogout). An answer has those
 // of the fields that tell workspaces apart and say how they stand.
 
-// workspace has no template and no agents; its last build is all that happens to it.
+// workspace has one agent; its last build is all that happens to it.
 type workspace struct {
 	id, owner           uuid.UUID
+	agent, lastBuild    uuid.UUID
 	name                string
 	transition, status  string
 	build               int
 	created, lastChange time.Time
 	stuck               bool // its builds stay pending
+	buildLog, agentLog  []object
 }
 
 // Workspace is one as it is now.
 type Workspace struct {
 	ID                 uuid.UUID
+	Agent, Build       uuid.UUID // the last build
 	Name               string
 	Transition, Status string
 	Builds             int
@@ -41,10 +44,11 @@ func (s *Server) AddWorkspace(username, name string) Workspace {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := &workspace{
-		id: uuid.New(), owner: s.mustName(username).id, name: name, transition: "start", status: "running", build: 1,
+		id: uuid.New(), agent: uuid.New(), lastBuild: uuid.New(), owner: s.mustName(username).id, name: name, transition: "start", status: "running", build: 1,
 		created: s.time(), lastChange: s.time(),
 	}
 	s.workspaces = append(s.workspaces, w)
+	s.announce()
 	return w.public()
 }
 
@@ -55,6 +59,7 @@ func (s *Server) SetWorkspace(id uuid.UUID, transition, status string, stuck boo
 	defer s.mu.Unlock()
 	if w := find(s.workspaces, func(w *workspace) bool { return w.id == id }); w != nil {
 		w.transition, w.status, w.stuck, w.lastChange = transition, status, stuck, s.time()
+		s.announce()
 	}
 }
 
@@ -73,7 +78,7 @@ func (s *Server) WorkspacesOf(username string) []Workspace {
 }
 
 func (w *workspace) public() Workspace {
-	return Workspace{ID: w.id, Name: w.name, Transition: w.transition, Status: w.status, Builds: w.build}
+	return Workspace{ID: w.id, Agent: w.agent, Build: w.lastBuild, Name: w.name, Transition: w.transition, Status: w.status, Builds: w.build}
 }
 
 // building: Coder is at work on it.
@@ -88,11 +93,11 @@ func (s *Server) ownsWorkspaces(a *account) bool {
 // listWorkspaces knows one filter, the owner's name, and pages.
 func (e *exchange) listWorkspaces() reply {
 	query := e.r.URL.Query()
-	limit, badLimit := strconv.Atoi(query.Get("limit"))
-	offset, badOffset := strconv.Atoi(query.Get("offset"))
+	limit, badLimit := number(query.Get("limit"))
+	offset, badOffset := number(query.Get("offset"))
 	name, filtered := strings.CutPrefix(strings.ToLower(query.Get("q")), "owner:")
-	if badLimit != nil || badOffset != nil || !filtered {
-		rep := refusal(http.StatusNotImplemented, "codertest: want q=owner:NAME, limit and offset", "")
+	if badLimit != nil || badOffset != nil || !filtered && name != "" {
+		rep := refusal(http.StatusNotImplemented, "codertest: want q=owner:NAME or no q, limit and offset", "")
 		rep.unexpected = true
 		return rep
 	}
@@ -102,8 +107,8 @@ func (e *exchange) listWorkspaces() reply {
 	}
 	list := []object{}
 	for _, w := range e.workspaces {
-		visible := w.owner == e.caller.id || e.caller.is("owner")
-		if owner != nil && w.owner == owner.id && visible && w.status != "deleted" {
+		wanted := !filtered || owner != nil && w.owner == owner.id
+		if wanted && e.sees(w) && w.status != "deleted" {
 			list = append(list, e.workspaceJSON(w))
 		}
 	}
@@ -115,14 +120,72 @@ func (e *exchange) listWorkspaces() reply {
 	return jsonReply(http.StatusOK, object{"workspaces": list, "count": count})
 }
 
-func (e *exchange) createBuild() reply {
-	id, err := uuid.Parse(e.params["workspace"])
-	if err != nil {
-		return refusal(http.StatusBadRequest, fmt.Sprintf("Invalid UUID %q.", e.params["workspace"]), err.Error())
+// number is 0 for none.
+func number(text string) (int, error) {
+	if text == "" {
+		return 0, nil
 	}
-	w := find(e.workspaces, func(w *workspace) bool { return w.id == id })
-	if w == nil || w.owner != e.caller.id && !e.caller.is("owner") {
+	return strconv.Atoi(text)
+}
+
+func (e *exchange) sees(w *workspace) bool { return w.owner == e.caller.id || e.caller.is("owner") }
+
+// workspaceBy finds the workspace that a parameter of the path stands for; else it says what to answer.
+func (e *exchange) workspaceBy(param string, idOf func(*workspace) uuid.UUID) (*workspace, *reply) {
+	id, err := uuid.Parse(e.params[param])
+	if err != nil {
+		rep := refusal(http.StatusBadRequest, fmt.Sprintf("Invalid UUID %q.", e.params[param]), err.Error())
+		return nil, &rep
+	}
+	w := find(e.workspaces, func(w *workspace) bool { return idOf(w) == id })
+	if w == nil || !e.sees(w) {
+		rep := notFound()
+		return nil, &rep
+	}
+	return w, nil
+}
+
+func workspaceID(w *workspace) uuid.UUID { return w.id }
+func agentID(w *workspace) uuid.UUID     { return w.agent }
+func buildID(w *workspace) uuid.UUID     { return w.lastBuild }
+
+func (e *exchange) getWorkspace() reply {
+	w, no := e.workspaceBy("workspace", workspaceID)
+	switch {
+	case no != nil:
+		return *no
+	case w.status == "deleted":
+		return refusal(http.StatusGone, fmt.Sprintf("Workspace %q was deleted, you can view this workspace by specifying '?deleted=true' and trying again.", w.id), "")
+	}
+	return jsonReply(http.StatusOK, e.workspaceJSON(w))
+}
+
+func (e *exchange) workspaceByName() reply {
+	owner := e.accountByName(e.params["user"])
+	if e.params["user"] == "me" {
+		owner = e.caller
+	}
+	w := find(e.workspaces, func(w *workspace) bool {
+		return owner != nil && w.owner == owner.id && w.name == e.params["name"] && w.status != "deleted"
+	})
+	if w == nil || !e.sees(w) {
 		return notFound()
+	}
+	return jsonReply(http.StatusOK, e.workspaceJSON(w))
+}
+
+func (e *exchange) getBuild() reply {
+	w, no := e.workspaceBy("build", buildID)
+	if no != nil {
+		return *no
+	}
+	return jsonReply(http.StatusOK, e.buildJSON(w))
+}
+
+func (e *exchange) createBuild() reply {
+	w, no := e.workspaceBy("workspace", workspaceID)
+	if no != nil {
+		return *no
 	}
 	f := e.fields("CreateWorkspaceBuildRequest")
 	transition := f.text("transition")
@@ -138,6 +201,8 @@ func (e *exchange) createBuild() reply {
 	}
 	w.transition, w.status, w.lastChange = transition, "pending", e.time()
 	w.build++
+	w.lastBuild, w.buildLog = uuid.New(), nil
+	defer e.announce()
 	rep := jsonReply(http.StatusCreated, e.buildJSON(w))
 	if !w.stuck {
 		w.status = map[string]string{"start": "running", "stop": "stopped", "delete": "deleted"}[transition]
@@ -145,19 +210,22 @@ func (e *exchange) createBuild() reply {
 	return rep
 }
 
-func (e *exchange) workspaceJSON(w *workspace) object {
+func (s *Server) workspaceJSON(w *workspace) object {
 	return object{
 		"id": w.id, "created_at": w.created, "updated_at": w.lastChange, "owner_id": w.owner,
-		"owner_name": e.accountByID(w.owner).username, "organization_id": e.orgs[0].id, "name": w.name,
-		"latest_build": e.buildJSON(w), "outdated": false, "last_used_at": w.lastChange,
+		"owner_name": s.accountByID(w.owner).username, "organization_id": s.orgs[0].id, "name": w.name,
+		"latest_build": s.buildJSON(w), "outdated": false, "last_used_at": w.lastChange,
 	}
 }
 
-func (e *exchange) buildJSON(w *workspace) object {
+func (s *Server) buildJSON(w *workspace) object {
 	return object{
-		"id": uuid.New(), "created_at": w.lastChange, "updated_at": w.lastChange, "workspace_id": w.id,
-		"workspace_name": w.name, "workspace_owner_id": w.owner, "workspace_owner_name": e.accountByID(w.owner).username,
-		"build_number": w.build, "transition": w.transition, "status": w.status, "reason": "initiator", "resources": []object{},
+		"id": w.lastBuild, "created_at": w.lastChange, "updated_at": w.lastChange, "workspace_id": w.id,
+		"workspace_name": w.name, "workspace_owner_id": w.owner, "workspace_owner_name": s.accountByID(w.owner).username,
+		"build_number": w.build, "transition": w.transition, "status": w.status, "reason": "initiator", "resources": []object{{
+			"id": w.agent, "name": "main", "type": "null_resource", "workspace_transition": w.transition, "hide": false,
+			"agents": []object{s.agentJSON(w)},
+		}},
 	}
 }
 
