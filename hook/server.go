@@ -62,6 +62,7 @@ type Server struct {
 	Log           zerolog.Logger
 	Checks        map[string]Check // dependencies shown by /readyz, by name
 	FrontEnd      *frontend.Routes // nil: there are no routes for browsers
+	Beside        Routes           // what else browsers reach where they reach FrontEnd; nil: nothing
 
 	mints      *mintMetrics
 	intake     intake
@@ -77,13 +78,14 @@ type Check struct {
 	Run      func(context.Context) error
 }
 
+// Routes registers itself.
+type Routes interface{ Register(e *echo.Echo) }
+
 // Handler returns all routes, for one port.
 func (s *Server) Handler() http.Handler {
 	e := s.newRoutes()
 	s.addHook(e)
-	if s.FrontEnd != nil {
-		s.FrontEnd.Register(e)
-	}
+	s.addPages(e)
 	return e
 }
 
@@ -97,8 +99,25 @@ func (s *Server) HookHandler() http.Handler {
 // FrontEndHandler returns the front end's routes, for a port that browsers reach.
 func (s *Server) FrontEndHandler() http.Handler {
 	e := s.newRoutes()
-	s.FrontEnd.Register(e)
+	s.addPages(e)
 	return e
+}
+
+// HandlerOf returns other routes, for a port of their own.
+func (s *Server) HandlerOf(routes Routes) http.Handler {
+	e := s.newRoutes()
+	routes.Register(e)
+	return e
+}
+
+// addPages adds what browsers reach.
+func (s *Server) addPages(e *echo.Echo) {
+	if s.FrontEnd != nil {
+		s.FrontEnd.Register(e)
+	}
+	if s.Beside != nil {
+		s.Beside.Register(e)
+	}
 }
 
 // newRoutes has what every port answers.

@@ -27,6 +27,7 @@ const (
 	Removed      Action = "removed" // the account of a sign-up that was rolled back
 	Revoked      Action = "revoked"
 	Linked       Action = "link"
+	RouteRefused Action = "route-refused" // by the gateway
 )
 
 // Event is a row of the audit trail. There are no secrets in it: keys stand by their public ids.

@@ -33,7 +33,7 @@ func TestImportsGoOneWay(t *testing.T) {
 	only := map[string]string{ // import → the only folder that may have it
 		"github.com/jackc/pgx/v5": "coderhook/store", "coderhook/hook": "coderhook/cmd/",
 	}
-	routes := []string{"coderhook/hook", "coderhook/hook/frontend", "coderhook/hook/accesstoken"}
+	routes := []string{"coderhook/hook", "coderhook/hook/frontend", "coderhook/hook/accesstoken", "coderhook/hook/gateway"}
 	for line := range strings.Lines(string(out)) {
 		from, imports, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		if strings.HasPrefix(from, "coderhook/cmd/internal/bench") {

@@ -90,11 +90,14 @@ func (c CORS) allow(method string) echo.MiddlewareFunc {
 	}
 	if !slices.Equal(c.Origins, config.AllowOrigins) {
 		// Not by echo's own patterns: in those an asterisk stands for dots, too.
-		config.AllowOriginFunc = func(origin string) (bool, error) {
-			return slices.ContainsFunc(c.Origins, func(allowed string) bool { return matches(allowed, origin) }), nil
-		}
+		config.AllowOriginFunc = func(origin string) (bool, error) { return c.Allows(origin), nil }
 	}
 	return middleware.CORSWithConfig(config)
+}
+
+// Allows reports whether pages of the origin may call.
+func (c CORS) Allows(origin string) bool {
+	return slices.ContainsFunc(c.Origins, func(allowed string) bool { return allowed == anyOrigin || matches(allowed, origin) })
 }
 
 // preflight answers OPTIONS requests that are not CORS preflights.

@@ -48,6 +48,7 @@ type Config struct {
 	Supabase Supabase
 	Tokens   *accesstoken.Verifier // nil: no front end
 	CORS     frontend.CORS
+	Gateway  Gateway
 }
 
 // Logging says how much is logged, and in which form.
@@ -93,6 +94,7 @@ func Read(get func(string) string) (Config, error) {
 	c.Provisioning = readProvisioning(v)
 	c.Supabase, c.Tokens = readAccessTokens(v)
 	c.CORS = readCORS(v)
+	c.Gateway = readGateway(v, c)
 	c.Deadline = readDeadline(v)
 	c.Reject = v.oneOf("ON_ERROR", "omit", "reject") == "reject"
 	c.AllowReadable = v.oneOf("ALLOW_READABLE_KEYS", "false", "true") == "true"

@@ -16,6 +16,7 @@ type Server struct {
 	*Process
 	Addr     string // where it listens
 	FrontEnd string // where browsers come in, "" if that is Addr
+	Gateway  string // where the gateway is, "" if it has no address of its own
 	Admin    string // where its metrics and profiles are, "" if they are off
 
 	listening chan string
@@ -63,6 +64,8 @@ func (s *Server) note(text string) {
 		s.Admin = line.Addr
 	case "listening for browsers": // likewise
 		s.FrontEnd = line.Addr
+	case "listening for the gateway": // likewise
+		s.Gateway = line.Addr
 	case "listening":
 		s.listening <- line.Addr
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"coderhook/cmd/internal/config"
@@ -16,6 +17,7 @@ import (
 type ports struct {
 	hook     *listen.Port
 	frontEnd *listen.Port // nil: browsers come in at the hook's
+	gateway  *listen.Port // nil: it is off, or where the front end's routes are
 }
 
 // openPorts listens; nobody is answered yet.
@@ -34,17 +36,43 @@ func (s *server) openPorts(ctx context.Context) (p ports, err error) {
 		}
 		return port, nil
 	}
-	if c.FrontEnd == "" {
-		p.hook, err = open("LISTEN_ADDR", c.Listen, s.hook.Handler())
+	if p.hook, err = open("LISTEN_ADDR", c.Listen, s.hookHandler()); err != nil {
 		return p, err
 	}
-	if p.hook, err = open("LISTEN_ADDR", c.Listen, s.hook.HookHandler()); err != nil {
-		return p, err
+	if c.FrontEnd != "" {
+		if p.frontEnd, err = open("FRONTEND_ADDR", c.FrontEnd, s.hook.FrontEndHandler()); err != nil {
+			return p, errors.Join(err, p.close())
+		}
 	}
-	if p.frontEnd, err = open("FRONTEND_ADDR", c.FrontEnd, s.hook.FrontEndHandler()); err != nil {
-		return p, errors.Join(err, p.hook.Close())
+	if s.gateway != nil && c.Gateway.Addr != "" {
+		if p.gateway, err = open("GATEWAY_ADDR", c.Gateway.Addr, s.hook.HandlerOf(s.gateway)); err != nil {
+			return p, errors.Join(err, p.close())
+		}
 	}
 	return p, nil
+}
+
+// hookHandler has the front end's routes where these have no port of their own.
+func (s *server) hookHandler() http.Handler {
+	if s.Config.FrontEnd == "" {
+		return s.hook.Handler()
+	}
+	return s.hook.HookHandler()
+}
+
+// all are the ports that are open, by what they are for.
+func (p ports) all() map[string]*listen.Port {
+	all := map[string]*listen.Port{"hook": p.hook, "frontend": p.frontEnd, "gateway": p.gateway}
+	maps.DeleteFunc(all, func(_ string, port *listen.Port) bool { return port == nil })
+	return all
+}
+
+// close is for ports at which nobody was answered yet.
+func (p ports) close() (err error) {
+	for _, port := range p.all() {
+		err = errors.Join(err, port.Close())
+	}
+	return err
 }
 
 // openCertificate returns nil where TLS is off.
@@ -67,40 +95,51 @@ func (s *server) serve(p ports) {
 		go p.frontEnd.Serve()
 		s.Log.Info().Stringer("addr", p.frontEnd.Addr()).Msg("listening for browsers")
 	}
+	if p.gateway != nil {
+		go p.gateway.Serve()
+		s.Log.Info().Stringer("addr", p.gateway.Addr()).Msg("listening for the gateway")
+	}
 	go p.hook.Serve()
 	s.Log.Info().Stringer("addr", p.hook.Addr()).Str("version", s.Version).Msg("listening")
 }
 
 // wait ends with ctx, or with the fault that ended a port.
 func (p ports) wait(ctx context.Context) error {
-	var frontEnd <-chan error // nil waits for ever
-	if p.frontEnd != nil {
-		frontEnd = p.frontEnd.Ended()
-	}
 	select {
-	case err := <-p.hook.Ended():
+	case err := <-ended(p.hook):
 		return fmt.Errorf("serve: %w", err)
-	case err := <-frontEnd:
+	case err := <-ended(p.frontEnd):
 		return fmt.Errorf("serve browsers: %w", err)
+	case err := <-ended(p.gateway):
+		return fmt.Errorf("serve the gateway: %w", err)
 	case <-ctx.Done():
 		return nil
 	}
 }
 
-// shutdown ends all of them at the same time.
-func (p ports) shutdown(ctx context.Context) error {
-	if p.frontEnd == nil {
-		return p.hook.Shutdown(ctx)
+// ended never tells of a port that there is not.
+func ended(port *listen.Port) <-chan error {
+	if port == nil {
+		return nil
 	}
-	closed := make(chan error, 1)
-	go func() { closed <- p.frontEnd.Shutdown(ctx) }()
-	return errors.Join(p.hook.Shutdown(ctx), <-closed)
+	return port.Ended()
+}
+
+// shutdown ends all of them at the same time.
+func (p ports) shutdown(ctx context.Context) (err error) {
+	ended := make(chan error, 3)
+	for _, port := range p.all() {
+		go func() { ended <- port.Shutdown(ctx) }()
+	}
+	for range p.all() {
+		err = errors.Join(err, <-ended)
+	}
+	return err
 }
 
 func (p ports) describe(m *metrics.Registry) {
-	describePort(m, p.hook, "hook")
-	if p.frontEnd != nil {
-		describePort(m, p.frontEnd, "frontend")
+	for name, port := range p.all() {
+		describePort(m, port, name)
 	}
 }
 

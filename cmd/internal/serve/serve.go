@@ -15,6 +15,7 @@ import (
 	"coderhook/hook"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/frontend"
+	"coderhook/hook/gateway"
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
@@ -49,6 +50,7 @@ type server struct {
 	ring     *keyring.Keyring
 	keeper   *owner.Keeper
 	hook     *hook.Server
+	gateway  *gateway.Gateway // nil: it is off
 }
 
 // Run serves until ctx ends, then drains.
@@ -67,6 +69,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	s.makeKeyring()
 	s.makeHook()
+	if err := s.makeGateway(); err != nil {
+		return err
+	}
 	stopAdmin, err := s.startAdmin(ctx)
 	if err != nil {
 		return err
@@ -210,7 +215,14 @@ func (s *server) drain(ctx context.Context, p ports) error {
 	time.Sleep(s.Config.DrainDelay) // the load balancer and kept-alive connections learn that we leave
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err := errors.Join(p.shutdown(ctx), s.ring.Stop(ctx), s.tracing.stop(ctx))
+	err := errors.Join(s.shutdown(ctx, p), s.ring.Stop(ctx), s.tracing.stop(ctx))
 	s.Log.Info().Err(err).Msg("stopped")
 	return err
+}
+
+// shutdown ends gateway and ports at the same time: what the gateway has taken over no port knows of.
+func (s *server) shutdown(ctx context.Context, p ports) error {
+	drained := make(chan error, 1)
+	go func() { drained <- s.drainGateway(ctx) }()
+	return errors.Join(p.shutdown(ctx), <-drained)
 }
