@@ -25,6 +25,7 @@ export async function startGateway(auth: Awaited<ReturnType<typeof startAuth>>) 
   const received: Received[] = [];
   const answers: Answer[] = [];
   const origins = new Set<string>(); // those that may open sockets; others may not
+  const state = { workspace: "dev" }; // the name of each user's one workspace
   const sockets = new Set<WebSocket>();
   const dialed: Received[] = [];
   const refused = new Set<string>(); // tokens
@@ -63,7 +64,7 @@ export async function startGateway(auth: Awaited<ReturnType<typeof startAuth>>) 
         return json(response, 200, { id, email, username });
       case "/coder/api/v2/workspaces": {
         const build = { id: `${id.slice(0, -4)}b01d`, status: "starting" };
-        return json(response, 200, { workspaces: [{ id, name: "dev", owner_name: username, latest_build: build }], count: 1 });
+        return json(response, 200, { workspaces: [{ id, name: state.workspace, owner_name: username, latest_build: build }], count: 1 });
       }
       case "/coder/api/v2/files":
         return json(response, 201, { body });
@@ -108,7 +109,7 @@ export async function startGateway(auth: Awaited<ReturnType<typeof startAuth>>) 
     sockets.forEach((socket) => socket.terminate());
     return close();
   };
-  return { url: `${url}/coder`, close: end, faults, received, answers, origins, sockets, dialed, refused, lines, log, closeSockets };
+  return { url: `${url}/coder`, close: end, faults, received, answers, origins, sockets, dialed, refused, lines, state, log, closeSockets };
 }
 
 /** Reads the token from the subprotocols, which have to be these two. */

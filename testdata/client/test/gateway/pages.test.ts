@@ -115,6 +115,20 @@ function dial(url: string): Promise<string> {
   });
 }
 
+test("what the server writes into the page is data", async (t) => {
+  if (!stack.stub) return t.skip("the stand-in's");
+  const page = await open("/");
+  await signUp(page, "injected");
+  const name = "</script><script src=/examples/page.js></script><img src=x>";
+  stack.stub.gateway.state.workspace = name;
+  t.after(() => (stack.stub!.gateway.state.workspace = "dev"));
+  await page.goto(stack.page);
+  assert.equal(await page.textContent("li button"), name);
+  assert.equal(await page.locator("script[src]").count(), 1);
+  assert.deepEqual(problems, []);
+  await page.context().close();
+});
+
 test("the log goes on after a restart and after a refresh", async (t) => {
   if (!stack.stub) return t.skip("the stand-in's");
   const { auth, gateway } = stack.stub;
