@@ -133,3 +133,16 @@ test("the address opens a session at the app's host", async () => {
   assert.ok([...location.searchParams.keys()].some((name) => name.startsWith("coder_application_connect_api_key_")));
   assert.equal((await refusal(coder.workspaceAppLocation("https://evil.example.com/")))?.status, 400);
 });
+
+test("fetch: the same key, and the same refresh", async () => {
+  const { email, coder } = await signUp();
+  assert.equal((await (await coder.fetch("/api/v2/users/me")).json()).email, email);
+  await control("revoke", email);
+  const answer = await coder.fetch("/api/v2/users/me/keys/tokens", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token_name: "mine", lifetime: 3_600_000_000_000 }),
+  });
+  assert.equal(answer.status, 201);
+  assert.equal(await refreshes(email), 1);
+});
