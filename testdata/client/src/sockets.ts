@@ -46,7 +46,7 @@ export function messenger(dial: Dial, sessions: Sessions, fetch: Fetch): Message
       if (closed.received) [failures, renewed] = [0, false];
       if (signal?.aborted || closed.code === 1000 || closed.code === 1005) return; // 1005: closed without a code
       let least = 0;
-      if (closed.code === 1008 || closed.code === 4401) { // the session has ended
+      if ([1008, 3000, 3003, 4401].includes(closed.code)) { // the session has ended
         if (renewed) throw new RefusedError(401, closed.reason);
         renewed = true;
         await sessions.replace(token);

@@ -83,7 +83,7 @@ for (const code of [1012, 1001, 1011, 4000]) {
   });
 }
 
-for (const code of [1008, 4401]) {
+for (const code of [1008, 3000, 3003, 4401]) {
   test(`${code}: the session is refreshed, and it opens again`, async () => {
     const { account, coder } = await signUp();
     const log = follow(coder);
