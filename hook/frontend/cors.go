@@ -97,7 +97,7 @@ func (c CORS) allow(method string) echo.MiddlewareFunc {
 
 // Allows reports whether pages of the origin may call.
 func (c CORS) Allows(origin string) bool {
-	return slices.ContainsFunc(c.Origins, func(allowed string) bool { return allowed == anyOrigin || matches(allowed, origin) })
+	return origin != "" && slices.ContainsFunc(c.Origins, func(allowed string) bool { return allowed == anyOrigin || matches(allowed, origin) })
 }
 
 // preflight answers OPTIONS requests that are not CORS preflights.
