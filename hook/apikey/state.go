@@ -1,4 +1,16 @@
 // Package apikey judges, mints, retires and deletes Coder keys.
+//
+// A key is renewed after an answer has carried it, when a third of its life is left (Rule says otherwise), and within the
+// request when it would die before the token. If Coder can't be reached then, the old key serves for as long as it lives.
+// When a key ends, Coder says: its expiry is read again before it is renewed, as Coder up to 2.34 moves it with every use.
+//
+// A replaced key is kept until no access token can carry it: the user's longest that was seen, plus ten minutes. It is
+// deleted after a later mint, or by reconciling, and only if it is ours by its name, or adopted.
+//
+// A lifetime of keys below twice that of the access tokens would renew at nearly every mint. Where it is configured, the
+// server does not start; where it is Coder's own limit, it complains and starts, as sign-ins must go on.
+//
+// state.go judges, mint.go makes, retire.go deletes, lifetime.go compares lifetimes.
 package apikey
 
 import (

@@ -1,5 +1,10 @@
 // Package keyring answers which key a token may carry, and has one made where there is none.
 //
+// Once the ledger knows a key of the user's own, another one in the profile was planted, be it of another account or an
+// old one of this user. It is never handed out: it counts as missing, and the mint makes a new one. That is logged with
+// the public ids of both, counted and written into the audit trail. What is stored is read back: where the table's
+// triggers, rules or policies keep something else, the user is a conflict, whose text says so.
+//
 // new.go puts together all that makes keys and looks after them, explain.go says what would be done, and strange.go tells
 // of what was found and is not ours.
 package keyring

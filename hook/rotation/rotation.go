@@ -1,5 +1,13 @@
 // Package rotation looks after a key once an answer has carried it: it tries, renews, adopts and deletes.
 //
+// A check tries the key in Coder, once per interval among all replicas. A key that Coder refuses twice, while it takes the
+// owner's token, is given up: the next mint makes another. While its user is suspended in Coder there is none; once the
+// user is activated again, the old one is handed out again. If its user was given roles, our keys are deleted.
+//
+// A key that the profile had before the ledger knew of any is handed out once, then looked into. It is adopted, with its
+// real expiry, if its Coder user is this user's: by our username or the same e-mail, without roles, and no other Supabase
+// user's. Otherwise it is refused.
+//
 // tend.go decides what there is to do, check.go tries a key in Coder, adopt.go learns about one that the ledger does not know.
 package rotation
 
