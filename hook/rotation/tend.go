@@ -14,10 +14,10 @@ func (k *Rotator) Tend(r Subject, state apikey.State) {
 	now := k.Now()
 	longer := apikey.TokenLife(r.Until, now) > r.Known.TokenLife
 	check := now.Sub(r.Known.KeyCheckedAt) >= k.CheckInterval
-	if state == apikey.Good && !longer && !check || !k.beginCare(r.UserID) {
+	if state == apikey.Good && !longer && !check {
 		return
 	}
-	k.running.Go(func() {
+	k.begin(r.UserID, func() {
 		defer k.endCare(r.UserID)
 		ctx, cancel := context.WithTimeout(k.base, k.Timeout)
 		defer cancel()
@@ -34,15 +34,16 @@ func (k *Rotator) Tend(r Subject, state apikey.State) {
 	})
 }
 
-// beginCare reports whether there is nobody at it for this user.
-func (k *Rotator) beginCare(user uuid.UUID) bool {
+// begin does the work in the background, unless somebody is at it for this user, or we stop. Under the lock, as Stop
+// must not begin to wait in between.
+func (k *Rotator) begin(user uuid.UUID, work func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.stopping || k.tended[user] {
-		return false
+		return
 	}
 	k.tended[user] = true
-	return true
+	k.running.Go(work)
 }
 
 func (k *Rotator) endCare(user uuid.UUID) {
