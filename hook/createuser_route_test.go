@@ -282,3 +282,15 @@ func TestCreateCoderUserBeforeTheKeyIsStored(t *testing.T) {
 	eventually(t, "stored", func() bool { return f.stored(t, user) != "" })
 	f.wantOneUser(t, 1)
 }
+
+// An address that is not confirmed yet is waited for, as by a mint.
+func TestCreateCoderUserWaitsForAConfirmedAddress(t *testing.T) {
+	t.Parallel()
+	s := patient()
+	s.options.ConfirmedOnly = true
+	f := newFront(t, s)
+	user := f.db.AddUser(t, "ada@example.com")
+	if got := f.create(t, f.token(t, user, "")); got.status != http.StatusAccepted {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}

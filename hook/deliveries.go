@@ -13,7 +13,7 @@ import (
 const repeatable = 5 * time.Second
 
 // rememberedDeliveries bounds the memory, to some 3 MiB. Up to 109 mints a second that is all that can come within
-// the ten minutes in which a signature is good; above it, the oldest are forgotten earlier.
+// the ten minutes in which a signature is good, five before its timestamp and five after; above it, the oldest are forgotten earlier.
 const rememberedDeliveries = 1 << 16
 
 // deliveries are the webhook ids of the last signed requests: who got hold of one, as from the log of a proxy,

@@ -56,7 +56,7 @@ func whyNoKey(err error) frontend.Why {
 		return frontend.Foreign
 	case errors.Is(err, account.ErrConflict):
 		return frontend.Conflict
-	case errors.Is(err, provision.ErrPending):
+	case provision.StatusOf(err) == provision.StatusPending:
 		return frontend.Pending
 	}
 	return frontend.Unavailable

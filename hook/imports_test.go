@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 
 	"keyring": {"rotation", "reconcile", "provision", "apikey", "account", "pace", "metrics"},
 
-	"frontend": {"accesstoken", "policy", "claims", "cached", "keyring", "provision", "apikey", "account", "proof"},
+	"frontend": {"accesstoken", "cached", "proof"},
 
 	"gateway": nil, // asks for what it needs of the others by interfaces of its own
 

@@ -15,7 +15,7 @@ import (
 )
 
 // MaxBody is how many bytes of a request are read at most. What Supabase Auth sends is the claims, which we send back,
-// with some hundred bytes around them; and it takes no answer over maxAnswer.
+// with some hundred bytes around them; and it takes no answer over [webhook.MaxAnswer].
 const MaxBody = webhook.MaxAnswer + 8<<10
 
 // maxUnverified is how many bytes all bodies whose signature is not verified yet may hold together.

@@ -39,6 +39,7 @@ func (m *mintMetrics) start() {
 		"failed":                            {"panic"},
 		"refused": {
 			http.StatusText(http.StatusUnauthorized), http.StatusText(http.StatusBadRequest), http.StatusText(http.StatusRequestEntityTooLarge),
+			http.StatusText(http.StatusServiceUnavailable), "internal error",
 		},
 	} {
 		m.mintTime.WithLabelValues(outcome)

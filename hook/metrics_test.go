@@ -46,7 +46,9 @@ coderhook_mints_total{outcome="injected",reason="old key"} 0
 coderhook_mints_total{outcome="pending",reason="no key"} 0
 coderhook_mints_total{outcome="refused",reason="Bad Request"} 0
 coderhook_mints_total{outcome="refused",reason="Request Entity Too Large"} 0
+coderhook_mints_total{outcome="refused",reason="Service Unavailable"} 0
 coderhook_mints_total{outcome="refused",reason="Unauthorized"} 1
+coderhook_mints_total{outcome="refused",reason="internal error"} 0
 coderhook_mints_total{outcome="skipped",reason="anonymous user"} 1
 coderhook_mints_total{outcome="skipped",reason="assurance level too low"} 0
 coderhook_mints_total{outcome="skipped",reason="no e-mail"} 0

@@ -77,7 +77,7 @@ type RefusedRoute struct {
 // Session tells sessions apart.
 type Session struct {
 	User uuid.UUID
-	ID   string // the token's session_id, "" where it has none
+	ID   string // the token's session_id, "" where it has none or nobody asks for it
 }
 
 // Caller is who an access token stands for.

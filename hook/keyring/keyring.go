@@ -5,7 +5,7 @@
 // the public ids of both, counted and written into the audit trail. What is stored is read back: where the table's
 // triggers, rules or policies keep something else, the user is a conflict, whose text says so.
 //
-// new.go puts together all that makes keys and looks after them, explain.go says what would be done, and strange.go tells
+// new.go puts together all that makes keys and looks after them, reconciler.go what looks after accounts; explain.go says what would be done, and strange.go tells
 // of what was found and is not ours.
 package keyring
 

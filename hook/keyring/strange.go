@@ -19,7 +19,7 @@ func (k *Keyring) notePlanted(ctx context.Context, a store.Account) {
 	rotation.Note(ctx, k.Trail, k.Log, a, store.KeyPlanted, "beside the user's own, "+a.KeyID)
 }
 
-// counters counts mints that met something that is not ours.
+// counters counts how long a mint's stages take, and mints that met something that is not ours.
 type counters struct {
 	planted    prometheus.Counter
 	distrusted prometheus.Counter

@@ -2,6 +2,7 @@
 //
 // provision.go is what a mint calls. job.go is one user's work, from the lease to the stored key: make.go makes account
 // and key, persist.go writes the key once the answer is out. What fails for a reason that passes goes into backlog.go.
+// roles.go ends what an account was given that has roles, and status.go is what the client is told.
 package provision
 
 import (

@@ -8,7 +8,8 @@
 // real expiry, if its Coder user is this user's: by our username or the same e-mail, without roles, and no other Supabase
 // user's. Otherwise it is refused.
 //
-// tend.go decides what there is to do, check.go tries a key in Coder, adopt.go learns about one that the ledger does not know.
+// tend.go decides what there is to do, check.go tries a key in Coder, adopt.go learns about one that the ledger
+// does not know, and trail.go leaves a row in the audit trail.
 package rotation
 
 import (
