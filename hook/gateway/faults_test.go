@@ -244,17 +244,19 @@ func TestSlowUploadDoesNotHoldCoder(t *testing.T) {
 func TestQuietStreamGoesOn(t *testing.T) {
 	t.Parallel()
 	say := make(chan struct{})
+	speak := sync.OnceFunc(func() { close(say) })
 	s := alone(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
 		<-say
 		fmt.Fprint(w, "data: at last\n\n")
-	}, func(g *gateway.Gateway) { g.SlowClient = time.Millisecond })
+	}, func(g *gateway.Gateway) { g.SlowClient = time.Second }) // no less: the answer's first bytes have to be through by then
+	t.Cleanup(speak) // else Coder's end waits for it
 	resp := s.open("GET", "/api/v2/users/me", nil)
-	timer := time.NewTimer(50 * time.Millisecond) // many times the patience
+	timer := time.NewTimer(2 * time.Second)
 	defer timer.Stop()
 	<-timer.C
-	close(say)
+	speak()
 	if raw, err := io.ReadAll(resp.Body); string(raw) != "data: at last\n\n" {
 		t.Errorf("%q %v", raw, err)
 	}
