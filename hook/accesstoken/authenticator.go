@@ -1,6 +1,7 @@
 package accesstoken
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -23,8 +24,47 @@ type Authenticator struct {
 	Policy policy.Policy
 }
 
-// Admit returns the caller, or the answer for one who is not let in. It names the caller also where it refuses one
-// whose token is good.
+// Refusal is why a caller is not let in, in words for whoever called.
+type Refusal struct {
+	Code       int
+	Message    string        // without quotes
+	RetryAfter time.Duration // 0: it does not heal by itself
+	Challenge  bool          // the token is not taken: another may be
+	ByPolicy   bool          // the token is good
+}
+
+func (r *Refusal) Error() string { return r.Message }
+
+// Judge returns whose a token is, or a [*Refusal]. It names the caller also where it refuses one whose token is good.
+func (a *Authenticator) Judge(ctx context.Context, token string) (Caller, error) {
+	who, err := a.Tokens.Verify(ctx, token)
+	if err != nil {
+		return Caller{}, a.refuse(err)
+	}
+	if reason := a.Policy.Skip(who.Claims); reason != "" { // no refresh mends that
+		return who, &Refusal{Code: http.StatusForbidden, Message: "access token: not accepted (" + reason + ")", ByPolicy: true}
+	}
+	return who, nil
+}
+
+// refuse words why a token is not accepted, or can't be verified for now.
+func (a *Authenticator) refuse(err error) *Refusal {
+	if errors.Is(err, ErrNoKeys) {
+		a.Tokens.Log.Error().Err(err).Msg("access token not verified")
+		return &Refusal{
+			Code: http.StatusServiceUnavailable, RetryAfter: RetryPause,
+			Message: "access tokens can't be verified at the moment: try again in a few seconds",
+		}
+	}
+	message := "access token: " + err.Error()
+	if outdated, ok := errors.AsType[OutdatedError](err); ok {
+		return &Refusal{Code: http.StatusServiceUnavailable, RetryAfter: outdated.After, Message: message + ": try again"}
+	}
+	return &Refusal{Code: http.StatusUnauthorized, Message: message, Challenge: true}
+}
+
+// Admit returns the caller of a request, or the answer for one who is not let in. Like Judge it names also whom it
+// refuses by policy.
 func (a *Authenticator) Admit(c echo.Context) (Caller, error) {
 	if a.Tokens == nil {
 		return Caller{}, echo.NewHTTPError(http.StatusNotImplemented,
@@ -35,26 +75,22 @@ func (a *Authenticator) Admit(c echo.Context) (Caller, error) {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
 		return Caller{}, echo.NewHTTPError(http.StatusUnauthorized, "send the user's Supabase access token: Authorization: Bearer <token>")
 	}
-	who, err := a.Tokens.Verify(c.Request().Context(), token)
-	if err != nil {
-		return Caller{}, a.refuse(c, err)
+	who, err := a.Judge(c.Request().Context(), token)
+	if refusal, refused := errors.AsType[*Refusal](err); refused {
+		err = refusal.answer(c)
 	}
-	if reason := a.Policy.Skip(who.Claims); reason != "" {
-		return who, echo.NewHTTPError(http.StatusForbidden, "access token: not accepted ("+reason+")") // no refresh mends that
-	}
-	return who, nil
+	return who, err
 }
 
-// refuse answers for a token that is not accepted, or can't be verified for now.
-func (a *Authenticator) refuse(c echo.Context, err error) error {
-	if errors.Is(err, ErrNoKeys) {
-		a.Tokens.Log.Error().Err(err).Msg("access token not verified")
-		return ComeBack(c, http.StatusServiceUnavailable, RetryPause, "access tokens can't be verified at the moment: try again in a few seconds")
+// answer returns what is sent to whoever called.
+func (r *Refusal) answer(c echo.Context) error {
+	switch {
+	case r.Challenge:
+		return Unauthorized(c, r.Message)
+	case r.RetryAfter > 0:
+		return ComeBack(c, r.Code, r.RetryAfter, r.Message)
 	}
-	if outdated, ok := errors.AsType[OutdatedError](err); ok {
-		return ComeBack(c, http.StatusServiceUnavailable, outdated.After, "access token: "+err.Error()+": try again")
-	}
-	return Unauthorized(c, "access token: "+err.Error())
+	return echo.NewHTTPError(r.Code, r.Message)
 }
 
 // bearer returns the token of the only Authorization header.

@@ -9,14 +9,12 @@ import (
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/gateway"
 	"coderhook/hook/keyring"
-	"coderhook/hook/policy"
 	"coderhook/hook/proof"
 	"coderhook/hook/provision"
 	"coderhook/hook/rotation"
 	"coderhook/store"
 
 	"github.com/google/uuid"
-	"github.com/rs/zerolog"
 )
 
 // makeGateway makes what passes browsers' requests on to Coder, if that is on.
@@ -29,7 +27,7 @@ func (s *server) makeGateway() error {
 		Coder:    c.Coder.URL,
 		Prefix:   c.Gateway.Prefix,
 		Rules:    c.Gateway.Rules,
-		Auth:     gatewayCallers{c.Tokens, c.Policy, s.Log},
+		Auth:     gatewayCallers{accesstoken.Authenticator{Tokens: c.Tokens, Policy: c.Policy}},
 		Keys:     gatewayKeys{s.ring},
 		Sessions: gatewaySessions{s.database},
 		Audit:    gatewayTrail{s.database},
@@ -60,38 +58,22 @@ func (s *server) drainGateway(ctx context.Context) error {
 }
 
 // gatewayCallers lets in whom the front end's routes let in.
-type gatewayCallers struct {
-	tokens *accesstoken.Verifier
-	policy policy.Policy
-	log    zerolog.Logger
-}
+type gatewayCallers struct{ accesstoken.Authenticator }
 
 // Authenticate returns whose the token is.
 func (a gatewayCallers) Authenticate(ctx context.Context, token string) (gateway.Caller, error) {
-	who, err := a.tokens.Verify(ctx, token)
-	if err != nil {
-		return gateway.Caller{}, a.refuse(err)
-	}
-	if reason := a.policy.Skip(who.Claims); reason != "" {
-		return gateway.Caller{}, &gateway.Refusal{Code: http.StatusForbidden, Rule: "policy", Message: "access token: not accepted (" + reason + ")"}
-	}
-	proof.Give(ctx)() // the connection is no stranger's
-	return gateway.Caller{Session: gateway.Session{User: who.User}, Expires: who.Claims.ExpiresAt(), Token: who}, nil
-}
-
-func (a gatewayCallers) refuse(err error) error {
-	if errors.Is(err, accesstoken.ErrNoKeys) {
-		a.log.Error().Err(err).Msg("access token not verified")
-		return &gateway.Refusal{
-			Code: http.StatusServiceUnavailable, Rule: "token", RetryAfter: accesstoken.RetryPause,
-			Message: "access tokens can't be verified at the moment: try again in a few seconds",
+	who, err := a.Judge(ctx, token)
+	if refusal, refused := errors.AsType[*accesstoken.Refusal](err); refused {
+		rule := "token"
+		if refusal.ByPolicy {
+			rule = "policy"
+		}
+		return gateway.Caller{}, &gateway.Refusal{
+			Code: refusal.Code, Rule: rule, Message: refusal.Message, RetryAfter: refusal.RetryAfter, Challenge: refusal.Challenge,
 		}
 	}
-	message := "access token: " + err.Error()
-	if outdated, ok := errors.AsType[accesstoken.OutdatedError](err); ok {
-		return &gateway.Refusal{Code: http.StatusServiceUnavailable, Rule: "token", RetryAfter: outdated.After, Message: message + ": try again"}
-	}
-	return &gateway.Refusal{Code: http.StatusUnauthorized, Rule: "token", Message: message, Challenge: true}
+	proof.Give(ctx)() // the connection is no stranger's
+	return gateway.Caller{Session: gateway.Session{User: who.User}, Expires: who.Claims.ExpiresAt(), Token: who}, err
 }
 
 // gatewayKeys gives the gateway keys as a mint finds and makes them.
