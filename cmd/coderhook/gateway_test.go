@@ -2,17 +2,20 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/base64"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"coderhook/cmd/internal/cmdtest"
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
 
 	"github.com/coder/websocket"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
 )
 
@@ -40,7 +43,7 @@ func TestGateway(t *testing.T) {
 			first, second := dialTerminal(t, addr, token, coder, "first"), dialTerminal(t, addr, token, coder, "second")
 			_ = first.Close(websocket.StatusNormalClosure, "")
 			db.Exec(t, `update auth.users set banned_until = now() + interval '1 day' where id = $1`, ada)
-			if _, _, err := second.Read(t.Context()); websocket.CloseStatus(err) != 3003 { // forbidden, as registered
+			if err := endOf(t, second); websocket.CloseStatus(err) != 3003 { // forbidden, as registered
 				t.Errorf("after a ban: %v", err)
 			}
 			p.Stop(t)
@@ -58,14 +61,19 @@ func TestGatewayDrains(t *testing.T) {
 	wantMe(t, p.Addr, token, coder)
 	terminal := dialTerminal(t, p.Addr, token, coder, "one")
 	ended := make(chan error, 1)
-	go func() {
-		_, _, err := terminal.Read(t.Context())
-		ended <- err
-	}()
+	go func() { ended <- endOf(t, terminal) }()
 	p.Stop(t)
 	if err := <-ended; websocket.CloseStatus(err) != websocket.StatusServiceRestart {
 		t.Errorf("at the end: %v", err)
 	}
+}
+
+// endOf waits for a socket's end. One that does not come is an error, too.
+func endOf(t *testing.T, conn *websocket.Conn) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, _, err := conn.Read(ctx)
+	return err
 }
 
 // wantMe asks who the caller is in Coder. The account is made for that, and its key is in nothing that comes back.
@@ -73,29 +81,18 @@ func wantMe(t *testing.T, addr, token string, coder *codertest.Server) {
 	t.Helper()
 	var got string
 	cmdtest.Eventually(t, "Coder answers", func() bool { // 202 while the key is being made
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/coder/api/v2/users/me", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = string(body)
-		return response.StatusCode == http.StatusOK
+		status, body := askGateway(t, addr, token, "/users/me")
+		got = body
+		return status == http.StatusOK
 	})
 	if !strings.Contains(got, "ada@example.com") {
 		t.Errorf("got %s", got)
 	}
-	for _, key := range coder.TokensOf(coder.Users()[0].Username) {
-		if _, secret, _ := strings.Cut(key.Whole, "-"); strings.Contains(got, secret) {
-			t.Error("the key is in the answer")
+	for _, user := range coder.Users() {
+		for _, key := range coder.TokensOf(user.Username) {
+			if _, secret, _ := strings.Cut(key.Whole, "-"); strings.Contains(got, secret) {
+				t.Error("the key is in the answer")
+			}
 		}
 	}
 }
@@ -115,4 +112,67 @@ func dialTerminal(t *testing.T, addr, token string, coder *codertest.Server, wor
 		t.Fatalf("prompt: %q %v", prompt, err)
 	}
 	return conn
+}
+
+// Whom the front end's routes do not let in the gateway does not either; what is refused stands in the audit trail.
+func TestGatewayRefuses(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	ada, eve, bob := db.AddUser(t, "ada@example.com"), db.AddUser(t, "eve@example.com"), db.AddUser(t, "bob@example.com")
+	coder.AddUser("taken", "eve@example.com", "password")
+	db.Exec(t, `update auth.users set banned_until = now() + interval '1 day' where id = $1`, bob)
+	p := cmdtest.Start(t, db, coder, "GATEWAY=on", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret, "CORS_ORIGINS="+gatewayPage)
+	good := cmdtest.AccessToken(t, ada, nil)
+	wantMe(t, p.Addr, good, coder)
+	with := func(user uuid.UUID, name string, value any) string {
+		return cmdtest.AccessToken(t, user, func(c jwt.MapClaims) { c[name] = value })
+	}
+	for name, test := range map[string]struct {
+		token, path string
+		want        int
+	}{
+		"no token":      {"", "/users/me", http.StatusUnauthorized},
+		"not a token":   {"rubbish", "/users/me", http.StatusUnauthorized},
+		"expired":       {with(ada, "exp", 1), "/users/me", http.StatusUnauthorized},
+		"anonymous":     {with(ada, "is_anonymous", true), "/users/me", http.StatusForbidden},
+		"OAuth client":  {with(ada, "client_id", "other"), "/users/me", http.StatusForbidden},
+		"conflict":      {with(eve, "email", "eve@example.com"), "/users/me", http.StatusConflict},
+		"banned":        {with(bob, "email", "bob@example.com"), "/users/me", http.StatusForbidden},
+		"refused route": {good, "/users/me/keys", http.StatusForbidden},
+	} {
+		if got, text := askGateway(t, p.Addr, test.token, test.path); got != test.want {
+			t.Errorf("%s: %d %s, want %d", name, got, text, test.want)
+		}
+	}
+	if users := coder.Users(); len(users) != 2 { // ada's, and the one that was there
+		t.Errorf("Coder has %+v", users)
+	}
+	cmdtest.Eventually(t, "a row in the audit trail", func() bool {
+		return storetest.Query[int](t, db, `select count(*) from coderhook.audit where action = 'route-refused' and user_id = $1 and detail like 'keys: GET %'`, ada) == 1
+	})
+	p.Stop(t)
+	if log := p.Log(); strings.Contains(log, good) {
+		t.Error("the token is in the log")
+	}
+}
+
+func askGateway(t *testing.T, addr, token, path string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/coder/api/v2"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
 }
