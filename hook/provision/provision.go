@@ -1,6 +1,6 @@
 // Package provision has one worker per user make account and key, across replicas, while mints wait.
 //
-// provision.go is what a mint calls. job.go is one user's work, from the lease to the stored key: make.go makes account
+// provision.go is what a mint calls, options.go its times and limits, stop.go its load and its end. job.go is one user's work, from the lease to the stored key: make.go makes account
 // and key, persist.go writes the key once the answer is out. What fails for a reason that passes goes into backlog.go.
 // roles.go ends what an account was given that has roles, and status.go is what the client is told.
 package provision
@@ -76,44 +76,6 @@ type Provisioner struct {
 	cancel     context.CancelFunc
 	ending     context.Context // ends when the server begins to stop
 	end        context.CancelFunc
-}
-
-// Options are the times and limits of provisioning. DefaultOptions has those of production.
-type Options struct {
-	Instance        string        // names this process in leases; unique among replicas and restarts
-	Organization    string        // name or id; empty for Coder's default organization
-	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
-	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
-	Concurrency     int           // how many users are provisioned at a time
-	LeaseTTL        time.Duration // how long a killed holder blocks its user
-	Timeout         time.Duration // for one user's work in Coder, from lease to key
-	Poll            time.Duration // between looks at what another replica is doing
-	RetryConflict   time.Duration // how long a conflict is answered from the ledger before Coder is asked again
-	PersistPatience time.Duration // how long a user may stay uncommitted before the sign-up counts as rolled back
-	LockPatience    time.Duration // how long a locked or unreachable profile is tried again
-	RenewBefore     time.Duration // a key's end, from when on it is renewed; 0: a third of its lifetime
-	CheckInterval   time.Duration // at most once per which a user's key is tried in Coder
-	Backlog         int           // how many users who got no key are tried again in the background; 0: none
-	ConfirmAfter    time.Duration // when a key that Coder did not take is tried again, before it is thrown away
-	Now             func() time.Time
-}
-
-// DefaultOptions returns the values used in production.
-func DefaultOptions() Options {
-	return Options{
-		Instance:        uuid.NewString(),
-		Concurrency:     8,
-		LeaseTTL:        5 * time.Second,
-		Timeout:         30 * time.Second,
-		Poll:            25 * time.Millisecond,
-		RetryConflict:   time.Minute,
-		PersistPatience: 30 * time.Second,
-		LockPatience:    5 * time.Minute,
-		CheckInterval:   10 * time.Minute,
-		Backlog:         10_000,
-		ConfirmAfter:    time.Second,
-		Now:             time.Now,
-	}
 }
 
 // New returns a Provisioner that is ready to work; Stop ends it.
@@ -259,48 +221,4 @@ func (p *Provisioner) join(ctx context.Context, r Request) (_ *job, isNew bool, 
 	p.jobs[r.User] = j
 	p.running.Go(func() { p.work(j) })
 	return j, true, nil
-}
-
-// Wait returns when nothing is under way but the backlog.
-func (p *Provisioner) Wait() { p.running.Wait() }
-
-// Load is how much is under way.
-type Load struct {
-	Jobs       int  // users who are being worked for
-	Queued     int  // users in the backlog
-	Overdue    int  // of these, whose time has come
-	WorkingOff bool // the backlog
-}
-
-// Load tells how much is under way.
-func (p *Provisioner) Load() Load {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := Load{Jobs: len(p.jobs), Queued: len(p.backlog.byDue), WorkingOff: p.backlog.busy}
-	for _, e := range p.backlog.byDue {
-		if e.due.Before(time.Now()) {
-			l.Overdue++
-		}
-	}
-	return l
-}
-
-// Stop lets running work end, and what is made be written, until ctx ends.
-func (p *Provisioner) Stop(ctx context.Context) error {
-	p.mu.Lock()
-	p.stopping = true
-	if waiting := len(p.backlog.byDue); waiting > 0 {
-		p.Log.Info().Int("backlog", waiting).Msg("users still wait for a key: their next mint makes it")
-	}
-	p.mu.Unlock()
-	p.end()
-	ended := make(chan struct{})
-	go func() { p.workingOff.Wait(); p.running.Wait(); close(ended) }()
-	defer p.cancel()
-	select {
-	case <-ended:
-		return nil
-	case <-ctx.Done():
-		return errors.New("stop: gave up on keys that are not stored yet")
-	}
 }
