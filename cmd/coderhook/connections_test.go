@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -80,25 +79,11 @@ func TestFewerConnectionsThanWantedCostNoKey(t *testing.T) {
 	for range 5 {
 		mint(p)
 	}
-	text := get(t, "http://"+p.Admin+"/metrics")
+	text := cmdtest.Get(t, "http://"+p.Admin+"/metrics")
 	if strings.Contains(text, "coderhook_database_connections_refused_total 0\n") || !strings.Contains(text, "coderhook_database_connections_refused_total ") {
 		t.Error("no refused connection is counted")
 	}
 	p.Stop(t)
-}
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // The password changes in the database and in the file, with sign-ins all the time.

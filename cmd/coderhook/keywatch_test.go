@@ -28,7 +28,7 @@ func TestServeMakesNoReadableKey(t *testing.T) {
 		t.Errorf("who has a key got %.10q, %v", key, err)
 	}
 	p.Becomes(t, `"keys":"degraded"`)
-	if got := get(t, "http://"+p.Admin+"/metrics"); !strings.Contains(got, "\ncoderhook_keys_readable 1\n") {
+	if got := cmdtest.Get(t, "http://"+p.Admin+"/metrics"); !strings.Contains(got, "\ncoderhook_keys_readable 1\n") {
 		t.Error("the metric does not say that keys are readable")
 	}
 	if n := len(coder.Users()); n > 0 {

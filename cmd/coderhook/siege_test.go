@@ -108,7 +108,7 @@ func TestFrontEndHasAPortOfItsOwn(t *testing.T) {
 		if key, status, err := p.Mint(t.Context(), http.DefaultClient, user, "ada@example.com"); err != nil || key == "" {
 			t.Errorf("key %.4s, status %q, %v", key, status, err)
 		}
-		metrics := get(t, "http://"+p.Admin+"/metrics")
+		metrics := cmdtest.Get(t, "http://"+p.Admin+"/metrics")
 		for _, want := range []string{
 			`coderhook_connections_limit{listener="hook"} 1024`, `coderhook_connections_limit{listener="frontend"} 1024`,
 			`coderhook_connections{listener="hook"} `, `coderhook_connections_evicted_total{listener="hook"} 0`,

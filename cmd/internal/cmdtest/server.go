@@ -154,16 +154,22 @@ func (p *Server) MintSigned(ctx context.Context, client *http.Client, secrets st
 // Readiness returns what /readyz says.
 func (p *Server) Readiness(t *testing.T) string {
 	t.Helper()
-	response, err := http.Get("http://" + p.Addr + "/readyz")
+	return Get(t, "http://"+p.Addr+"/readyz")
+}
+
+// Get returns what is there, whatever its status.
+func Get(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(body)
+	return string(text)
 }
 
 // Becomes waits until /readyz says so. Its answers are shared for a second, and until the start is over the database
