@@ -33,6 +33,17 @@ func (u AuthUser) Left(now time.Time) bool {
 	return u.Exists && !u.Living(now) || !u.Exists && u.Departed
 }
 
+// OneAuthUser returns the user of an answer that is about one: not to be told of somebody does not mean that they are gone.
+func OneAuthUser(found []AuthUser, err error) (AuthUser, error) {
+	switch {
+	case err != nil:
+		return AuthUser{}, err
+	case len(found) != 1:
+		return AuthUser{}, fmt.Errorf("read auth users: asked for 1, told of %d", len(found))
+	}
+	return found[0], nil
+}
+
 // Text instead of uuid[]: without a prepared statement pgx cannot know the type.
 const authUsersSQL = `
 select s.id, s.present, s.banned_until, s.deleted_at,

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +106,19 @@ func TestAddressConfirmed(t *testing.T) {
 	db.Script(t, `revoke execute on function coderhook.auth_address_confirmed from coderhook`)
 	if _, err := s.AddressConfirmed(t.Context(), id, "ada@example.com"); err == nil {
 		t.Error("without the right")
+	}
+}
+
+// An answer about nobody, or about two, is none about the one who was asked for.
+func TestOneAuthUser(t *testing.T) {
+	t.Parallel()
+	failed := errors.New("down")
+	for name, test := range map[string]struct {
+		found []store.AuthUser
+		err   error
+	}{"none": {}, "two": {found: make([]store.AuthUser, 2)}, "failed": {make([]store.AuthUser, 1), failed}} {
+		if _, err := store.OneAuthUser(test.found, test.err); err == nil || test.err != nil && !errors.Is(err, failed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package frontend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -73,7 +72,7 @@ func (r *Routes) createCoderUser(c echo.Context, who accesstoken.Caller, line *z
 // refuseLeaver asks whether the user is gone or banned: an access token outlives that. Whoever has one was
 // committed, so that who is not there is gone. Where it can't be known, nothing opens.
 func (r *Routes) refuseLeaver(ctx context.Context, c echo.Context, known store.Account) error {
-	user, err := r.authUser(ctx, known.UserID)
+	user, err := store.OneAuthUser(r.Accounts.AuthUsers(ctx, []uuid.UUID{known.UserID}))
 	if err != nil {
 		return r.unavailable(c, err)
 	}
@@ -99,18 +98,6 @@ func (r *Routes) coderUserOf(ctx context.Context, account store.Account, found F
 	}
 	me, err := r.Apps.Me(ctx, found.Key)
 	return createdUser{account.UserID, me.ID, me.Username, found.Made}, err
-}
-
-// authUser returns what Supabase Auth says of one user.
-func (r *Routes) authUser(ctx context.Context, id uuid.UUID) (store.AuthUser, error) {
-	found, err := r.Accounts.AuthUsers(ctx, []uuid.UUID{id})
-	if err == nil && len(found) != 1 {
-		err = fmt.Errorf("read auth users: asked for 1, told of %d", len(found))
-	}
-	if err != nil {
-		return store.AuthUser{}, err
-	}
-	return found[0], nil
 }
 
 // notCreated says what the caller can do about it.

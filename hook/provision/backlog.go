@@ -176,7 +176,7 @@ func (p *Provisioner) stillWanted(ctx context.Context, r Request) error {
 	if waited && r.Until.Before(now) {
 		return errOldToken
 	}
-	user, err := p.authUser(ctx, r.User)
+	user, err := store.OneAuthUser(p.Ledger.AuthUsers(ctx, []uuid.UUID{r.User}))
 	switch {
 	case err != nil:
 		return fmt.Errorf("provision: %w", err)
@@ -186,16 +186,4 @@ func (p *Provisioner) stillWanted(ctx context.Context, r Request) error {
 		return errRolledBack
 	}
 	return nil
-}
-
-// authUser is what Supabase Auth says of one user.
-func (p *Provisioner) authUser(ctx context.Context, id uuid.UUID) (store.AuthUser, error) {
-	found, err := p.Ledger.AuthUsers(ctx, []uuid.UUID{id})
-	if err == nil && len(found) != 1 {
-		err = fmt.Errorf("read auth users: asked for 1, told of %d", len(found))
-	}
-	if err != nil {
-		return store.AuthUser{}, err
-	}
-	return found[0], nil
 }

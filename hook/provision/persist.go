@@ -73,7 +73,7 @@ func (p *Provisioner) settle(ctx context.Context, j *job, m made, err error, wai
 // departed reports whether the user is not one who is yet to be committed: the deletion was seen. To wait
 // would keep the lease from whoever is to off-board them.
 func (p *Provisioner) departed(ctx context.Context, user uuid.UUID) bool {
-	found, err := p.authUser(ctx, user)
+	found, err := store.OneAuthUser(p.Ledger.AuthUsers(ctx, []uuid.UUID{user}))
 	return err == nil && !found.Exists && found.Departed
 }
 
@@ -99,8 +99,8 @@ func (p *Provisioner) refused(ctx context.Context, j *job, m made, err error) (r
 // is deleted with its key: it has no workspaces, and it would keep its e-mail from the person's
 // next try. Any other account had its user: who has left is for reconciling to off-board.
 func (p *Provisioner) undo(ctx context.Context, j *job, m made, err error) (result string) {
-	found, unknown := p.Ledger.AuthUsers(ctx, []uuid.UUID{j.User})
-	if unknown != nil || len(found) != 1 || found[0].Exists {
+	found, unknown := store.OneAuthUser(p.Ledger.AuthUsers(ctx, []uuid.UUID{j.User}))
+	if unknown != nil || found.Exists {
 		// It is another foreign key that is violated, or we can't know.
 		return p.refused(ctx, j, m, errors.Join(err, unknown))
 	}

@@ -88,11 +88,11 @@ func (r *Reconciler) PlanMove(ctx context.Context, user uuid.UUID, coderName str
 
 // linkable refuses a Supabase user who is not there, or who has a Coder account.
 func (r *Reconciler) linkable(ctx context.Context, user uuid.UUID) error {
-	found, err := r.Ledger.AuthUsers(ctx, []uuid.UUID{user})
+	found, err := store.OneAuthUser(r.Ledger.AuthUsers(ctx, []uuid.UUID{user}))
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !found[0].Living(r.Now()) {
+	if !found.Living(r.Now()) {
 		return refuse("no user %s in Supabase who may sign in", user)
 	}
 	known, err := r.Ledger.Lookup(ctx, user)
@@ -121,11 +121,11 @@ func (r *Reconciler) planTakeover(ctx context.Context, plan *LinkPlan, from uuid
 	if err != nil {
 		return err
 	}
-	found, err := r.Ledger.AuthUsers(ctx, []uuid.UUID{owner})
+	found, err := store.OneAuthUser(r.Ledger.AuthUsers(ctx, []uuid.UUID{owner}))
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || found[0].Exists && found[0].DeletedAt.IsZero() { // also when banned: a ban can be lifted
+	if found.Exists && found.DeletedAt.IsZero() { // also when banned: a ban can be lifted
 		if err := r.movable(ctx, plan, owner, from); err != nil {
 			return err
 		}

@@ -130,11 +130,11 @@ var ErrNotLiving = errors.New("the user is gone or banned in Supabase")
 
 // makeNew has the next key made, for a token of now.
 func (r *Revoker) makeNew(ctx context.Context, user uuid.UUID) error {
-	found, err := r.Ledger.AuthUsers(ctx, []uuid.UUID{user})
+	found, err := store.OneAuthUser(r.Ledger.AuthUsers(ctx, []uuid.UUID{user}))
 	if err != nil {
 		return err
 	}
-	if len(found) != 1 || !found[0].Living(r.Now()) {
+	if !found.Living(r.Now()) {
 		return ErrNotLiving
 	}
 	known, err := r.Ledger.Lookup(ctx, user)
