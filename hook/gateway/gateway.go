@@ -124,7 +124,7 @@ func (g *Gateway) Start() error {
 	switch {
 	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https":
 		return errors.New("coder URL: want http://host or https://host")
-	case !isNormalPath(g.Prefix):
+	case !IsPrefix(g.Prefix):
 		return errors.New("prefix: want a path like /coder, without a slash at the end")
 	case g.Auth == nil || g.Keys == nil || g.CORS.Allows == nil || g.Metrics == nil || len(g.Rules) == 0 || g.Now == nil:
 		return errors.New("gateway: Auth, Keys, CORS.Allows, Metrics, Rules and Now are required")

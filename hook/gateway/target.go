@@ -38,6 +38,12 @@ func readTarget(r *http.Request, prefix string) (target, *Refusal) {
 	return t, checkQuery(query)
 }
 
+// IsPrefix reports whether a path can stand before Coder's own, and is none of this server's other routes.
+func IsPrefix(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return isNormalPath(path) && !slices.Contains([]string{"hooks", "create-coder-user", "applications", "healthz", "readyz"}, first)
+}
+
 // isNormalPath reports whether there is only one way to read the path.
 func isNormalPath(path string) bool {
 	if !strings.HasPrefix(path, "/") {

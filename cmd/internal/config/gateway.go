@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"strings"
 
 	"coderhook/hook/gateway"
 )
@@ -25,8 +24,8 @@ func readGateway(v *variables, c Config) Gateway {
 		g.Addr = ""
 	}
 	switch {
-	case !strings.HasPrefix(g.Prefix, "/") || strings.HasSuffix(g.Prefix, "/"):
-		v.fault("GATEWAY_PREFIX", "is %q; set a path like /coder, without a slash at the end", g.Prefix)
+	case !gateway.IsPrefix(g.Prefix):
+		v.fault("GATEWAY_PREFIX", "is %q; set a path like /coder, without a slash at the end, that no other route begins with", g.Prefix)
 	case g.On && c.Tokens == nil:
 		v.fault("GATEWAY", "is on, and nobody's access token can be verified; set SUPABASE_URL or SUPABASE_JWT_SECRET")
 	case g.On && len(c.CORS.Origins) == 0:
