@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 
 	"frontend": {"accesstoken", "cached", "proof"},
 
-	"gateway": nil, // asks for what it needs of the others by interfaces of its own
+	"gateway": {"accesstoken", "webhook"}, // what it needs besides it asks for by interfaces of its own
 
 	"authtest": {"webhook"}, // for tests
 }

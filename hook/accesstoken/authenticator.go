@@ -99,16 +99,30 @@ func bearer(header http.Header) (string, bool) {
 	if len(values) != 1 {
 		return "", false
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
+	return Bearer(values[0])
+}
+
+// Bearer returns the token in the value of an Authorization header.
+func Bearer(value string) (string, bool) {
+	scheme, token, _ := strings.Cut(value, " ")
 	token = strings.TrimSpace(token)
 	return token, strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
+// Challenge returns the value of a WWW-Authenticate header that makes a client refresh its session. The reason holds no quotes.
+func Challenge(reason string) string {
+	return fmt.Sprintf(`Bearer error="invalid_token", error_description="%s"`, reason)
+}
+
 // Unauthorized returns the answer that makes a client refresh its session. The reason holds no quotes.
 func Unauthorized(c echo.Context, reason string) error {
-	c.Response().Header().Set(echo.HeaderWWWAuthenticate,
-		fmt.Sprintf(`Bearer error="invalid_token", error_description="%s"`, reason))
+	c.Response().Header().Set(echo.HeaderWWWAuthenticate, Challenge(reason))
 	return echo.NewHTTPError(http.StatusUnauthorized, reason)
+}
+
+// RetryAfter returns the value of that header: in whole seconds, and not at once.
+func RetryAfter(after time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(after.Seconds()))))
 }
 
 // ComeBack returns an answer that says when to try again.
@@ -117,8 +131,7 @@ func ComeBack(c echo.Context, code int, after time.Duration, message string) err
 	return echo.NewHTTPError(code, message)
 }
 
-// SetRetryAfter says in the answer's header when to try again: in whole seconds, and not at once.
+// SetRetryAfter says in the answer's header when to try again.
 func SetRetryAfter(c echo.Context, after time.Duration) {
-	seconds := max(1, int(math.Ceil(after.Seconds())))
-	c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
+	c.Response().Header().Set(echo.HeaderRetryAfter, RetryAfter(after))
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/hook/accesstoken"
+
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 )
@@ -82,7 +84,7 @@ func (c *call) findKey() error {
 	return nil
 }
 
-var errStillRefused = later(http.StatusServiceUnavailable, "key-refused", retryPause, "Coder does not take the user's key at the moment: try again in a few seconds")
+var errStillRefused = later(http.StatusServiceUnavailable, "key-refused", accesstoken.RetryPause, "Coder does not take the user's key at the moment: try again in a few seconds")
 
 // doubt has the key looked into that Coder refused, and takes the one that comes of it.
 func (c *call) doubt() error {

@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"coderhook/hook/accesstoken"
 )
 
 // repeatable bounds the body of a request that may be sent twice, in bytes.
@@ -124,7 +126,7 @@ func (g *Gateway) censor(resp *http.Response, c *call) error {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return refusal(http.StatusBadGateway, "upgrade", "Coder wants another protocol than it was asked for")
 	case resp.StatusCode >= http.StatusBadGateway && !fromCoder:
-		return later(http.StatusServiceUnavailable, "unavailable", retryPause, "the development environment can't be reached at the moment: try again in a few seconds")
+		return later(http.StatusServiceUnavailable, "unavailable", accesstoken.RetryPause, "the development environment can't be reached at the moment: try again in a few seconds")
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	c.stream.Store(kind == "text/event-stream" || kind == "application/x-ndjson")

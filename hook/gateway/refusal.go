@@ -3,12 +3,12 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook/accesstoken"
+	"coderhook/hook/webhook"
 )
 
 // Refusal is why a request gets no answer of Coder's, in words for who sent it. Authenticator and Keys return it to say
@@ -39,11 +39,8 @@ func (r *Rule) refusal() *Refusal {
 	return refusal(http.StatusForbidden, r.Class, `the gateway's rule "`+r.Class+`" refuses this request: `+r.Why)
 }
 
-// How long a caller is told to wait where nothing better is known.
-const (
-	retryPause   = 5 * time.Second
-	pendingPause = 2 * time.Second
-)
+// pendingPause is how long a caller is told to wait whose key is being made.
+const pendingPause = 2 * time.Second
 
 // refusalOf words what went wrong. The texts of other errors are for the log.
 func refusalOf(err error) *Refusal {
@@ -53,20 +50,11 @@ func refusalOf(err error) *Refusal {
 	if errors.Is(err, ErrPending) {
 		return later(http.StatusAccepted, "pending", pendingPause, "the account is being made: try again in a few seconds")
 	}
-	after := retryPause
+	after := accesstoken.RetryPause
 	if answer, ok := errors.AsType[*coderclient.Error](err); ok && answer.RetryAfter > 0 {
 		after = answer.RetryAfter
 	}
 	return later(http.StatusServiceUnavailable, "unavailable", after, "the development environment can't be reached at the moment: try again in a few seconds")
-}
-
-type errorBody struct {
-	Error errorDetail `json:"error"`
-}
-
-type errorDetail struct {
-	Code    int    `json:"http_code"`
-	Message string `json:"message"`
 }
 
 // pendingBody is the answer for a user whose account or key is still being made.
@@ -82,16 +70,16 @@ func (r *Refusal) answer(w http.ResponseWriter, who Caller) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(r.RetryAfter.Seconds())))))
+		h.Set("Retry-After", accesstoken.RetryAfter(r.RetryAfter))
 	}
 	if r.Code == http.StatusUnauthorized {
 		challenge := "Bearer"
 		if r.Challenge {
-			challenge = `Bearer error="invalid_token", error_description="` + r.Message + `"`
+			challenge = accesstoken.Challenge(r.Message)
 		}
 		h.Set("Www-Authenticate", challenge)
 	}
-	var body any = errorBody{errorDetail{r.Code, r.Message}}
+	var body any = webhook.ErrorBody{Error: webhook.ErrorDetail{Code: r.Code, Message: r.Message}}
 	if r.Code == http.StatusAccepted {
 		body = pendingBody{who.User.String(), "pending"}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/hook/accesstoken"
+
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 )
@@ -179,7 +181,7 @@ func (u *users) enter(user uuid.UUID, socket bool, l Limits, now time.Time) (fun
 	case of.running >= l.Running:
 		return nil, later(http.StatusTooManyRequests, "running", time.Second, "too many requests of this user at the same time")
 	case socket && of.sockets >= l.Sockets:
-		return nil, later(http.StatusTooManyRequests, "sockets", retryPause, "too many WebSockets of this user at the same time")
+		return nil, later(http.StatusTooManyRequests, "sockets", accesstoken.RetryPause, "too many WebSockets of this user at the same time")
 	}
 	n := 0
 	if socket {

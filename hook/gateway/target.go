@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"coderhook/hook/accesstoken"
 )
 
 // target is what of Coder's a request is for. It holds the very bytes that are sent to Coder.
@@ -187,8 +189,7 @@ func bearer(r *http.Request, p protocols) (string, *Refusal) {
 	case len(headers)+len(p.tokens) > 1:
 		return "", refusal(http.StatusBadRequest, "token", "more than one access token: send one, in the header Authorization or as a subprotocol")
 	case len(headers) == 1:
-		scheme, token, _ := strings.Cut(headers[0], " ")
-		if token = strings.TrimSpace(token); strings.EqualFold(scheme, "Bearer") && token != "" {
+		if token, ok := accesstoken.Bearer(headers[0]); ok {
 			return token, nil
 		}
 		return "", refusal(http.StatusUnauthorized, "token", "send the user's Supabase access token: Authorization: Bearer <token>")
