@@ -89,7 +89,7 @@ func (r *repetition) allows(ctx context.Context, err error) bool {
 	case outdated:
 		first := !r.outdated
 		r.outdated = true
-		return first && (s.resets.count.Load() != r.resets || s.resets.may())
+		return first && s.resets.since(r.resets)
 	case refused:
 		return r.wait(ctx, err)
 	}

@@ -25,23 +25,33 @@ type resets struct {
 	pause time.Duration
 }
 
-// may resets, if the last time is long enough ago.
-func (r *resets) may() bool {
+// since reports whether the pool was reset since so many times, or resets it now, if the last time is long enough ago.
+// It waits for one who is at it: a reset that is not over hands out connections of before.
+func (r *resets) since(seen int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.count.Load() != seen {
+		return true
+	}
 	now := r.now()
 	if now.Sub(r.last) < r.pause {
 		return false
 	}
 	r.last, r.pause = now, min(max(2*r.pause, resetPause), longResetPause)
-	r.force()
+	r.again()
 	return true
 }
 
 // force resets, without waiting its turn.
 func (r *resets) force() {
-	r.count.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.again()
+}
+
+func (r *resets) again() {
 	r.reset()
+	r.count.Add(1)
 }
 
 // helped: the next one need not wait for long.

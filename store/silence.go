@@ -32,7 +32,7 @@ func (s *Store) heard(ctx context.Context, conn *pgxpool.Conn, f statement) erro
 	if err == nil || sqlState(err) != "" {
 		s.answers.Add(1)
 	} else if errors.Is(context.Cause(trying), errSilent) {
-		s.resets.may()
+		s.resets.since(s.resets.count.Load())
 		if _, known := errors.AsType[judged](err); !known { // an earlier verdict is better founded
 			err = judged{errors.Join(errSilent, err), dead}
 		}
