@@ -161,6 +161,23 @@ func TestBacklogIsWorkedOffWhenCoderIsBack(t *testing.T) {
 	}
 }
 
+// For whom nothing was tried, as Coder was known to be down, it is tried when Coder is back.
+func TestBacklogIsWorkedOffForWhoCameLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, impatient())
+	back := w.coder.Fail(codertest.Fault{Reset: true})
+	for w.client.Available() {
+		_ = w.client.Probe(t.Context())
+	}
+	user := w.db.AddUser(t, "late@example.com")
+	if got := w.mint(t, user, "late@example.com"); got.keyStatus(t) != "unavailable" {
+		t.Errorf("got %s", got.body)
+	}
+	back()
+	eventually(t, "Coder is back", func() bool { return w.client.Probe(t.Context()) == nil })
+	eventually(t, "who came late has a key", func() bool { return w.stored(t, user) != "" })
+}
+
 // idle: nobody is at the backlog.
 func (r *replica) idle() bool {
 	return !r.Keyring.Provisioner.Load().WorkingOff

@@ -160,16 +160,22 @@ func TestOnlyOurTokensAreDeleted(t *testing.T) {
 	ci, own := w.coder.AddToken("root", "ci", 30*authtest.Day), w.coder.AddToken("ada0ada0", "her-own", 30*authtest.Day)
 	ours := w.coder.AddToken("ada0ada0", ourToken, 30*authtest.Day)
 	root, _ := w.coder.User("root")
+	bob := w.coder.AddUser("bob", "bob@example.com", "password") // without roles, which would save him, too
+	bobs := w.coder.AddToken("bob", "his-own", 30*authtest.Day)
 	retire := func(key string, user, coderUser uuid.UUID) {
 		w.db.Exec(t, `insert into coderhook.retired_keys values ($1, $2, $3, now() - interval '1 hour')`, key, user, coderUser)
 	}
 	retire(ci.ID, ada, root.ID)
+	retire(bobs.ID, ada, bob.ID)
 	retire(ours.ID, ada, w.adaInCoder(t).ID)
 	c.Advance(time.Hour)
 	w.mintAda(t)
 	w.settled()
 	if left := w.coder.TokensOf("root"); len(left) != 1 {
 		t.Error("the owner's token was deleted")
+	}
+	if left := w.coder.TokensOf("bob"); len(left) != 1 {
+		t.Error("another user's token was deleted")
 	}
 	for _, left := range w.tokensOfAda() {
 		if left.ID == ours.ID {
