@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"time"
 
+	"coderhook/cmd/internal/keypair"
+
 	"github.com/rs/zerolog"
 )
 
@@ -29,7 +31,7 @@ const (
 // Options say what a port does.
 type Options struct {
 	Handler     http.Handler // required
-	Certificate *Certificate // nil: without TLS
+	Certificate *keypair.Pair // nil: without TLS
 	Log         zerolog.Logger
 
 	// Proof returns the context of a connection's requests, through which the handler calls proven for each request
@@ -78,7 +80,7 @@ func newServer(o Options, connections *pool) *http.Server {
 		ConnState: connections.connState,
 	}
 	if o.Certificate != nil {
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.Certificate.get}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.Certificate.ForClient}
 	}
 	if o.Proof != nil {
 		server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
