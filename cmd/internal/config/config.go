@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
+	"coderhook/cmd/internal/keypair"
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/frontend"
@@ -34,6 +36,7 @@ type Config struct {
 
 	Database store.Config
 	Coder    coderclient.Config
+	Client   *keypair.Pair // with which we go to Coder; nil: none
 
 	Secrets  []string // the hook's, newest first; none where one has a fault
 	Verifier *webhook.Verifier
@@ -87,8 +90,8 @@ func Read(get func(string) string) (Config, error) {
 		Logging:     readLogging(v),
 		Traces:      readTraces(v),
 		Database:    readDatabase(v),
-		Coder:       readCoder(v),
 	}
+	c.Coder, c.Client = readCoder(v)
 	c.Secrets, c.Verifier = readSecrets(v)
 	c.Policy = readPolicy(v)
 	c.Provisioning = readProvisioning(v)
@@ -106,9 +109,10 @@ func Read(get func(string) string) (Config, error) {
 func ReadWithoutHook(get func(string) string) (Config, error) {
 	v := &variables{get: get}
 	c := Config{
-		Logging: readLogging(v), Database: readDatabase(v), Coder: readCoder(v),
+		Logging: readLogging(v), Database: readDatabase(v),
 		Provisioning: readProvisioning(v), Upkeep: readUpkeep(v),
 	}
+	c.Coder, c.Client = readCoder(v)
 	return c, v.err()
 }
 
@@ -125,8 +129,11 @@ func ReadSecrets(get func(string) string) (string, error) {
 }
 
 // Getenv returns a variable of the process. It finds one also where the byte order mark of a file became a part of the
-// first one's name, and leaves the mark in its value, which is a fault.
+// first one's name, and leaves the mark in its value, which is a fault; and those of proxies by custom in lower case, too.
 func Getenv(name string) string {
+	if strings.HasSuffix(name, "_PROXY") && os.Getenv(name) == "" {
+		return os.Getenv(strings.ToLower(name))
+	}
 	if marked := os.Getenv(byteOrderMark + name); marked != "" && os.Getenv(name) == "" {
 		return byteOrderMark + marked
 	}

@@ -30,7 +30,7 @@ const (
 
 // Options say what a port does.
 type Options struct {
-	Handler     http.Handler // required
+	Handler     http.Handler  // required
 	Certificate *keypair.Pair // nil: without TLS
 	Log         zerolog.Logger
 

@@ -111,7 +111,10 @@ func (s *server) openCoder() (err error) {
 	}
 	s.registry = metrics.New()
 	c := s.Config.Coder
-	c.HTTPClient = s.tracing.client()
+	if s.Config.Client != nil {
+		s.Config.Client.Log = s.Log
+	}
+	c.HTTPClient = s.tracing.client(c.Way.Transport())
 	c.Token, c.Observe = s.owner.Current, both(s.registry.CoderCall(), s.owner.Observe)
 	s.coder, err = coderclient.New(c)
 	s.watch = &coderWatch{coder: s.coder, log: s.Log}
