@@ -95,8 +95,8 @@ func readAuthorities(v *variables) *x509.CertPool {
 	return pool
 }
 
-// clientCertificateVariables name the files of the certificate that Coder, or a proxy in front of it, asks for.
-const clientCertificateVariables = "CODER_CLIENT_CERT_FILE, CODER_CLIENT_KEY_FILE"
+// ClientVariables name the files of the certificate that Coder, or a proxy in front of it, asks for.
+const ClientVariables = "CODER_CLIENT_CERT_FILE, CODER_CLIENT_KEY_FILE"
 
 func readClientCertificate(v *variables) *keypair.Pair {
 	cert, key := v.text("CODER_CLIENT_CERT_FILE", ""), v.text("CODER_CLIENT_KEY_FILE", "")
@@ -109,7 +109,7 @@ func readClientCertificate(v *variables) *keypair.Pair {
 	}
 	pair, err := keypair.Open(cert, key, zerolog.Nop())
 	if err != nil {
-		v.fault(clientCertificateVariables, "can't be used: %w; name two PEM files that the server may read: the certificate with its chain, and its private key", err)
+		v.fault(ClientVariables, "can't be used: %w; name two PEM files that the server may read: the certificate with its chain, and its private key", err)
 		return nil
 	}
 	return pair
