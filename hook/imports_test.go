@@ -17,6 +17,7 @@ var rooms = map[string][]string{
 	"claims": nil, "cached": nil, "metrics": nil, "pace": nil, "proof": nil,
 
 	"webhook": {"claims"},
+	"chain":   {"webhook"},
 	"policy":  {"claims"},
 	"lease":   {"pace"},
 	"account": {"pace", "metrics"},
@@ -40,7 +41,7 @@ var rooms = map[string][]string{
 }
 
 // lobby is what hook itself, which puts the rooms behind one server, may import of them.
-var lobby = []string{"webhook", "policy", "claims", "keyring", "rotation", "provision", "apikey", "account", "metrics", "frontend", "accesstoken", "proof"}
+var lobby = []string{"webhook", "chain", "policy", "claims", "keyring", "rotation", "provision", "apikey", "account", "metrics", "frontend", "accesstoken", "proof"}
 
 // withEcho are the packages that answer HTTP requests.
 var withEcho = []string{".", "frontend", "accesstoken", "gateway"}

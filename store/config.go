@@ -26,6 +26,8 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
+	ChainHook string // schema.function, see [Store.CallChainHook]; "": none
+
 	NoTrigger bool // [Migrate] leaves out, or drops, the triggers on auth.users
 
 	LedgerSecrets []string // seal the ledger's rows, the newest first; none: they are not sealed

@@ -22,6 +22,10 @@ func readDatabase(v *variables) store.Config {
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 		LedgerSecrets:     readLedgerSecrets(v),
+		ChainHook:         v.text("CHAIN_HOOK", ""),
+	}
+	if err := c.CheckChainHook(); err != nil {
+		v.fault("CHAIN_HOOK", "%w", err)
 	}
 	if err := c.CheckNames(); err != nil {
 		v.fault(ProfilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))

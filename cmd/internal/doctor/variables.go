@@ -14,6 +14,7 @@ import (
 // skippedFor tells what can't be checked when a variable is unusable.
 var skippedFor = map[string]string{
 	"DATABASE_URL":              "the database",
+	"CHAIN_HOOK":                "the database",
 	config.LedgerSecretVariable: "the database",
 	config.ProfilesVariables:    "the database",
 	"PROFILES_TABLE":            "the database",

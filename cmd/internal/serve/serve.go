@@ -159,6 +159,9 @@ func (s *server) makeHook() {
 			"keys":        {Run: s.keys.check},
 		},
 	}
+	if c.Database.ChainHook != "" {
+		s.hook.Chain = s.database
+	}
 	s.hook.FrontEnd = s.frontEnd()
 }
 
