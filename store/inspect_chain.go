@@ -12,7 +12,7 @@ type ChainHook struct {
 	Exists   bool     // takes jsonb, and returns it
 	Callable bool     // by this role
 	Definer  bool     // runs with its owner's rights
-	Needs    []string // SQL: what Supabase Auth's role may do with the tables that it names, and this role may not
+	Needs    []string // SQL that gives this role what it lacks: to call it, and what Supabase Auth's role may do with the tables that it names
 }
 
 // Supabase Auth's own tables are left out: nobody can grant on them.
@@ -27,7 +27,13 @@ const chainHookSQL = `,
                from tables t, auth_admin, aclexplode(t.relacl) a
               where a.grantee = auth_admin.oid and a.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')),
   needs as (
-    select 1 as turn, format('grant usage on schema %I to %I;', nspname, current_user) as sql from rights
+    select 0 as turn, format('grant usage on schema %I to %I;', n.nspname, current_user) as sql
+      from hook h join pg_catalog.pg_namespace n on n.oid = h.in_schema where not has_schema_privilege(h.in_schema, 'usage')
+    union
+    select 0, format('grant execute on function %s to %I;', h.oid::regprocedure, current_user) from hook h
+     where not has_function_privilege(h.oid, 'execute')
+    union
+    select 1, format('grant usage on schema %I to %I;', nspname, current_user) from rights
      where not has_schema_privilege(in_schema, 'usage')
     union
     select 2, format('grant %s on %I.%I to %I;', string_agg(lower(privilege_type), ', ' order by privilege_type), nspname, relname, current_user) from rights
@@ -68,13 +74,6 @@ func (i *Inspector) TokenHooks(ctx context.Context) (names []string, err error) 
 		names = append(names, row.Name)
 	}
 	return names, err
-}
-
-// GrantChainHook returns the SQL that lets this role call the chained function.
-func (i *Inspector) GrantChainHook(role string) string {
-	schema, _, _ := strings.Cut(i.chain.ChainHook, ".")
-	to := pgx.Identifier{role}.Sanitize()
-	return "grant usage on schema " + pgx.Identifier{schema}.Sanitize() + " to " + to + ";\ngrant execute on function " + i.chain.chainHook() + "(jsonb) to " + to + ";"
 }
 
 // TryChainHook calls the chained function as [Store.CallChainHook] does, and takes back what it did. The result is the

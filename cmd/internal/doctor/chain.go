@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"coderhook/cmd/internal/sender"
@@ -41,7 +40,7 @@ func (d *Doctor) checkChained(ctx context.Context, i *store.Inspector) error {
 		d.fail(check, cure{do: "set CHAIN_HOOK to the function that was the project's hook, or leave it away"}, "there is no %s(jsonb) that returns jsonb: all sign-ins fail", name)
 		return nil
 	case !hook.Callable:
-		d.fail(check, runSQL(i.GrantChainHook(d.server.Role)), "role %s may not call %s: all sign-ins fail", d.server.Role, name)
+		d.fail(check, runSQL(strings.Join(hook.Needs, "\n")), "role %s may not call %s: all sign-ins fail", d.server.Role, name)
 		return nil
 	}
 	event, err := sender.Mint{User: uuid.New(), Email: "nobody@example.com", Now: d.Now()}.Event()
@@ -49,12 +48,11 @@ func (d *Doctor) checkChained(ctx context.Context, i *store.Inspector) error {
 		return err
 	}
 	state, err := i.TryChainHook(ctx, event)
-	needs := slices.Clone(hook.Needs)
 	switch {
 	case err != nil:
 		return err
-	case len(needs) > 0:
-		d.fail(check, runSQL(strings.Join(needs, "\n")), "%s runs with the rights of its caller, and role %s lacks some that supabase_auth_admin has", name, d.server.Role)
+	case len(hook.Needs) > 0:
+		d.fail(check, runSQL(strings.Join(hook.Needs, "\n")), "%s runs with the rights of its caller, and role %s lacks some that supabase_auth_admin has", name, d.server.Role)
 	case state == insufficientPrivilege:
 		d.fail(check, cure{do: "let role " + d.server.Role + " do what the function does, as supabase_auth_admin could; or make it security definer with a search_path of its own"},
 			"%s, tried for a user who does not exist, lacks rights: sign-ins fail", name)
