@@ -18,6 +18,7 @@ var rooms = map[string][]string{
 
 	"webhook": {"claims"},
 	"policy":  {"claims"},
+	"rules":   {"claims"}, // CEL, apart from what is decided without a file
 	"lease":   {"pace"},
 	"account": {"pace", "metrics"},
 
