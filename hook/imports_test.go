@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"account": {"pace", "metrics"},
 
 	"accesstoken": {"claims", "policy", "cached"},
-	"apikey":      {"account", "lease"},
+	"apikey":      {"account", "lease", "grant"},
 	"owner":       {"lease", "pace"},
 
 	"provision": {"account", "apikey", "lease", "pace", "metrics"},
@@ -31,7 +31,7 @@ var rooms = map[string][]string{
 
 	"rotation": {"provision", "account", "apikey", "pace", "metrics"},
 
-	"keyring": {"rotation", "reconcile", "provision", "apikey", "account", "pace", "metrics"},
+	"keyring": {"rules", "claims", "grant", "rotation", "reconcile", "provision", "apikey", "account", "pace", "metrics"},
 
 	"frontend": {"accesstoken", "cached", "proof"},
 

@@ -42,7 +42,7 @@ func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
 
 const reactivateSQL = `
 update coderhook.accounts
-   set status = 'pending', suspended_by_us = false, seal = null, last_error = null, updated_at = pg_catalog.clock_timestamp()
+   set status = 'pending', suspended_by_us = false, seal = null, ineligible_since = null, last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Reactivate says that an off-boarded user is back. The next mint makes a key.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"coderhook/coderclient"
-	"coderhook/hook/account"
 	"coderhook/hook/apikey"
 	"coderhook/store"
 
@@ -173,7 +172,7 @@ func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, e
 		}
 		return user, err
 	}
-	for _, name := range account.Usernames(a.UserID) {
+	for _, name := range w.Names.Ours(a.UserID) {
 		user, err := w.Coder.User(ctx, name)
 		if errors.Is(err, coderclient.ErrNotFound) {
 			continue

@@ -54,6 +54,7 @@ type Reconciler struct {
 	Ledger   Ledger
 	Coder    Coder
 	Roles    *account.Roles
+	Names    account.Names // of accounts that we made
 	Keys     *apikey.Minter
 	Register Register
 	TryKey   func(ctx context.Context, user uuid.UUID) error // checks the stored key of a user who was let off

@@ -46,9 +46,9 @@ func TestConditionsOfASession(t *testing.T) {
 		`has(claims.app_metadata.n) && claims.app_metadata.n == null`:        rules.Yes,
 		`claims.aal == "aal2"`:                                               rules.No,
 		`claims.amr.exists(m, m.method == "password")`:                       rules.Yes,
-		`"aal" in claims`: rules.Yes,
-		`profile.tier == "gold" && profile.blocked == null`: rules.Yes,
-		`user.email.matches("^[a-z]+@example[.]com$")`:      rules.Yes,
+		`"aal" in claims`:                                                    rules.Yes,
+		`profile.tier == "gold" && profile.blocked == null`:                  rules.Yes,
+		`user.email.matches("^[a-z]+@example[.]com$")`:                       rules.Yes,
 	} {
 		if got, err := compiled(t, source).Holds(session()); err != nil || got != want {
 			t.Errorf("%s: %v, %v; want %v", source, got, err, want)

@@ -20,8 +20,12 @@ func (s *server) upkeep() []func(context.Context) {
 	reconciler := NewReconciler(s.Config, s.ring, s.database, s.coder, s.registry)
 	follower := &urlFollower{database: s.database, log: s.Log}
 	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
+	follow := func(context.Context) {}
+	if s.rules != nil {
+		follow = s.rules.Follow
+	}
 	return []func(context.Context){
-		s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run, s.watchGateway,
+		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run, s.watchGateway,
 	}
 }
 
