@@ -37,9 +37,15 @@ type Accounts interface {
 	LookupFacts(ctx context.Context, user uuid.UUID, auth bool) (store.Account, store.UserFacts, error)
 }
 
+// Users is what rules look at of users of whom there is no token.
+type Users interface {
+	UserFacts(ctx context.Context, ids []uuid.UUID) ([]store.UserFacts, error)
+}
+
 // Keyring answers which key a token may carry. All fields but Rules are required.
 type Keyring struct {
 	Accounts    Accounts
+	Users       Users
 	Provisioner *provision.Provisioner
 	Rotator     *rotation.Rotator
 	Rule        apikey.Rule

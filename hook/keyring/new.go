@@ -22,6 +22,7 @@ type Ledger interface {
 	rotation.Ledger
 	rotation.Lookups
 	Accounts
+	Users
 }
 
 // Coder is all that keys need of Coder, room by room.
@@ -51,7 +52,7 @@ func New(o provision.Options, ledger Ledger, coder Coder, reg *metrics.Registry,
 		Now: o.Now, Log: log, Checks: rotation.Checks(reg), RolesRefused: account.RolesRefused(reg),
 	}
 	return &Keyring{
-		Accounts: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
+		Accounts: ledger, Users: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
 	}
 }
 

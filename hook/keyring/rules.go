@@ -87,6 +87,24 @@ func (k *Keyring) Refuses(ctx context.Context, user uuid.UUID, claims []byte) (r
 	return "", nil
 }
 
+// Ineligible tells, for those users to whom no rule gives a key in whatever session, why. Who is not there is left out.
+func (k *Keyring) Ineligible(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, error) {
+	facts, err := k.Users.UserFacts(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	policy, found := k.Rules.Current(), make(map[uuid.UUID]string)
+	for _, f := range facts {
+		if !f.Exists {
+			continue
+		}
+		if d := policy.Decide(rules.OfUser(f)); d.Ineligible() {
+			found[f.UserID] = (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()
+		}
+	}
+	return found, nil
+}
+
 const (
 	factsFor = 5 * time.Second
 	maxFacts = 10_000 // users

@@ -61,7 +61,7 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 		}
 		return fmt.Errorf("Coder user %s has only lost our tokens: Coder suspends no owners. Take the role from it", user.Username)
 	default:
-		if _, err := w.deleteOrSuspend(ctx, lease, a, user, w.Delete); err != nil {
+		if _, err := w.deleteOrSuspend(ctx, lease, a, user, w.Delete && !w.keepsAccount); err != nil {
 			return err
 		}
 	}

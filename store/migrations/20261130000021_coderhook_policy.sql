@@ -14,6 +14,40 @@ begin
       add column key_grant        text;        -- what the rule gave with which the key was made; null: what all get
   end if;
 
+  -- As before, but whom no rule gives a key is off-boarded although they are there, and is no more at odds for it.
+  if pg_catalog.pg_has_role((select proowner from pg_catalog.pg_proc
+                              where oid = pg_catalog.to_regprocedure('coderhook.users_at_odds(integer)')::oid), 'usage') then
+    create or replace function coderhook.users_at_odds(most integer)
+      returns table (accounts bigint, missing bigint, missing_ids uuid[], other_ids uuid[])
+      language plpgsql stable security definer
+      set search_path = pg_catalog, pg_temp set row_security = off
+    as $body$
+    begin
+      select pg_catalog.count(*) into accounts from coderhook.accounts a where a.status <> 'offboarded';
+      with gone as materialized (
+        select a.user_id from coderhook.accounts a
+         where a.status <> 'offboarded' and not exists (select from auth.users u where u.id = a.user_id))
+      select pg_catalog.count(*), array(select user_id from gone limit most) into missing, missing_ids from gone;
+      begin
+        select array(
+          select a.user_id from auth.users u join coderhook.accounts a on a.user_id = u.id
+           where (u.deleted_at is not null or u.banned_until > pg_catalog.now()) and a.status <> 'offboarded'
+          union all
+          select a.user_id from coderhook.accounts a join auth.users u on u.id = a.user_id
+           where (a.status = 'offboarded' or a.suspended_by_us) and a.ineligible_since is null
+             and u.deleted_at is null and (u.banned_until is null or u.banned_until <= pg_catalog.now())
+          limit most) into other_ids;
+      exception when undefined_column then -- an old Supabase Auth bans nobody
+        select array(
+          select a.user_id from coderhook.accounts a join auth.users u on u.id = a.user_id
+           where (a.status = 'offboarded' or a.suspended_by_us) and a.ineligible_since is null
+          limit most) into other_ids;
+      end;
+      return next;
+    end
+    $body$;
+  end if;
+
   -- Both are made anew each time, as what stands there may be of an older version, unless they are not ours to change.
   if exists (select from pg_catalog.pg_proc where oid = pg_catalog.to_regprocedure('coderhook.auth_user_facts(uuid[])')::oid
              and not pg_catalog.pg_has_role(proowner, 'usage')) then

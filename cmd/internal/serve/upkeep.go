@@ -35,7 +35,7 @@ const reconcilePause = 250 * time.Millisecond
 // NewReconciler returns what compares ledger, Supabase and Coder, for the server and for the commands.
 func NewReconciler(c config.Config, ring *keyring.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *reconcile.Reconciler {
 	r := keyring.NewReconciler(ring, database, coder, database, registry)
-	r.Delete, r.Interval, r.Pause = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause
+	r.Delete, r.Interval, r.Pause, r.Grace = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause, c.Rules.Grace
 	return r
 }
 
