@@ -13,6 +13,7 @@ const (
 	reasonNoKey  = "no key"
 	reasonNoRoom = "no room" // in what Supabase Auth reads of an answer
 	reasonChain  = "chained hook"
+	reasonRule   = "rule" // of POLICY_FILE
 )
 
 // outcomeTooLarge: there is a key, but the answer would be too long with it.
@@ -50,6 +51,12 @@ func (r *record) keyring(found keyring.Result) {
 	}
 	if found.Renewal != nil {
 		r.line.AnErr("renewal", found.Renewal)
+	}
+	if found.Rule != "" {
+		r.line.Str("rule", found.Rule)
+	}
+	if found.Audit != "" {
+		r.line.Str("rules_would", found.Audit)
 	}
 	r.reason = found.Reason
 }

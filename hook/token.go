@@ -43,7 +43,7 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	if reason := s.skip(ev); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
-	found := s.Keyring.Key(ctx, keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt()})
+	found := s.Keyring.Key(ctx, keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), Claims: ev.Facts, SigningIn: ev.Method != refreshMethod})
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
 	err = s.deliver(c, ev, found, record)
@@ -85,6 +85,9 @@ func (s *Server) skip(ev *webhook.Event) string {
 	}
 	return s.Policy.Skip(ev.Deciding)
 }
+
+// refreshMethod is that of the token of a session that is there already (supabase/auth, internal/models, TokenRefresh).
+const refreshMethod = "token_refresh"
 
 // skipped answers for a user who gets no key by policy.
 func (s *Server) skipped(c echo.Context, ev *webhook.Event, reason string, record *record) error {
@@ -128,6 +131,11 @@ func refusal(err error) string {
 
 // deliver sends the claims with the key, or with the reason why it is missing.
 func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, record *record) error {
+	if ineligible, ok := errors.AsType[*provision.IneligibleError](found.Err); ok {
+		record.is("skipped", reasonRule)
+		record.line.Bool("unsettled", ineligible.Unsettled)
+		return answer(c, ev.With(claims.StatusMember, string(provision.StatusOf(found.Err)))) // also where no key is a fault: this is none
+	}
 	if found.Err != nil {
 		status := provision.StatusOf(found.Err)
 		record.is(string(status), reasonNoKey)

@@ -18,7 +18,7 @@ func Explain(o provision.Options, a store.Account, until time.Time) string {
 	now := o.Now()
 	key := "the key " + coderclient.KeyID(a.APIKey)
 	ends := a.KeyExpiresAt.UTC().Format(time.RFC3339)
-	switch (apikey.Rule{RenewBefore: o.RenewBefore}).Judge(a, until, now) {
+	switch (apikey.Rule{RenewBefore: o.RenewBefore, Grant: a.KeyGrant}).Judge(a, until, now) {
 	case apikey.Good:
 		return fmt.Sprintf("carries %s: it lives until %s, longer than the token%s", key, ends, explainCheck(o, a, now))
 	case apikey.Aging:

@@ -5,6 +5,8 @@
 // the public ids of both, counted and written into the audit trail. What is stored is read back: where the table's
 // triggers, rules or policies keep something else, the user is a conflict, whose text says so.
 //
+// rules.go asks the operator's rules, if there are any, who gets a key and which.
+//
 // new.go puts together all that makes keys and looks after them, reconciler.go what looks after accounts; explain.go says what would be done, and strange.go tells
 // of what was found and is not ours.
 package keyring
@@ -14,8 +16,10 @@ import (
 	"time"
 
 	"coderhook/hook/apikey"
+	"coderhook/hook/claims"
 	"coderhook/hook/provision"
 	"coderhook/hook/rotation"
+	"coderhook/hook/rules"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -29,19 +33,29 @@ const ReasonShort = "old key"
 type Accounts interface {
 	// Lookup tells what profile and ledger know of a user, in one round trip.
 	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+	// LookupFacts is Lookup with what rules look at; of auth.users only if asked for.
+	LookupFacts(ctx context.Context, user uuid.UUID, auth bool) (store.Account, store.UserFacts, error)
 }
 
-// Keyring answers which key a token may carry. All fields are required.
+// Users is what rules look at of users of whom there is no token.
+type Users interface {
+	UserFacts(ctx context.Context, ids []uuid.UUID) ([]store.UserFacts, error)
+}
+
+// Keyring answers which key a token may carry. All fields but Rules are required.
 type Keyring struct {
 	Accounts    Accounts
+	Users       Users
 	Provisioner *provision.Provisioner
 	Rotator     *rotation.Rotator
 	Rule        apikey.Rule
 	Trail       rotation.Trail
+	Rules       *rules.Live // nil: everybody gets a key, and all get one alike
 	Now         func() time.Time
 	Log         zerolog.Logger
 
 	metrics *counters
+	facts   factsCache
 }
 
 // Wanted is the token that is to carry a key.
@@ -49,6 +63,9 @@ type Wanted struct {
 	User  uuid.UUID
 	Email string
 	Until time.Time // when it expires
+
+	Claims    []byte // JSON: all of them, for rules
+	SigningIn bool   // it is a sign-in's first token, so that what the sign-in has changed is not committed yet
 }
 
 // Result is the key for a token, or why there is none. Answered must be called once the answer is out.
@@ -57,22 +74,34 @@ type Result struct {
 	Lookup    time.Duration // how long that took
 	Provision time.Duration // likewise; 0: the key was there
 	Renewal   error         // why an old key is handed out that dies before the token
+
+	Rule  string // of POLICY_FILE, that decided; "": none
+	Audit string // what the rules would have done, if they are only told
 }
 
 // Key finds the user's key, and has one made where there is none that outlives the token.
 func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
 	started := time.Now()
-	account, err := k.Accounts.Lookup(ctx, w.User)
+	account, given, err := k.look(ctx, w)
 	took := k.stage("lookup", started)
 	if err != nil {
-		return Result{Result: provision.Result{Err: err, Answered: func() {}}, Lookup: took}
+		return Result{Result: provision.Result{Err: err, Answered: func() {}}, Lookup: took, Rule: given.rule, Audit: given.audit}
 	}
-	state := k.Rule.Judge(account, w.Until, k.Now())
+	found := k.find(ctx, w, account, given)
+	found.Lookup, found.Rule, found.Audit = took, given.rule, given.audit
+	return found
+}
+
+// find finds the key of an account that was looked up, and has one made where there is none.
+func (k *Keyring) find(ctx context.Context, w Wanted, account store.Account, given given) Result {
+	rule := k.Rule
+	rule.Grant = given.grant
+	state := rule.Judge(account, w.Until, k.Now())
 	if state.Usable() {
 		answered := func() {
-			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account}, state)
+			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account, Grant: given.grant}, state)
 		}
-		return Result{Result: provision.Result{Key: account.APIKey, Reason: provision.ReasonFound, Answered: answered}, Lookup: took}
+		return Result{Result: provision.Result{Key: account.APIKey, Reason: provision.ReasonFound, Answered: answered}}
 	}
 	switch {
 	case account.Distrust() != nil:
@@ -81,7 +110,9 @@ func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
 		k.notePlanted(ctx, account)
 	}
 	looked := time.Now()
-	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{User: w.User, Email: w.Email, Until: w.Until, Known: account}), Lookup: took}
+	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{
+		User: w.User, Email: w.Email, Until: w.Until, Known: account, Grant: given.grant, Organization: given.organization, Name: claims.FullName(w.Claims),
+	})}
 	found.Provision = k.stage("provision", looked)
 	stillLives := state == apikey.Short && account.KeyExpiresAt.After(k.Now()) // after all that waiting
 	if found.Err != nil && stillLives && provision.StatusOf(found.Err) != provision.StatusConflict {

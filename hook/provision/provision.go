@@ -197,7 +197,7 @@ func (p *Provisioner) Renew(ctx context.Context, r Request) {
 
 // MakeKey has a key made for a user whose token lives so long from now on.
 func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
-	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known})
+	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, Grant: known.KeyGrant})
 	made.Answered()
 	return made.Err
 }

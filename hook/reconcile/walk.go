@@ -19,15 +19,26 @@ const toldWithheld = 100
 
 // entry decides what is to be done about one account.
 func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
+	here := user.Living(w.Now())
+	why, err := "", error(nil)
+	if here && e.Distrust() == nil && !e.Leased {
+		why, err = w.barred(ctx, e.UserID)
+	}
 	switch {
 	case e.Distrust() != nil:
 		return e.Distrust()
 	case e.Leased:
 		w.sum.Busy++
 		return nil
-	case user.Living(w.Now()) && awaited(e.Account):
+	case err != nil:
+		return err
+	case why != "":
+		return w.withdraw(ctx, e, why)
+	case here && !awaited(e.Account) && !e.IneligibleSince.IsZero():
+		return w.alone(ctx, e, true, w.restore)
+	case here && awaited(e.Account):
 		return w.bringBack(ctx, e)
-	case user.Living(w.Now()):
+	case here:
 		return w.sweep(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
 		return w.alone(ctx, e, false, w.stopWorkspaces)
@@ -237,10 +248,17 @@ type Summary struct {
 	Stopped    int // workspaces
 	Waiting    int // not in Supabase, but perhaps not committed yet
 	Withheld   int // not in Supabase, as too many others
+	Ineligible int // to whom no rule gives a key any more
+	Eligible   int // to whom one does again
+	Withdrawn  int // keys of those
 }
 
 func (s Summary) String() string {
-	return fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed; %d workspaces stopped, %d waiting for their sign-up, %d withheld",
+	text := fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed; %d workspaces stopped, %d waiting for their sign-up, %d withheld",
 		s.Accounts, s.Offboarded, s.Suspended, s.Deleted, s.Activated, s.Orphans, s.Tokens, s.Busy, s.Failed,
 		s.Stopped, s.Waiting, s.Withheld)
+	if s.Ineligible+s.Eligible+s.Withdrawn > 0 {
+		text += fmt.Sprintf(", %d not eligible any more, %d eligible again, %d keys withdrawn", s.Ineligible, s.Eligible, s.Withdrawn)
+	}
+	return text
 }

@@ -23,6 +23,7 @@ type Event struct {
 	User     uuid.UUID     `json:"-"`
 	Deciding claims.Claims `json:"-"` // those of Claims that decide
 	Asked    claims.Claims `json:"-"` // those that came, where a chained hook has returned others
+	Facts    []byte        `json:"-"` // claims for rules: Claims, but what the session is stands there as it came
 	slot     claims.Slot
 }
 
@@ -37,9 +38,12 @@ func Parse(body []byte) (*Event, error) {
 	}
 	var err error
 	ev.User, err = parseUser(ev.UserID, ev.Deciding.Subject)
-	ev.Asked = ev.Deciding
+	ev.Asked, ev.Facts = ev.Deciding, ev.Claims
 	return ev, err
 }
+
+// ofSession are the claims that say whose the session is and how it began.
+var ofSession = []string{"sub", "email", "phone", "aal", "amr", "session_id", "is_anonymous", "client_id"}
 
 // Returned is the event with the claims that a chained hook made of them. The address stays the one that came: it is
 // Supabase Auth's to vouch for, whatever the token shows.
@@ -50,7 +54,9 @@ func (ev *Event) Returned(text []byte) (*Event, error) {
 		return nil, err
 	}
 	returned.Deciding.Email = ev.Asked.Email
-	return &returned, nil
+	facts, err := claims.Overlay(text, ev.Claims, ofSession...)
+	returned.Facts = facts
+	return &returned, err
 }
 
 // look reads the claims that decide, and finds the place of the key.

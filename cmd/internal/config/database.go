@@ -21,11 +21,16 @@ func readDatabase(v *variables) store.Config {
 		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
+		PolicyColumns:     v.list("PROFILES_POLICY_COLUMNS"),
 		LedgerSecrets:     readLedgerSecrets(v),
 		ChainHook:         v.text("CHAIN_HOOK", ""),
 	}
 	if err := c.CheckChainHook(); err != nil {
 		v.fault("CHAIN_HOOK", "%w", err)
+	}
+	if err := (store.Config{PolicyColumns: c.PolicyColumns, ProfilesKeyColumn: c.ProfilesKeyColumn}).CheckNames(); err != nil && len(c.PolicyColumns) > 0 {
+		v.fault("PROFILES_POLICY_COLUMNS", "%s", withCure(err, "name columns like plan,seats"))
+		c.PolicyColumns = nil
 	}
 	if err := c.CheckNames(); err != nil {
 		v.fault(ProfilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))

@@ -19,6 +19,7 @@ import (
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
+	"coderhook/hook/rules"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -49,6 +50,7 @@ type server struct {
 	keys     *keyWatch
 	ring     *keyring.Keyring
 	keeper   *owner.Keeper
+	rules    *rules.Live // nil: there are none
 	hook     *hook.Server
 	gateway  *gateway.Gateway // nil: it is off
 }
@@ -135,6 +137,10 @@ func (s *server) makeKeyring() {
 	s.keys = newKeyWatch(s.database.Inspector(), s.Config, s.Log)
 	s.ring = keyring.New(o, s.database, s.coder, s.registry, s.Log)
 	s.ring.Provisioner.MayMake = s.keys.mayMake
+	if s.Config.Rules.Policy != nil {
+		s.rules = rules.NewLive(s.Config.Rules.Source, s.Config.Rules.Policy, s.registry, s.Log)
+		s.ring.Rules = s.rules
+	}
 	s.keeper = &owner.Keeper{
 		Token: s.owner, Coder: s.coder, Ledger: s.database, Instance: o.Instance, Now: o.Now, Log: s.Log,
 	}
@@ -162,6 +168,9 @@ func (s *server) makeHook() {
 	if c.Database.ChainHook != "" {
 		s.hook.Chain = s.database
 	}
+	if s.rules != nil {
+		s.hook.Checks["policy"] = hook.Check{Run: s.rules.Check}
+	}
 	s.hook.FrontEnd = s.frontEnd()
 }
 
@@ -172,7 +181,7 @@ func (s *server) frontEnd() *frontend.Routes {
 		c.Tokens.Log = s.Log
 	}
 	return &frontend.Routes{
-		Callers:  accesstoken.Authenticator{Tokens: c.Tokens, Policy: c.Policy},
+		Callers:  s.authenticator(),
 		Accounts: s.database,
 		Keys:     hook.FrontEndKeys{Keyring: s.ring},
 		Apps:     s.coder,
@@ -181,6 +190,17 @@ func (s *server) frontEnd() *frontend.Routes {
 		Now:      s.hook.Now,
 		Log:      s.Log,
 	}
+}
+
+// authenticator lets in who bears an access token, and is to have a key.
+func (s *server) authenticator() accesstoken.Authenticator {
+	a := accesstoken.Authenticator{Tokens: s.Config.Tokens, Policy: s.Config.Policy}
+	if s.rules != nil {
+		a.Rules = func(ctx context.Context, who accesstoken.Caller) (string, error) {
+			return s.ring.Refuses(ctx, who.User, []byte(who.Raw))
+		}
+	}
+	return a
 }
 
 // startAdmin describes what only metrics tell, and serves them.

@@ -1,0 +1,145 @@
+package keyring
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"coderhook/hook/provision"
+	"coderhook/hook/rules"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// given is what rules give. Its zero value is what all get without.
+type given struct {
+	rule         string
+	grant        string
+	organization string
+	audit        string // what the rules would have done
+}
+
+// look looks the user up, and asks the rules. The error is a [*provision.IneligibleError] for who gets no key. What no
+// rule looks at is not read.
+func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g given, err error) {
+	if k.Rules == nil {
+		account, err = k.Accounts.Lookup(ctx, w.User)
+		return account, g, err
+	}
+	policy := k.Rules.Current()
+	var facts store.UserFacts
+	if policy.NeedsProfile() || policy.NeedsAuth() {
+		account, facts, err = k.Accounts.LookupFacts(ctx, w.User, policy.NeedsAuth())
+	} else {
+		account, err = k.Accounts.Lookup(ctx, w.User)
+	}
+	if err != nil {
+		return account, g, err
+	}
+	d := k.Rules.Decide(policy, rules.OfSession(w.Claims, facts))
+	if k.Rules.Audit {
+		g.audit = would(d)
+		return account, g, nil
+	}
+	g.rule = d.Rule
+	if !d.Key() {
+		return account, g, &provision.IneligibleError{Rule: d.Rule, Reason: d.Reason, Unsettled: unsettled(policy, w, facts)}
+	}
+	g.grant, g.organization = d.Give.Grant, d.Give.Organization
+	return account, g, nil
+}
+
+// unsettled: the sign-in that asks may be the one in which the user comes to be, or confirms the address. Supabase Auth
+// commits it after our answer, so that only the next token shows what came of it.
+func unsettled(p *rules.Policy, w Wanted, f store.UserFacts) bool {
+	return w.SigningIn && p.NeedsAuth() && (!f.Exists || f.ConfirmedEmail == "")
+}
+
+// would says what the rules would have done, in audit mode.
+func would(d rules.Decision) string {
+	rule := d.Rule
+	if rule == "" {
+		rule = "(none)"
+	}
+	if d.Key() {
+		return rule + ": key"
+	}
+	return rule + ": none"
+}
+
+// Refuses tells, for a token that is not being minted, why the rules give its bearer no key, or "". It may be a few
+// seconds behind the database.
+func (k *Keyring) Refuses(ctx context.Context, user uuid.UUID, claims []byte) (reason string, err error) {
+	if k.Rules == nil || k.Rules.Audit {
+		return "", nil
+	}
+	policy := k.Rules.Current()
+	var facts store.UserFacts
+	if policy.NeedsProfile() || policy.NeedsAuth() {
+		if facts, err = k.facts.get(ctx, k, user, policy.NeedsAuth()); err != nil {
+			return "", err
+		}
+	}
+	if d := policy.Decide(rules.OfSession(claims, facts)); !d.Key() {
+		return d.Reason, nil
+	}
+	return "", nil
+}
+
+// Ineligible tells, for those users to whom no rule gives a key in whatever session, why. Who is not there is left out.
+func (k *Keyring) Ineligible(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, error) {
+	facts, err := k.Users.UserFacts(ctx, users)
+	if err != nil {
+		return nil, err
+	}
+	policy, found := k.Rules.Current(), make(map[uuid.UUID]string)
+	for _, f := range facts {
+		if !f.Exists {
+			continue
+		}
+		if d := policy.Decide(rules.OfUser(f)); d.Ineligible() {
+			found[f.UserID] = (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()
+		}
+	}
+	return found, nil
+}
+
+const (
+	factsFor = 5 * time.Second
+	maxFacts = 10_000 // users
+)
+
+// factsCache has the facts of users who call at the moment, so that not each of a page's requests asks the database. Its
+// zero value is ready.
+type factsCache struct {
+	mu    sync.Mutex
+	known map[uuid.UUID]cachedFacts
+}
+
+type cachedFacts struct {
+	facts store.UserFacts
+	auth  bool
+	until time.Time
+}
+
+func (c *factsCache) get(ctx context.Context, k *Keyring, user uuid.UUID, auth bool) (store.UserFacts, error) {
+	now := k.Now()
+	c.mu.Lock()
+	cached, known := c.known[user]
+	c.mu.Unlock()
+	if known && now.Before(cached.until) && (cached.auth || !auth) {
+		return cached.facts, nil
+	}
+	_, facts, err := k.Accounts.LookupFacts(ctx, user, auth)
+	if err != nil {
+		return facts, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= maxFacts {
+		c.known = make(map[uuid.UUID]cachedFacts)
+	}
+	c.known[user] = cachedFacts{facts, auth, now.Add(factsFor)}
+	return facts, nil
+}
