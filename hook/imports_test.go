@@ -38,6 +38,8 @@ var rooms = map[string][]string{
 
 	"gateway": {"accesstoken", "webhook"}, // what it needs besides it asks for by interfaces of its own
 
+	"ahead": {"provision", "policy", "account", "claims", "pace"},
+
 	"authtest": {"webhook"}, // for tests
 }
 

@@ -102,7 +102,7 @@ func Read(get func(string) string) (Config, error) {
 	c.Gateway = readGateway(v, c)
 	c.Deadline = readDeadline(v)
 	c.Reject = v.oneOf("ON_ERROR", "omit", "reject") == "reject"
-	c.AllowReadable = v.oneOf("ALLOW_READABLE_KEYS", "false", "true") == "true"
+	c.AllowReadable = readAllowReadable(v)
 	c.Upkeep = readUpkeep(v)
 	return c, v.err()
 }
@@ -116,7 +116,12 @@ func ReadWithoutHook(get func(string) string) (Config, error) {
 	}
 	c.Coder, c.Client = readCoder(v)
 	c.Rules = readRules(v, c.Database.PolicyColumns)
+	c.Policy, c.AllowReadable = readPolicy(v), readAllowReadable(v)
 	return c, v.err()
+}
+
+func readAllowReadable(v *variables) bool {
+	return v.oneOf("ALLOW_READABLE_KEYS", "false", "true") == "true"
 }
 
 // ReadDatabase reads the database's variables alone.
