@@ -198,14 +198,14 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return err
 			}
 		}
-		group, ctx := errgroup.WithContext(ctx)
+		group, running := errgroup.WithContext(ctx)
 		group.SetLimit(r.Workers)
 		for _, f := range facts {
-			if ctx.Err() != nil {
+			if running.Err() != nil {
 				break
 			}
 			group.Go(func() error {
-				outcome, err := r.one(ctx, f)
+				outcome, err := r.one(running, f)
 				if err != nil {
 					return err
 				}
