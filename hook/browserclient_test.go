@@ -124,7 +124,7 @@ func startProgram(t *testing.T, env ...string) string {
 		return "http://" + at
 	case <-read:
 		t.Fatal("coderhook ended by itself")
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("coderhook does not listen")
 	}
 	return ""

@@ -73,7 +73,7 @@ func TestSlowLoris(t *testing.T) {
 	}
 	response.Body.Close()
 	for _, conn := range slow {
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		// Cut off with or without a word, but not by our own deadline.
