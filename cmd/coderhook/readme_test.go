@@ -80,10 +80,10 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go run ./cmd/coderhook send --url https://YOUR-HOST/hooks/custom-access-token --user UUID --email E-MAIL": "TestSend",
 		// The rest needs an engine for containers, which CI lacks: it is run as far as it goes without.
 		"cp testdata/supabase/.env.example testdata/supabase/.env":                                            "TestSupabaseProjectNamesItsVariables",
-		"npm install --no-save --prefix testdata/bench":                                                       ".ci/run",
+		"npm ci --prefix testdata/bench":                                                                      ".ci/run",
 		"go run ./cmd/internal/bench -write":                                                                  ".ci/run, with one short round and without -write",
 		"go tool -modfile=.tools/go.mod benchstat -filter .name:Mint -col /server testdata/bench/results.txt": ".ci/run",
-		"npm install --no-save --prefix testdata/supabase":                                                    ".ci/run",
+		"npm ci --prefix testdata/supabase":                                                                   ".ci/run",
 		"testdata/supabase/node_modules/.bin/supabase start --workdir testdata":                               "TestSupabaseCLIAcceptsTheProject",
 		"set -a; . testdata/supabase/.env; set +a":                                                            "TestSupabaseProjectNamesItsVariables",
 		`docker build --build-arg VERSION=v1.2.3 --build-arg COMMIT="$(git rev-parse HEAD)" -t coderhook .`:   "TestDockerfileBuildsAStaticProgram",
