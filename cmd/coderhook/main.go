@@ -41,7 +41,7 @@ type program struct {
 	Seal      sealCmd      `cmd:"" help:"Give the ledger's rows the seals that LEDGER_SECRET asks for, after a look at the accounts that they name."`
 	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims. This is a real mint: it can make a Coder user and a key."`
 	Explain   explainCmd   `cmd:"" help:"What the server knows of a user, and what the next token mint would do and why."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Version   versionCmd   `cmd:"" help:"Print the version and its newest migration; with DATABASE_URL, also what the database lacks or has besides."`
 }
 
 // environment is what a command works with; tests give their own.
