@@ -92,6 +92,14 @@ func TestSystemdUnit(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), analyze, "verify", file).CombinedOutput(); err != nil || strings.Contains(string(out), "coderhook.service") {
 		t.Errorf("%v: %s", err, out)
 	}
+	// From 0 to 10, here in tenths: what an attacker who runs code in it could reach.
+	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=19", file).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if !strings.Contains(unit, "\nLimitCORE=0\n") {
+		t.Error("a dump of its memory would hold keys and secrets")
+	}
 }
 
 func contentOf(t *testing.T, file string) string {
