@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (s *server) openTracing(ctx context.Context) (err error) {
-	s.tracing, err = startTracing(ctx, s.Config.Traces, s.Stdout)
+	s.tracing, err = startTracing(ctx, s.Config.Traces, s.Config.OTLP, s.Stdout)
 	return err
 }
 
