@@ -241,4 +241,12 @@ var mutants = []mutant{
 		rule: "no error holds a key", file: "coderclient/fail.go", tests: "^TestNoSecretsInErrors$",
 		old: "\te.scrub(secrets)\n", new: "",
 	},
+	{
+		rule: "version fails where the database lacks something", file: "cmd/coderhook/version.go", tests: "^TestVersionComparesTheSchema$",
+		old: "err != nil || len(schema.Missing) == 0", new: "true",
+	},
+	{
+		rule: "faults of OTLP count only where traces are sent", file: "cmd/internal/config/otlp.go", tests: "^TestOTLPFaults$",
+		old: `exporter != "otlp"`, new: `exporter == "otlp" && false`,
+	},
 }
