@@ -72,6 +72,9 @@ func TestComposeAddsToSupabase(t *testing.T) {
 	if condition := server.DependsOn["coderhook-migrate"].Condition; condition != types.ServiceConditionCompletedSuccessfully {
 		t.Errorf("the server waits for its migration to be %q", condition)
 	}
+	if !slices.Equal(migrate.Command, types.ShellCommand{"migrate", "--allow-readable-keys"}) {
+		t.Errorf("the server waits for %v to end well", migrate.Command)
+	}
 	for _, s := range []types.ServiceConfig{server, migrate} {
 		if !s.ReadOnly || !slices.Contains(s.CapDrop, "ALL") || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
 			t.Errorf("%s has rights that it does not need", s.Name)
