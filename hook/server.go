@@ -57,6 +57,7 @@ type Server struct {
 	Keyring       *keyring.Keyring
 	Registry      *metrics.Registry
 	Deadline      time.Duration // from the request's arrival to the answer
+	OutOfClaims   bool          // tokens do not carry keys, where their mint does not say otherwise
 	RejectOnError bool          // refuse the sign-in of a user who gets no key, instead of leaving the key out
 	Now           func() time.Time
 	Log           zerolog.Logger

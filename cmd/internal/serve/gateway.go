@@ -82,7 +82,7 @@ type gatewayKeys struct{ ring *keyring.Keyring }
 // Key returns the caller's key, made now if need be.
 func (k gatewayKeys) Key(ctx context.Context, who gateway.Caller) (string, error) {
 	claims := who.Token.(accesstoken.Caller).Claims
-	found := k.ring.Key(ctx, keyring.Wanted{User: who.User, Email: claims.Email, Until: who.Expires})
+	found := k.ring.Key(ctx, keyring.Wanted{User: who.User, Email: claims.Email, Until: who.Expires, OutOfClaims: k.ring.Provisioner.OutOfClaims})
 	found.Answered() // no sign-in waits for this answer
 	switch {
 	case found.Err == nil:
