@@ -12,7 +12,8 @@
 //     token is the common case: it costs one SQL round trip.
 //   - Provision where there is no such key (package provision): one worker per user, across all replicas, by a lease
 //     (lease). It finds or makes the Coder account (account) and the key (apikey), within Coder's rate limit (pace).
-//   - Answer: the claims are spliced (package claims), not encoded anew. Every byte but ours stays as it came.
+//   - Answer: the claims are spliced (package claims), not encoded anew. Every byte but ours stays as it came. Where keys
+//     stay out of tokens, the claims only say that there is one.
 //   - Persist, only after the answer: Supabase Auth holds row locks while it waits for us, and a new user may not even be
 //     committed yet. Then look after the key (package rotation).
 //
