@@ -36,10 +36,11 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	if reason := s.Policy.Skip(ev.Deciding); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
-	found := s.Keyring.Key(ctx, keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt()})
+	wanted := keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims}
+	found := s.Keyring.Key(ctx, wanted)
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
-	err = s.deliver(c, ev, found, record)
+	err = s.deliver(c, ev, found, wanted.OutOfClaims, record)
 	record.line.AnErr("undelivered", err)
 	return err
 }
@@ -84,13 +85,17 @@ func refusal(err error) string {
 	return "internal error"
 }
 
-// deliver sends the claims with the key, or with the reason why it is missing.
-func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, record *record) error {
+// deliver sends the claims with the key, or with the reason why it is missing. A token that is not to carry it says that it is ready.
+func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, outOfClaims bool, record *record) error {
 	if found.Err != nil {
 		status := provision.StatusOf(found.Err)
 		record.is(string(status), reasonNoKey)
 		record.line.AnErr("error", found.Err)
 		return s.withoutKey(c, ev, status)
+	}
+	if outOfClaims {
+		record.outcome = string(provision.StatusReady)
+		return answer(c, ev.With(claims.StatusMember, string(provision.StatusReady)))
 	}
 	if body, fits := ev.Fitting(claims.KeyMember, found.Key); fits {
 		record.outcome = "injected"

@@ -13,6 +13,7 @@ import (
 	"context"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/hook/apikey"
 	"coderhook/hook/provision"
 	"coderhook/hook/rotation"
@@ -31,9 +32,16 @@ type Accounts interface {
 	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
 }
 
+// Givings is where it is written down that a token will carry a key.
+type Givings interface {
+	// GiveOut takes away the mark that no token has carried the key.
+	GiveOut(ctx context.Context, user uuid.UUID, keyID string) error
+}
+
 // Keyring answers which key a token may carry. All fields are required.
 type Keyring struct {
 	Accounts    Accounts
+	Givings     Givings
 	Provisioner *provision.Provisioner
 	Rotator     *rotation.Rotator
 	Rule        apikey.Rule
@@ -49,6 +57,8 @@ type Wanted struct {
 	User  uuid.UUID
 	Email string
 	Until time.Time // when it expires
+
+	OutOfClaims bool // it does not carry the key, but says that there is one
 }
 
 // Result is the key for a token, or why there is none. Answered must be called once the answer is out.
@@ -61,18 +71,33 @@ type Result struct {
 
 // Key finds the user's key, and has one made where there is none that outlives the token.
 func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
+	found := k.find(ctx, w)
+	if found.Err != nil || w.OutOfClaims || !found.Unseen {
+		return found
+	}
+	// Once for each key that was made for tokens without it, and before the answer: were the mark still there after a crash,
+	// nobody would know that the key has to be withdrawn. It is a row of ours, which no sign-in holds.
+	if err := k.Givings.GiveOut(ctx, w.User, coderclient.KeyID(found.Key)); err != nil {
+		found.Key, found.Err = "", err
+	}
+	return found
+}
+
+func (k *Keyring) find(ctx context.Context, w Wanted) Result {
 	started := time.Now()
 	account, err := k.Accounts.Lookup(ctx, w.User)
 	took := k.stage("lookup", started)
 	if err != nil {
 		return Result{Result: provision.Result{Err: err, Answered: func() {}}, Lookup: took}
 	}
-	state := k.Rule.Judge(account, w.Until, k.Now())
+	rule := k.Rule
+	rule.OutOfClaims = w.OutOfClaims
+	state := rule.Judge(account, w.Until, k.Now())
 	if state.Usable() {
 		answered := func() {
-			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account}, state)
+			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account, OutOfClaims: w.OutOfClaims}, state)
 		}
-		return Result{Result: provision.Result{Key: account.APIKey, Reason: provision.ReasonFound, Answered: answered}, Lookup: took}
+		return Result{Result: provision.Result{Key: account.APIKey, Unseen: account.KeyUnseen, Reason: provision.ReasonFound, Answered: answered}, Lookup: took}
 	}
 	switch {
 	case account.Distrust() != nil:
@@ -81,13 +106,13 @@ func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
 		k.notePlanted(ctx, account)
 	}
 	looked := time.Now()
-	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{User: w.User, Email: w.Email, Until: w.Until, Known: account}), Lookup: took}
+	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{User: w.User, Email: w.Email, Until: w.Until, Known: account, OutOfClaims: w.OutOfClaims}), Lookup: took}
 	found.Provision = k.stage("provision", looked)
 	stillLives := state == apikey.Short && account.KeyExpiresAt.After(k.Now()) // after all that waiting
 	if found.Err != nil && stillLives && provision.StatusOf(found.Err) != provision.StatusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		found.Reason, found.Renewal = ReasonShort, found.Err
-		found.Key, found.Made, found.Err = account.APIKey, false, nil
+		found.Key, found.Unseen, found.Made, found.Err = account.APIKey, account.KeyUnseen, false, nil
 	}
 	return found
 }

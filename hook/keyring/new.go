@@ -21,6 +21,7 @@ type Ledger interface {
 	apikey.Ledger
 	rotation.Ledger
 	rotation.Lookups
+	Givings
 }
 
 // Coder is all that keys need of Coder, room by room.
@@ -44,13 +45,13 @@ func New(o provision.Options, ledger Ledger, coder Coder, reg *metrics.Registry,
 	rotator := &rotation.Rotator{
 		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Keys: keys,
 		Renew: func(ctx context.Context, s rotation.Subject) {
-			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known})
+			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, OutOfClaims: s.OutOfClaims})
 		},
 		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
 		Now: o.Now, Log: log, Checks: rotation.Checks(reg), RolesRefused: account.RolesRefused(reg),
 	}
 	return &Keyring{
-		Accounts: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
+		Accounts: ledger, Givings: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
 	}
 }
 

@@ -12,10 +12,11 @@ var ErrPending = errors.New("still being made")
 // ErrStopping: asked for a key while the server is shutting down.
 var ErrStopping = errors.New("the server is stopping")
 
-// Status is the reason for a missing key, as the client finds it in app_metadata.api_key_status.
+// Status is the reason why a token has no key, as the client finds it in app_metadata.api_key_status.
 type Status string
 
 const (
+	StatusReady       Status = "ready"        // not missing, but not in the token: it is used through the gateway
 	StatusPending     Status = "pending"      // being made: refresh the session soon
 	StatusUnavailable Status = "unavailable"  // anything else that failed, as Coder or the database out of reach: the log says what
 	StatusConflict    Status = "conflict"     // an operator has to decide

@@ -47,7 +47,7 @@ func (m *Metrics) reconciled(sum Summary, err error) {
 func (m *Metrics) changed(sum Summary) {
 	for what, n := range map[string]int{
 		"off-boarded": sum.Offboarded, "user suspended": sum.Suspended, "user deleted": sum.Deleted,
-		"workspace stopped": sum.Stopped, "user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens,
+		"workspace stopped": sum.Stopped, "user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens, "key replaced": sum.Withdrawn,
 	} {
 		m.changes.WithLabelValues(what).Add(float64(n))
 	}

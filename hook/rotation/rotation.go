@@ -54,12 +54,14 @@ type Coder interface {
 	DefaultOrganization(ctx context.Context) (coderclient.Organization, error)
 }
 
-// Subject is the user whose key an answer has carried.
+// Subject is the user whose key an answer has carried, or told of.
 type Subject struct {
 	UserID uuid.UUID
 	Email  string
 	Until  time.Time     // when the token expires
 	Known  store.Account // as it was looked up for that answer
+
+	OutOfClaims bool // the answer has not carried the key itself
 }
 
 func (r Subject) wanted() apikey.Wanted {
