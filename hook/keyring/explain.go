@@ -19,6 +19,8 @@ func Explain(o provision.Options, a store.Account, until time.Time) string {
 	key := "the key " + coderclient.KeyID(a.APIKey)
 	ends := a.KeyExpiresAt.UTC().Format(time.RFC3339)
 	switch (apikey.Rule{RenewBefore: o.RenewBefore}).Judge(a, until, now) {
+	case apikey.Locked:
+		return fmt.Sprintf("answers %s, and leaves everything as it is: %v", provision.StatusUnavailable, store.ErrLocked)
 	case apikey.Good:
 		return fmt.Sprintf("carries %s: it lives until %s, longer than the token%s", key, ends, explainCheck(o, a, now))
 	case apikey.Aging:
@@ -52,6 +54,8 @@ func explainMissing(o provision.Options, a store.Account, now time.Time) string 
 		why = "the user was off-boarded; a key is only made if they are here again in Supabase"
 	case a.Status == store.Suspended:
 		why = "the user was suspended in Coder; a key is only given if that has ended"
+	case a.Unreadable() != nil:
+		why = a.Unreadable().Error()
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
 		why = "what the profile holds has not the form of a key"
 	case a.KeyID != coderclient.KeyID(a.APIKey) && apikey.HasOwn(a) && a.APIKey != "":
