@@ -1,5 +1,6 @@
 -- Which encryption keys have written into the profiles: a value of one that a replica does not have was not planted, and
 -- is left alone. There are no keys here, only their ids. Safe to apply any number of times.
+-- Beside it runs: every version; one from before it takes encrypted keys for missing ones, and makes new ones.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
