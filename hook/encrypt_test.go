@@ -2,11 +2,13 @@ package hook
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
 	"coderhook/coderclient"
 	"coderhook/hook/authtest"
+	"coderhook/hook/provision"
 	"coderhook/store"
 	"coderhook/store/storetest"
 )
@@ -88,9 +90,11 @@ func TestForgedValuesAreNotHandedOut(t *testing.T) {
 			w.settled()
 			return w.stored(t, bob)
 		},
-		"of an encryption key that nobody has": func(_ *world, own string) string { return "enc:v1:0123456789abcdef" + own[strings.LastIndex(own, ":"):] },
-		"cut short":                            func(_ *world, own string) string { return own[:len(own)-3] },
-		"only the mark":                        func(*world, string) string { return "enc:v1:" },
+		"of an encryption key that nobody has": func(_ *world, own string) string {
+			return "enc:v1:0123456789abcdef" + own[strings.LastIndex(own, ":"):]
+		},
+		"cut short":     func(_ *world, own string) string { return own[:len(own)-3] },
+		"only the mark": func(*world, string) string { return "enc:v1:" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -240,4 +244,23 @@ func TestRevokingAKeyThatCannotBeRead(t *testing.T) {
 		t.Error("the key still opens Coder")
 	}
 	w.settled()
+}
+
+// A user who was answered without a key, as the database was away, is tried again in the background: another replica
+// has made and encrypted one by then.
+func TestABacklogOverwritesNoLockedKey(t *testing.T) {
+	t.Parallel()
+	s := encrypting(encryptionKey)
+	w, c, key, stored := encrypted(t, s)
+	s.clock, s.keys = c, nil
+	w.replica = w.start(t, s)
+	made := w.Keyring.Provisioner.Provision(t.Context(), provision.Request{User: ada, Email: "ada@example.com", Until: c.Now()})
+	made.Answered()
+	w.settled()
+	if !errors.Is(made.Err, store.ErrLocked) || w.stored(t, ada) != stored {
+		t.Errorf("%v, stored %q", made.Err, w.stored(t, ada))
+	}
+	w.wantCounts(t, "coderhook_provisioning_backlog", map[string]float64{})
+	w.wantWorkingKey(t, key, "ada@example.com")
+	w.wantOneUser(t, 1)
 }

@@ -144,7 +144,7 @@ func (e encryption) encrypt(p purpose, user uuid.UUID, secret string) string {
 const longestStored = 4 << 10
 
 // decrypt returns the secret and how it was found; the secret is "" where it can't be read. Locked may turn out to be
-// Forged: whether another replica has the encryption key of that id is for the caller to ask.
+// Forged: whether another replica has the encryption key of that id, only the database can tell.
 func (e encryption) decrypt(p purpose, user uuid.UUID, stored string) (secret string, found Encryption, keyID string) {
 	rest, ok := strings.CutPrefix(stored, encMark)
 	switch {

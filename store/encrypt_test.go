@@ -1,7 +1,11 @@
 package store_test
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -198,4 +202,30 @@ func TestAnEncryptedKeyIsReadBack(t *testing.T) {
 	lease := newUser(t, db, s)
 	wantErr(t, s.StoreKey(t.Context(), lease, newKey()), store.ErrProfile)
 	wantNothingStored(t, s, lease.UserID)
+}
+
+// README tells what else reads the column how to decrypt. This is done without anything of ours.
+func TestTheFormatIsWhatReadmeTells(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := encrypting(t, db, keyA)
+	lease := newUser(t, db, s)
+	must(t, s.StoreKey(t.Context(), lease, newKey()))
+	parts := strings.Split(column(t, db, lease.UserID), ":")
+	key, err := base64.StdEncoding.DecodeString(keyA)
+	must(t, err)
+	id := sha256.Sum256([]byte("coderhook encryption key 1\n" + string(key)))
+	if len(parts) != 4 || parts[2] != hex.EncodeToString(id[:8]) {
+		t.Fatalf("stored %q", parts)
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(parts[3])
+	must(t, err)
+	block, err := aes.NewCipher(key)
+	must(t, err)
+	gcm, err := cipher.NewGCM(block)
+	must(t, err)
+	opened, err := gcm.Open(nil, sealed[:12], sealed[12:], append([]byte("coderhook v1 profile\n"), lease.UserID[:]...))
+	if err != nil || string(opened) != secret {
+		t.Errorf("%q, %v", opened, err)
+	}
 }

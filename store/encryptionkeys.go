@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -21,24 +22,31 @@ func (s *Store) noteEncryptionKey(ctx context.Context, tx pgx.Tx) error {
 
 const encryptionKeyNotedSQL = `select exists (select from coderhook.encryption_keys where id = $1) as noted`
 
-// decrypted replaces what the profile holds by the key that it stands for. A value that names an encryption key which
-// nobody has ever used was planted. Only for a value of a key that is not ours this is another round trip.
-func (s *Store) decrypted(ctx context.Context, a Account) (Account, error) {
-	var keyID string
-	a.APIKey, a.Encryption, keyID = s.encryption.decrypt(profileKey, a.UserID, a.APIKey)
-	if a.Encryption != Locked {
-		return a, nil
+// decrypted replaces what the profile holds by the key that it stands for.
+func (s *Store) decrypted(ctx context.Context, a Account) (_ Account, err error) {
+	if a.APIKey, a.Encryption, err = s.decrypt(ctx, profileKey, a.UserID, a.APIKey); err != nil {
+		return Account{}, err
+	}
+	return a, nil
+}
+
+// decrypt returns a user's secret of that purpose, or "" and why it can't be read. A value that names an encryption key
+// which nobody has ever used was planted. Only for one of a key that is not ours this is a round trip.
+func (s *Store) decrypt(ctx context.Context, p purpose, user uuid.UUID, stored string) (secret string, found Encryption, _ error) {
+	secret, found, keyID := s.encryption.decrypt(p, user, stored)
+	if found != Locked {
+		return secret, found, nil
 	}
 	row, err := one[struct{ Noted bool }](ctx, s, encryptionKeyNotedSQL, keyID)
 	switch {
 	case errors.Is(err, ErrNotMigrated): // and so nobody has encrypted anything
-		a.Encryption = Forged
+		return "", Forged, nil
 	case err != nil:
-		return Account{}, fmt.Errorf("look up encryption key: %w", err)
+		return "", Locked, fmt.Errorf("look up encryption key: %w", err)
 	case !row.Noted:
-		a.Encryption = Forged
+		return "", Forged, nil
 	}
-	return a, nil
+	return "", Locked, nil
 }
 
 const encryptionKeysSQL = `select id from coderhook.encryption_keys where id <> all($1::text[]) order by first_used`
