@@ -15,35 +15,37 @@ type EncryptionCensus struct {
 	Nobodys int            // with such as nobody of us has used: planted
 }
 
+// Whatever somebody wrote into the column, there are no more groups than encryption keys.
 const encryptionCensusSQL = `
-select coalesce(c.key_id, '') as key_id, c.keys, exists (select from coderhook.encryption_keys as e where e.id = c.key_id) as noted
-  from (select case when {key}::text like 'enc:%' then pg_catalog.split_part({key}::text, ':', 3) end as key_id, pg_catalog.count(*)::int as keys
-          from {table} where {key}::text <> '' group by 1) as c`
+select case when p.{key}::text like 'enc:%' then coalesce(e.id, '?') else '' end as key_id, pg_catalog.count(*)::int as keys
+  from {table} as p
+  left join (select id from coderhook.encryption_keys union select id from pg_catalog.unnest($1::text[]) as id) as e
+    on p.{key}::text like 'enc:%' and pg_catalog.split_part(p.{key}::text, ':', 3) = e.id
+ where p.{key}::text <> '' group by 1`
 
 // EncryptionCensus looks at the whole table.
 func (s *Store) EncryptionCensus(ctx context.Context) (EncryptionCensus, error) {
+	newest, ours := s.encryption.newest(), s.encryption.ids()
 	rows, err := all[struct {
-		KeyID string // "" for plain ones
+		KeyID string // "" for plain ones, "?" for those of keys that nobody has used
 		Keys  int
-		Noted bool
-	}](ctx, s, s.profiles.in(encryptionCensusSQL))
+	}](ctx, s, s.profiles.in(encryptionCensusSQL), ours)
 	if err != nil {
 		return EncryptionCensus{}, fmt.Errorf("count encrypted keys: %w", err)
 	}
 	c := EncryptionCensus{Missing: make(map[string]int)}
-	newest, ours := s.encryption.newest(), s.encryption.ids()
 	for _, row := range rows {
 		switch {
 		case row.KeyID == "":
 			c.Plain += row.Keys
+		case row.KeyID == "?":
+			c.Nobodys += row.Keys
 		case row.KeyID == newest:
 			c.Newest += row.Keys
 		case slices.Contains(ours, row.KeyID):
 			c.Older += row.Keys
-		case row.Noted:
-			c.Missing[row.KeyID] += row.Keys
 		default:
-			c.Nobodys += row.Keys
+			c.Missing[row.KeyID] += row.Keys
 		}
 	}
 	return c, nil

@@ -112,6 +112,8 @@ func TestRotateKeysCommand(t *testing.T) {
 	}
 	finds(nil, "")
 
+	finds(encryptedWith("plain", base64.StdEncoding.EncodeToString([]byte(strings.Repeat("ab", 16)))), "warning key 2 looks like text or a pattern")
+
 	// An encryption key that is lost.
 	db.Exec(t, `update public.profiles set api_key = $1`, second)
 	finds(encryptedWith(a), "warning 1 rows name an encryption key that nobody has") // as it was given up above
