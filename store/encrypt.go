@@ -66,7 +66,7 @@ const profileKey purpose = "profile"
 // encryption has the keys with which secrets are encrypted, the newest first. Its zero value writes and reads plain ones.
 type encryption struct {
 	keys        []encryptionKey
-	plain       bool // is what is written
+	encrypts    bool // what is written, with the first of them
 	refusePlain bool
 }
 
@@ -79,7 +79,6 @@ func newEncryption(c Config) (encryption, error) {
 	e := encryption{refusePlain: c.RefusePlainKeys}
 	for i, text := range c.EncryptionKeys {
 		if i == 0 && text == WriteInPlain {
-			e.plain = true
 			continue
 		}
 		key, err := readEncryptionKey(text)
@@ -88,7 +87,7 @@ func newEncryption(c Config) (encryption, error) {
 		}
 		e.keys = append(e.keys, key)
 	}
-	e.plain = e.plain || len(e.keys) == 0
+	e.encrypts = len(e.keys) > 0 && c.EncryptionKeys[0] != WriteInPlain
 	return e, nil
 }
 
@@ -134,7 +133,7 @@ func about(p purpose, user uuid.UUID) []byte {
 
 // encrypt returns what is to be stored.
 func (e encryption) encrypt(p purpose, user uuid.UUID, secret string) string {
-	if e.plain {
+	if !e.encrypts {
 		return secret
 	}
 	return e.keys[0].encrypt(p, user, secret)

@@ -53,7 +53,7 @@ func (s *Store) EncryptionCensus(ctx context.Context) (EncryptionCensus, error) 
 
 // newest is the id of the encryption key that is written with, "" for none.
 func (e encryption) newest() string {
-	if e.plain {
+	if !e.encrypts {
 		return ""
 	}
 	return e.keys[0].id

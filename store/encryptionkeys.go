@@ -13,7 +13,7 @@ const noteEncryptionKeySQL = `insert into coderhook.encryption_keys (id) values 
 
 // noteEncryptionKey tells the other replicas, in the transaction that writes a value, which key encrypted it.
 func (s *Store) noteEncryptionKey(ctx context.Context, tx pgx.Tx) error {
-	if s.encryption.plain {
+	if !s.encryption.encrypts {
 		return nil
 	}
 	_, err := tx.Exec(ctx, noteEncryptionKeySQL, s.encryption.keys[0].id)

@@ -50,8 +50,8 @@ type storedKey struct {
 func (s *Store) Reencrypt(ctx context.Context, r Reencryption, after uuid.UUID, limit int) (Reencrypted, error) {
 	to := s.encryption
 	if r.Decrypt {
-		to = encryption{plain: true}
-	} else if to.plain {
+		to = encryption{}
+	} else if !to.encrypts {
 		return Reencrypted{}, ErrNothingToEncryptWith
 	}
 	rows, err := all[storedKey](ctx, s, s.profiles.in(toReencryptSQL), after, to.prefix(), limit)
@@ -77,14 +77,14 @@ func (s *Store) Reencrypt(ctx context.Context, r Reencryption, after uuid.UUID, 
 	if done.Written = len(b.users); r.Dry || done.Written == 0 {
 		return done, nil
 	}
-	done.Written, err = s.rewrite(ctx, b, !to.plain)
+	done.Written, err = s.rewrite(ctx, b, to.encrypts)
 	done.Busy = len(b.users) - done.Written
 	return done, err
 }
 
 // prefix begins what is as it is to be stored, "" where that is plain.
 func (e encryption) prefix() string {
-	if e.plain {
+	if !e.encrypts {
 		return ""
 	}
 	return e.keys[0].prefix()

@@ -66,9 +66,9 @@ func (d *Doctor) judgeEncryption(check string, i *store.Inspector, shape store.T
 		d.fail(check, runSQL(fmt.Sprintf("alter table %s alter column %s type text;", i.Table(), i.Key())),
 			"column %s is %s, in which an encrypted key of %d characters does not fit", i.Key(), shape.KeyType, longestEncrypted)
 	}
-	for n, key := range keys {
+	for which, key := range keys {
 		if raw, _ := base64.StdEncoding.DecodeString(key); key != store.WriteInPlain && guessable(raw) {
-			d.warn(check, cure{do: "make another with: " + config.MakeEncryptionKey + "; put it first, and run coderhook rotate-keys"}, "key %d looks like text or a pattern, not like random bytes", n+1)
+			d.warn(check, cure{do: "make another with: " + config.MakeEncryptionKey + "; put it first, and run coderhook rotate-keys"}, "key %d looks like text or a pattern, not like random bytes", which+1)
 		}
 	}
 	rotate := cure{do: "run coderhook rotate-keys"}
