@@ -129,3 +129,46 @@ func TestRotateKeysCommand(t *testing.T) {
 	db.Exec(t, `alter table public.profiles alter column api_key type varchar(105)`)
 	finds(encryptedWith(b), `failure column "api_key" is character varying(105)`)
 }
+
+// What an operator sees of a replica without the encryption key, and of keys that are not encrypted yet.
+func TestEncryptionIsWatched(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	a := encryptionKey()
+	with := cmdtest.Start(t, db, coder, "KEY_ENCRYPTION_KEYS="+a, "ADMIN_ADDR=127.0.0.1:0")
+	without := cmdtest.Start(t, db, coder)
+	with.Becomes(t, `"encryption":"ok"`)
+	without.Becomes(t, `"encryption":"ok"`)
+	ada := db.AddUser(t, "ada@example.com")
+	key, _, err := with.Mint(t.Context(), http.DefaultClient, ada, "ada@example.com")
+	if err != nil || key == "" {
+		t.Fatalf("%q, %v", key, err)
+	}
+	without.Becomes(t, `"encryption":"degraded"`)
+	with.Becomes(t, `"encryption":"ok"`)
+	late := cmdtest.Start(t, db, coder)
+	cmdtest.Eventually(t, "a start without the encryption key says so", func() bool {
+		return strings.Contains(late.Log(), "go out without them")
+	})
+	if key, status, err := without.Mint(t.Context(), http.DefaultClient, ada, "ada@example.com"); key != "" || status != "unavailable" || err != nil {
+		t.Errorf("%q, %q, %v", key, status, err)
+	}
+	for keys, want := range map[string][]string{
+		a:               {"key " + key[:10] + ", encrypted", "carries the key " + key[:10]},
+		encryptionKey(): {"answers unavailable, and leaves everything as it is"},
+	} {
+		variables := map[string]string{"KEY_ENCRYPTION_KEYS": keys, "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS": cmdtest.Secret}
+		out, err := upkeepCommand(t, db, coder, variables, "explain", "--user", ada.String())
+		for _, part := range want {
+			if err != nil || !strings.Contains(out, part) || strings.Contains(out, key) {
+				t.Errorf("%v: %q is not in\n%s", err, part, out)
+			}
+		}
+	}
+	db.Exec(t, `insert into public.profiles (id, api_key) values ($1, $2)`, db.AddUser(t, "bob@example.com"), cmdtest.Token)
+	counting := cmdtest.Start(t, db, coder, "KEY_ENCRYPTION_KEYS="+a, "ADMIN_ADDR=127.0.0.1:0")
+	cmdtest.Eventually(t, "plain keys are counted", func() bool {
+		return strings.Contains(cmdtest.Get(t, "http://"+counting.Admin+"/metrics"), "\ncoderhook_plain_keys 1\n")
+	})
+	cmdtest.Eventually(t, "the log tells of them", func() bool { return strings.Contains(counting.Log(), "not all keys are encrypted") })
+}
