@@ -74,6 +74,7 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go run ./cmd/coderhook reconcile":                                                                         "TestReconcileCommand",
 		`go run ./cmd/coderhook revoke --user UUID-OR-E-MAIL --all-tokens --why "lost laptop"`:                     "TestRevokeCommand",
 		"go run ./cmd/coderhook seal":                                                                              "TestSealCommand",
+		"go run ./cmd/coderhook rotate-keys":                                                                       "TestRotateKeysCommand",
 		"go run ./cmd/coderhook link --user UUID --coder-user NAME":                                                "TestLinkCommand",
 		"go run ./cmd/coderhook link --user UUID --coder-user NAME --from UUID":                                    "TestLinkCommandMoves",
 		"go run ./cmd/coderhook explain --user UUID-OR-E-MAIL":                                                     "TestExplain",

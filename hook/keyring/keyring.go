@@ -4,6 +4,8 @@
 // old one of this user. It is never handed out: it counts as missing, and the mint makes a new one. That is logged with
 // the public ids of both, counted and written into the audit trail. What is stored is read back: where the table's
 // triggers, rules or policies keep something else, the user is a conflict, whose text says so.
+// What was not encrypted for this user by us was planted, too. What another replica encrypted, with a key that this one does
+// not have, is neither handed out nor replaced.
 //
 // new.go puts together all that makes keys and looks after them, reconciler.go what looks after accounts; explain.go says what would be done, and strange.go tells
 // of what was found and is not ours.
@@ -98,6 +100,10 @@ func (k *Keyring) find(ctx context.Context, w Wanted) Result {
 			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account, OutOfClaims: w.OutOfClaims}, state)
 		}
 		return Result{Result: provision.Result{Key: account.APIKey, Unseen: account.KeyUnseen, Reason: provision.ReasonFound, Answered: answered}, Lookup: took}
+	}
+	if state == apikey.Locked {
+		k.noteLocked(account)
+		return Result{Result: provision.Result{Err: store.ErrLocked, Answered: func() {}}, Lookup: took}
 	}
 	switch {
 	case account.Distrust() != nil:

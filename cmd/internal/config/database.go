@@ -22,7 +22,9 @@ func readDatabase(v *variables) store.Config {
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 		LedgerSecrets:     readLedgerSecrets(v),
+		EncryptionKeys:    readEncryptionKeys(v),
 	}
+	c.RefusePlainKeys = readRefusePlain(v, c.EncryptionKeys)
 	if err := c.CheckNames(); err != nil {
 		v.fault(ProfilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))
 	}

@@ -178,6 +178,22 @@ var mutants = []mutant{
 		old: "\treturn SealBroken\n", new: "\treturn SealGood\n",
 	},
 	{
+		rule: "an encrypted key opens for its user only", file: "store/encrypt.go", tests: "^TestForgedValuesOpenNothing$",
+		old: `"\n"), user[:]...)`, new: `"\n"), user[:0]...)`,
+	},
+	{
+		rule: "what another replica encrypted is not taken for planted", file: "store/encryptionkeys.go", tests: "^TestAKeyOfAnotherReplicaIsLocked$",
+		old: "case !row.Noted:", new: "case !row.Noted || true:",
+	},
+	{
+		rule: "a key that can't be read is not overwritten", file: "hook/provision/job.go", tests: "^TestABacklogOverwritesNoLockedKey$",
+		old: "if found.Encryption == store.Locked {", new: "if false {",
+	},
+	{
+		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt.go", tests: "^TestReencryptingVouchesForNothing$",
+		old: "encMark) && !row.Known:", new: "encMark) && false:",
+	},
+	{
 		rule: "what was written is read back", file: "store/key.go", tests: "^TestStoreKeyIsRefusedByATableThatKeepsSomethingElse$",
 		old: "return key.String != secret", new: "return false",
 	},

@@ -47,6 +47,7 @@ type server struct {
 	coder    *coderclient.Client
 	watch    *coderWatch
 	keys     *keyWatch
+	plain    *plainWatch // nil: keys are not to be encrypted
 	ring     *keyring.Keyring
 	keeper   *owner.Keeper
 	hook     *hook.Server
@@ -130,6 +131,7 @@ func both(a, b coderclient.Observer) coderclient.Observer {
 func (s *server) makeKeyring() {
 	o := s.Config.Provisioning
 	s.keys = newKeyWatch(s.database.Inspector(), s.Config, s.Log)
+	s.plain = newPlainWatch(s.database, s.Config, s.Log)
 	s.ring = keyring.New(o, s.database, s.coder, s.registry, s.Log)
 	s.ring.Provisioner.MayMake = s.keys.mayMake
 	s.keeper = &owner.Keeper{
@@ -155,6 +157,7 @@ func (s *server) makeHook() {
 			"coder":       {Run: s.watch.check},
 			"owner_token": {Run: s.keeper.Check},
 			"keys":        {Run: s.keys.check},
+			"encryption":  {Run: hook.Shared(s.database.CheckEncryptionKeys, time.Now)},
 		},
 	}
 	s.hook.FrontEnd = s.frontEnd()
@@ -183,6 +186,7 @@ func (s *server) startAdmin(ctx context.Context) (stop func() error, err error) 
 	describeDependencies(s.registry, s.database, s.coder, s.Version, s.Commit)
 	describeOwnerToken(s.registry, s.keeper)
 	describeKeys(s.registry, s.keys)
+	describePlainKeys(s.registry, s.plain)
 	return startAdmin(ctx, s.Config.Admin, s.registry.Registry, s.Log)
 }
 

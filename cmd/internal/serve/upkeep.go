@@ -24,7 +24,7 @@ func (s *server) upkeep() []func(context.Context) {
 	follower := &urlFollower{database: s.database, log: s.Log}
 	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
 	return []func(context.Context){
-		s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run, s.watchGateway,
+		s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, s.plain.run, follower.run, pruner.run, s.watchGateway,
 	}
 }
 
