@@ -176,3 +176,24 @@ func askGateway(t *testing.T, addr, token, path string) (status int, body string
 	}
 	return response.StatusCode, string(text)
 }
+
+// At a port of its own the gateway is for many, and where sign-ins come in it leaves room for them.
+func TestGatewayLimits(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	for _, test := range []struct {
+		extra string
+		want  []string
+	}{
+		{"GATEWAY_ADDR=127.0.0.1:0", []string{"coderhook_gateway_open_limit 4096\n", `coderhook_connections_limit{listener="gateway"} 4096`, `coderhook_connections_limit{listener="hook"} 1024`}},
+		{"GATEWAY_ADDR=", []string{"coderhook_gateway_open_limit 512\n", "coderhook_gateway_open 0\n", `coderhook_connections_limit{listener="hook"} 1024`}},
+	} {
+		p := cmdtest.Start(t, db, coder, "GATEWAY=on", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret, "CORS_ORIGINS="+gatewayPage, "ADMIN_ADDR=127.0.0.1:0", test.extra)
+		metrics := cmdtest.Get(t, "http://"+p.Admin+"/metrics")
+		for _, want := range test.want {
+			if !strings.Contains(metrics, want) {
+				t.Errorf("%s: no %s", test.extra, want)
+			}
+		}
+	}
+}

@@ -32,6 +32,7 @@ func (s *server) makeGateway() error {
 		Sessions: gatewaySessions{s.database},
 		Audit:    gatewayTrail{s.database},
 		CORS:     gateway.CORS{Allows: c.CORS.Allows, Headers: c.CORS.Headers, Credentials: c.CORS.Credentials},
+		Limits:   s.gatewayLimits(),
 		Metrics:  s.registry,
 		Log:      s.Log,
 		Now:      time.Now,
