@@ -99,8 +99,14 @@ func wantMe(t *testing.T, addr, token string, coder *codertest.Server) {
 
 func dialTerminal(t *testing.T, addr, token string, coder *codertest.Server, workspace string) *websocket.Conn {
 	t.Helper()
+	return dialTerminalBy(t, http.DefaultClient, "http://"+addr, token, coder, workspace)
+}
+
+func dialTerminalBy(t *testing.T, client *http.Client, base, token string, coder *codertest.Server, workspace string) *websocket.Conn {
+	t.Helper()
 	agent := coder.AddWorkspace(coder.Users()[0].Username, workspace).Agent.String()
-	conn, response, err := websocket.Dial(t.Context(), "ws://"+addr+"/coder/api/v2/workspaceagents/"+agent+"/pty?height=24&width=80&reconnect="+uuid.NewString(), &websocket.DialOptions{
+	conn, response, err := websocket.Dial(t.Context(), base+"/coder/api/v2/workspaceagents/"+agent+"/pty?height=24&width=80&reconnect="+uuid.NewString(), &websocket.DialOptions{
+		HTTPClient:   client,
 		HTTPHeader:   http.Header{"Origin": {gatewayPage}},
 		Subprotocols: []string{"coderhook.v1", "base64url.bearer.authorization.coderhook." + base64.RawURLEncoding.EncodeToString([]byte(token))},
 	})

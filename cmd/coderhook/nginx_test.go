@@ -16,6 +16,7 @@ import (
 	"coderhook/cmd/internal/process"
 	"coderhook/store/storetest"
 
+	"github.com/coder/websocket"
 	"github.com/google/uuid"
 )
 
@@ -52,6 +53,26 @@ func TestNginxRepeatsASignIn(t *testing.T) {
 			t.Errorf("%s: %d", path, response.StatusCode)
 		}
 	}
+}
+
+// With the configuration that we ship pages use the gateway, WebSockets included.
+func TestNginxPassesTheGatewayOn(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	ada := db.AddUser(t, "ada@example.com")
+	p := cmdtest.Start(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0", "GATEWAY=on", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret, "CORS_ORIGINS="+gatewayPage)
+	token := cmdtest.AccessToken(t, ada, nil)
+	wantMe(t, p.FrontEnd, token, coder)
+	client := startNginx(t, p)
+	terminal := dialTerminalBy(t, client, "https://coderhook.example.com", token, coder, "one")
+	if err := terminal.Write(t.Context(), websocket.MessageText, []byte(`{"data":"hello"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, echoed, err := terminal.Read(t.Context()); string(echoed) != "hello" {
+		t.Errorf("%q %v", echoed, err)
+	}
+	_ = terminal.CloseNow()
+	p.Stop(t)
 }
 
 // startNginx puts nginx before the servers, and returns what reaches it.
