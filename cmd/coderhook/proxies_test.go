@@ -16,6 +16,7 @@ import (
 	"coderhook/cmd/internal/process"
 	"coderhook/store/storetest"
 
+	"github.com/coder/websocket"
 	"github.com/google/uuid"
 )
 
@@ -25,9 +26,27 @@ func TestNginxRepeatsASignIn(t *testing.T) {
 	behindProxy(t, startNginx)
 }
 
+// With them pages use the gateway, WebSockets included.
+func TestNginxPassesTheGatewayOn(t *testing.T) {
+	t.Parallel()
+	gatewayBehind(t, startNginx)
+}
+
 // Debian's Caddy does not know the option without which a body is not sent again: CADDY names a newer one.
 func TestCaddyRepeatsASignIn(t *testing.T) {
 	t.Parallel()
+	wantNewCaddy(t)
+	behindProxy(t, startCaddy)
+}
+
+func TestCaddyPassesTheGatewayOn(t *testing.T) {
+	t.Parallel()
+	wantNewCaddy(t)
+	gatewayBehind(t, startCaddy)
+}
+
+func wantNewCaddy(t *testing.T) {
+	t.Helper()
 	validate := exec.CommandContext(t.Context(), caddyProgram(t), "validate", "--config", "../../testdata/ops/Caddyfile", "--adapter", "caddyfile")
 	if out, err := validate.CombinedOutput(); err != nil {
 		if strings.Contains(string(out), "request_buffers") && os.Getenv("CI") != "true" {
@@ -35,7 +54,6 @@ func TestCaddyRepeatsASignIn(t *testing.T) {
 		}
 		t.Fatalf("%v: %s", err, out)
 	}
-	behindProxy(t, startCaddy)
 }
 
 func behindProxy(t *testing.T, start func(t *testing.T, servers ...*cmdtest.Server) *http.Client) {
@@ -70,6 +88,25 @@ func behindProxy(t *testing.T, start func(t *testing.T, servers ...*cmdtest.Serv
 			t.Errorf("%s: %d", path, response.StatusCode)
 		}
 	}
+}
+
+func gatewayBehind(t *testing.T, start func(t *testing.T, servers ...*cmdtest.Server) *http.Client) {
+	t.Helper()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	ada := db.AddUser(t, "ada@example.com")
+	p := cmdtest.Start(t, db, coder, "FRONTEND_ADDR=127.0.0.1:0", "GATEWAY=on", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret, "CORS_ORIGINS="+gatewayPage)
+	token := cmdtest.AccessToken(t, ada, nil)
+	wantMe(t, p.FrontEnd, token, coder)
+	client := start(t, p)
+	terminal := dialTerminalBy(t, client, "https://coderhook.example.com", token, coder, "one")
+	if err := terminal.Write(t.Context(), websocket.MessageText, []byte(`{"data":"hello"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, echoed, err := terminal.Read(t.Context()); string(echoed) != "hello" {
+		t.Errorf("%q %v", echoed, err)
+	}
+	_ = terminal.CloseNow()
+	p.Stop(t)
 }
 
 // startNginx puts nginx before the servers, and returns what reaches it.
@@ -161,6 +198,7 @@ func writeCaddyfile(t *testing.T, dir string, servers []*cmdtest.Server) {
 	}
 	conf := replaceOnce(t, contentOf(t, "../../testdata/ops/Caddyfile"), map[string]string{
 		"10.0.0.11:8787 10.0.0.12:8787": strings.Join(hooks, " "), "10.0.0.11:8789 10.0.0.12:8789": strings.Join(frontEnds, " "),
+		"10.0.0.11:8790 10.0.0.12:8790": strings.Join(frontEnds, " "), // the gateway's, which has no port of its own here
 		"\ncoderhook.example.com {": "\ncoderhook.example.com {\nbind unix/" + dir + "/socket\ntls " + dir + "/cert.pem " + dir + "/key.pem",
 	})
 	own := "{\nadmin off\nauto_https disable_redirects\nservers {\nprotocols h1 h2\n}\nlog {\noutput file " + dir + "/error.log\n}\n}\n"

@@ -285,4 +285,20 @@ var mutants = []mutant{
 		rule: "a session that was signed out begins nothing", file: "hook/gateway/gateway.go", tests: "^TestEndedSessionBeginsNothing$",
 		old: "if c.over() {", new: "if c.over() && false {",
 	},
+	{
+		rule: "what all users have open through the gateway is bounded", file: "hook/gateway/sessions.go", tests: "^TestLimitOfAll$",
+		old: "case u.running >= l.All:", new: "case false:",
+	},
+	{
+		rule: "the gateway leaves sign-ins half of a shared port", file: "cmd/internal/serve/ports.go", tests: "^TestGatewayLeavesRoomForSignIns$",
+		old: "share = min(share, sharedGateway)", new: "share = min(share, maxGateway)",
+	},
+	{
+		rule: "a stream holds no buffer for downloads", file: "hook/gateway/proxy.go", tests: "^TestMemoryOfStreams$",
+		old: "if b.c.stream.Load() {", new: "if false {",
+	},
+	{
+		rule: "the doctor does not take Coder for the gateway", file: "cmd/internal/doctor/gateway.go", tests: "^TestDoctorOnWhatIsNotTheGateway$",
+		old: "got.Status != http.StatusUnauthorized || !isOurs(got)", new: "got.Status == 0",
+	},
 }
