@@ -31,9 +31,10 @@ func otlpVariable(v *variables, name, fallback string) (from, value string) {
 	return from, v.text(from, fallback)
 }
 
-// readOTLP reads how traces are sent over HTTP, as protobuf. What is wrong with that is no fault while they are not.
+// readOTLP reads how traces are sent over HTTP, as protobuf. What is wrong with that is no fault while they
+// are not; quotes around a value are one all the same.
 func readOTLP(all *variables, exporter string) OTLP {
-	v := &variables{get: all.get}
+	v := &variables{get: all.value}
 	o := OTLP{URL: readOTLPAddress(v), Headers: readOTLPHeaders(v), TLS: readOTLPCertificates(v)}
 	from, text := otlpVariable(v, "TIMEOUT", "10000")
 	millis, err := strconv.Atoi(text)
