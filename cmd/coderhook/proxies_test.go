@@ -199,7 +199,7 @@ func writeCaddyfile(t *testing.T, dir string, servers []*cmdtest.Server) {
 	conf := replaceOnce(t, contentOf(t, "../../testdata/ops/Caddyfile"), map[string]string{
 		"10.0.0.11:8787 10.0.0.12:8787": strings.Join(hooks, " "), "10.0.0.11:8789 10.0.0.12:8789": strings.Join(frontEnds, " "),
 		"10.0.0.11:8790 10.0.0.12:8790": strings.Join(frontEnds, " "), // the gateway's, which has no port of its own here
-		"\ncoderhook.example.com {": "\ncoderhook.example.com {\nbind unix/" + dir + "/socket\ntls " + dir + "/cert.pem " + dir + "/key.pem",
+		"\ncoderhook.example.com {":     "\ncoderhook.example.com {\nbind unix/" + dir + "/socket\ntls " + dir + "/cert.pem " + dir + "/key.pem",
 	})
 	own := "{\nadmin off\nauto_https disable_redirects\nservers {\nprotocols h1 h2\n}\nlog {\noutput file " + dir + "/error.log\n}\n}\n"
 	if err := os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(own+conf), 0o600); err != nil {
