@@ -1,5 +1,6 @@
 -- Which sessions are not signed out, and nothing else of auth.sessions: what is open through the gateway ends with its
 -- session. Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
