@@ -1,5 +1,5 @@
 -- Which keys were never in an access token: those that were made with KEY_IN_CLAIMS=false. Safe to apply any number of times.
--- Beside it runs: every version.
+-- Beside it runs: every version; one that does not know KEY_IN_CLAIMS gives keys out.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
