@@ -35,6 +35,7 @@ config:
   CORS_ORIGINS: https://app.example.com
   PROFILES_TABLE: public.people
   PROVISION_CONCURRENCY: 4
+  KEY_IN_CLAIMS: false
 gateway: {enabled: true}
 ingress: {enabled: true, className: nginx, host: hook.example.com, tlsSecret: hook-tls, annotations: {a: b}}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}

@@ -80,11 +80,30 @@ func TestComposeAddsToSupabase(t *testing.T) {
 			t.Errorf("%s has rights that it does not need", s.Name)
 		}
 	}
-	variables := make(map[string]string)
-	for name, v := range server.Environment {
-		variables[name] = *v
+	mustStart(t, variablesOf(server))
+}
+
+// The way without keys in the claims takes the lines in .env that README names, and no other file.
+func TestComposeTurnsTheGatewayOn(t *testing.T) {
+	env := supabaseEnv()
+	env["GATEWAY"], env["KEY_IN_CLAIMS"] = "on", "false"
+	project, err := composed(t, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	variables := variablesOf(project.Services["coderhook"])
+	if variables["GATEWAY"] != "on" || variables["KEY_IN_CLAIMS"] != "false" {
+		t.Errorf("got %v", variables)
 	}
 	mustStart(t, variables)
+}
+
+func variablesOf(service types.ServiceConfig) map[string]string {
+	variables := make(map[string]string)
+	for name, value := range service.Environment {
+		variables[name] = *value
+	}
+	return variables
 }
 
 func TestComposeNamesWhatIsMissing(t *testing.T) {
