@@ -29,7 +29,6 @@ type authServer struct {
 	hook    string // set once the hook runs
 	url     string
 	control func(what string, a *authAccount) (answer string, err error)
-	keyless func(a *authAccount) bool // nil: the hook is called for everybody
 
 	mu       sync.Mutex
 	accounts map[string]*authAccount // by e-mail
@@ -38,7 +37,7 @@ type authServer struct {
 
 // authAccount is a signed-up user. The switches hold for one mint.
 type authAccount struct {
-	id                   uuid.UUID
+	id, session          uuid.UUID
 	email                string
 	refreshes            int
 	withoutHook, expired bool
@@ -83,7 +82,8 @@ func (a *authServer) signUp(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"msg":"bad request"}`, http.StatusBadRequest)
 		return
 	}
-	account := &authAccount{id: a.db.AddUser(a.t, body.Email), email: body.Email}
+	account := &authAccount{id: a.db.AddUser(a.t, body.Email), session: uuid.New(), email: body.Email}
+	a.db.Exec(a.t, `insert into auth.sessions (id, user_id) values ($1, $2)`, account.session, account.id)
 	a.mu.Lock()
 	a.accounts[body.Email] = account
 	a.mu.Unlock()
@@ -141,8 +141,8 @@ func (a *authServer) mint(account *authAccount) (string, error) {
 	account.withoutHook, account.expired, account.withoutEmail = false, false, false
 	a.mu.Unlock()
 	minted := claimsOf(account.id, email)
-	minted["iss"], minted["app_metadata"] = a.url+"/auth/v1", map[string]any{"provider": "email"}
-	if !withoutHook && (a.keyless == nil || !a.keyless(account)) {
+	minted["iss"], minted["session_id"], minted["app_metadata"] = a.url+"/auth/v1", account.session, map[string]any{"provider": "email"}
+	if !withoutHook {
 		var err error
 		if minted, err = a.askHook(account, minted); err != nil {
 			return "", err

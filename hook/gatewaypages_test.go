@@ -27,7 +27,6 @@ func TestGatewayPages(t *testing.T) {
 	t.Cleanup(coder.Close)
 	auth := newAuthServer(t, db)
 	auth.control = func(what string, a *authAccount) (string, error) { return controlWorkspace(t, what, a, db, coder) }
-	auth.keyless = func(a *authAccount) bool { return strings.HasPrefix(a.email, "plain-") }
 	page := newLatePage(t)
 	auth.hook = startProgram(t,
 		"DATABASE_URL="+db.RoleURL("coderhook"),
@@ -36,7 +35,7 @@ func TestGatewayPages(t *testing.T) {
 		"CODER_OWNER_TOKEN="+coder.OwnerToken,
 		"SUPABASE_URL="+auth.url,
 		"CORS_ORIGINS=http://localhost:"+page.Port(),
-		"GATEWAY=on",
+		"GATEWAY=on", "KEY_IN_CLAIMS=false",
 	)
 	buildClient(t)
 	gateway := auth.hook + "/coder"
