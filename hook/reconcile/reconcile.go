@@ -62,9 +62,9 @@ type Reconciler struct {
 	// MakeKey has a key made for a user whose tokens live so long.
 	MakeKey func(ctx context.Context, known store.Account, life time.Duration) error
 
-	// Ineligible tells, for those users to whom no rule gives a key in whatever session, why. nil: there are no rules.
-	Ineligible func(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, error)
-	Grace      time.Duration // after which their accounts are suspended
+	// Standing tells what the operator's rules make of a user who is there; nil: there are no rules.
+	Standing func(ctx context.Context, user uuid.UUID) (Standing, error)
+	Grace    time.Duration // after which the account is suspended of a user to whom no rule gives a key
 
 	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension

@@ -20,9 +20,10 @@ const toldWithheld = 100
 // entry decides what is to be done about one account.
 func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
 	here := user.Living(w.Now())
-	why, err := "", error(nil)
+	var standing Standing
+	var err error
 	if here && e.Distrust() == nil && !e.Leased {
-		why, err = w.barred(ctx, e.UserID)
+		standing, err = w.standing(ctx, e.UserID)
 	}
 	switch {
 	case e.Distrust() != nil:
@@ -32,12 +33,14 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		return nil
 	case err != nil:
 		return err
-	case why != "":
-		return w.withdraw(ctx, e, why)
+	case standing.Barred != "":
+		return w.withdraw(ctx, e, standing.Barred)
 	case here && !awaited(e.Account) && !e.IneligibleSince.IsZero():
 		return w.alone(ctx, e, true, w.restore)
 	case here && awaited(e.Account):
 		return w.bringBack(ctx, e)
+	case here && otherGrant(e.Account, standing):
+		return w.alone(ctx, e, true, w.replaceKey)
 	case here:
 		return w.sweep(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
