@@ -41,6 +41,7 @@ type program struct {
 	Seal      sealCmd      `cmd:"" help:"Give the ledger's rows the seals that LEDGER_SECRET asks for, after a look at the accounts that they name."`
 	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims. This is a real mint: it can make a Coder user and a key."`
 	Explain   explainCmd   `cmd:"" help:"What the server knows of a user, and what the next token mint would do and why."`
+	Policy    policyCmd    `cmd:"" help:"Try the rules of a policy file."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

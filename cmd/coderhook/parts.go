@@ -8,8 +8,8 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
-	"coderhook/hook/rules"
 	"coderhook/hook/reconcile"
+	"coderhook/hook/rules"
 	"coderhook/store"
 )
 

@@ -190,7 +190,9 @@ func (s *server) frontEnd() *frontend.Routes {
 func (s *server) authenticator() accesstoken.Authenticator {
 	a := accesstoken.Authenticator{Tokens: s.Config.Tokens, Policy: s.Config.Policy}
 	if s.rules != nil {
-		a.Rules = func(ctx context.Context, who accesstoken.Caller) (string, error) { return s.ring.Refuses(ctx, who.User, []byte(who.Raw)) }
+		a.Rules = func(ctx context.Context, who accesstoken.Caller) (string, error) {
+			return s.ring.Refuses(ctx, who.User, []byte(who.Raw))
+		}
 	}
 	return a
 }
@@ -200,6 +202,7 @@ func (s *server) startAdmin(ctx context.Context) (stop func() error, err error) 
 	describeDependencies(s.registry, s.database, s.coder, s.Version, s.Commit)
 	describeOwnerToken(s.registry, s.keeper)
 	describeKeys(s.registry, s.keys)
+	describeRules(s.registry, s.rules)
 	return startAdmin(ctx, s.Config.Admin, s.registry.Registry, s.Log)
 }
 
