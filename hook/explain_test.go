@@ -64,6 +64,23 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
+	unseen := good
+	unseen.KeyUnseen = true
+	out := o
+	out.OutOfClaims = true
+	for _, test := range []struct {
+		o       provision.Options
+		account store.Account
+		want    string
+	}{
+		{out, good, "says ready, and does not carry the key AbCdEfGhIj; tokens have carried it"},
+		{out, unseen, "says ready, and does not carry the key AbCdEfGhIj: it lives until 2026-11-29T12:00:00Z, longer than the token"},
+		{o, unseen, "it is the first token to do so"},
+	} {
+		if got := keyring.Explain(test.o, test.account, now.Add(time.Hour)); !strings.Contains(got, test.want) {
+			t.Errorf("%s; want %q", got, test.want)
+		}
+	}
 }
 
 // A recording for another user and time differs from it in nothing else, and is an event.

@@ -44,6 +44,10 @@ coderhook_mints_total{outcome="injected",reason="key kept"} 0
 coderhook_mints_total{outcome="injected",reason="key made"} 1
 coderhook_mints_total{outcome="injected",reason="old key"} 0
 coderhook_mints_total{outcome="pending",reason="no key"} 0
+coderhook_mints_total{outcome="ready",reason="key found"} 0
+coderhook_mints_total{outcome="ready",reason="key kept"} 0
+coderhook_mints_total{outcome="ready",reason="key made"} 0
+coderhook_mints_total{outcome="ready",reason="old key"} 0
 coderhook_mints_total{outcome="refused",reason="Bad Request"} 0
 coderhook_mints_total{outcome="refused",reason="Request Entity Too Large"} 0
 coderhook_mints_total{outcome="refused",reason="Service Unavailable"} 0

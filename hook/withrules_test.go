@@ -275,7 +275,7 @@ func TestWhoIsNotEligibleAnyMore(t *testing.T) {
 	r.reconcile(t, rec, reconcile.Summary{})
 	r.wantWorkingKey(t, key, "ada@example.com") // a token may carry it
 	r.clock.Advance(20 * time.Minute)
-	r.reconcile(t, rec, reconcile.Summary{Withdrawn: 1, Tokens: 1})
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1, Tokens: 1})
 	if r.works(t, key) || r.adaInCoder(t).Status == "suspended" {
 		t.Errorf("key works: %v, she is %s", r.works(t, key), r.adaInCoder(t).Status)
 	}
@@ -343,7 +343,7 @@ func TestALinkedAccountIsNotSuspendedForARule(t *testing.T) {
 	rec := r.reconciler()
 	r.reconcile(t, rec, reconcile.Summary{Ineligible: 1})
 	r.clock.Advance(2 * time.Hour)
-	r.reconcile(t, rec, reconcile.Summary{Withdrawn: 1, Tokens: 1})
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1, Tokens: 1})
 	r.clock.Advance(9 * authtest.Day)
 	r.reconcile(t, rec, reconcile.Summary{})
 	if got := r.adaInCoder(t); got.Status == "suspended" || r.works(t, key) {
@@ -487,5 +487,34 @@ func TestFrontEndRefusesByRule(t *testing.T) {
 	claims["app_metadata"] = map[string]any{"plan": "pro"}
 	if got := f.create(t, f.sign(t, claims)); got.status != 201 {
 		t.Errorf("pro: %d %s", got.status, got.body)
+	}
+}
+
+// A rule says for whom the key stays out of the claims, or is in them all the same.
+func TestInClaimsByRule(t *testing.T) {
+	t.Parallel()
+	const file = `
+rules:
+  - {name: pro, when: claims.app_metadata.plan == "pro", give: {in_claims: IN}}
+  - {name: others, when: "true", give: {}}
+`
+	for name, test := range map[string]struct {
+		in  string
+		out bool // without a rule
+	}{"kept out": {"false", false}, "let in": {"true", true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := profileNew()
+			s.options.OutOfClaims = test.out
+			r := newRuled(t, s, strings.Replace(file, "IN", test.in, 1))
+			r.OutOfClaims = test.out
+			in, out := r.mintAs(t, free, "aal1"), r.mintAs(t, pro, "aal1")
+			if test.out {
+				in, out = out, in
+			}
+			if in.key(t) == "" || out.key(t) != "" || out.keyStatus(t) != "ready" {
+				t.Errorf("in %s\nout %s", in.body, out.body)
+			}
+		})
 	}
 }

@@ -103,7 +103,8 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	ring := keyring.New(s.options, w.store, client, registry, log)
 	r := &replica{client: client, ledger: w.store, toCoder: client, Server: &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
-		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
+		OutOfClaims: s.options.OutOfClaims,
+		Deadline:    2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {
@@ -347,6 +348,7 @@ func (r *replica) useLedger(ledger keyring.Ledger) {
 	r.ledger = ledger
 	p, k := r.Keyring.Provisioner, r.Keyring.Rotator
 	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, k.Ledger, k.Lookups = ledger, ledger, ledger, ledger, ledger
+	r.Keyring.Accounts, r.Keyring.Givings = ledger, ledger
 }
 
 // useCoder puts another client before Coder.

@@ -35,6 +35,7 @@ type Account struct {
 	CoderUsername string
 	Status        Status
 	KeyID         string // the public part of the key that the ledger knows
+	KeyUnseen     bool   // no token has carried that key, nor can one; false also where that is not known
 	KeyExpiresAt  time.Time
 	LeaseUntil    time.Time
 	Leased        bool // the lease runs, by the database's clock
@@ -70,7 +71,7 @@ const lookupSQL = `
 select p.{id} is not null            as has_profile,
        p.{key}                       as api_key,
        a.user_id is not null         as known,
-       a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
+       a.coder_user_id, a.coder_username, a.status, a.key_id, a.unseen_key_id, a.key_expires_at, a.lease_until,
        a.lease_until > pg_catalog.clock_timestamp() as leased,
        a.last_error, a.updated_at,
        a.key_lifetime_seconds        as key_lifetime,
@@ -85,7 +86,8 @@ type accountRow struct {
 	HasProfile, Known                        bool
 	APIKey                                   pgtype.Text `db:"api_key"`
 	CoderUserID                              pgtype.UUID
-	CoderUsername, Status, KeyID, LastError  pgtype.Text
+	CoderUsername, Status, LastError         pgtype.Text
+	KeyID, UnseenKeyID                       pgtype.Text
 	KeyExpiresAt, KeyCheckedAt, KeyRefusedAt pgtype.Timestamptz
 	LeaseUntil, UpdatedAt                    pgtype.Timestamptz
 	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
@@ -105,6 +107,7 @@ func (row accountRow) account(userID uuid.UUID, seals seals) Account {
 		CoderUsername: row.CoderUsername.String,
 		Status:        Status(row.Status.String),
 		KeyID:         row.KeyID.String,
+		KeyUnseen:     row.KeyID.Valid && row.UnseenKeyID == row.KeyID,
 		KeyExpiresAt:  row.KeyExpiresAt.Time,
 		LeaseUntil:    row.LeaseUntil.Time,
 		Leased:        row.Leased.Bool,

@@ -22,6 +22,7 @@ type Key struct {
 	MadeAt    time.Time     // zero for a key that we did not just make
 	Reason    string        // why it was made, for the audit trail
 	Grant     string        // what it was made with; "": as all are
+	Unseen    bool          // no token carries it, see [Store.GiveOut]
 }
 
 // String leaves the secret out, so that a key can be logged.

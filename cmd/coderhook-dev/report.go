@@ -50,7 +50,11 @@ func (r *report) timeline(m mint) {
 
 func (r *report) secondMint(m mint) {
 	r.title("The same user's next mint")
-	r.line("  coderhook answers    %d in %s, with the same key; calls to Coder: %d\n", m.status, short(m.took), len(m.calls))
+	with := "with the same key"
+	if m.gave() == ready {
+		with = "without the key as before"
+	}
+	r.line("  coderhook answers    %d in %s, %s; calls to Coder: %d\n", m.status, short(m.took), with, len(m.calls))
 	r.timeline(m)
 }
 

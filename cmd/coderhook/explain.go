@@ -170,6 +170,9 @@ func inLedger(a store.Account) string {
 	if a.KeyID != "" {
 		text += fmt.Sprintf(", key %s until %s", a.KeyID, a.KeyExpiresAt.UTC().Format(time.RFC3339))
 	}
+	if a.KeyUnseen {
+		text += ", which no token has carried"
+	}
 	if a.Leased {
 		text += ", being worked at"
 	}

@@ -188,13 +188,17 @@ func eachUser(ctx context.Context, database *store.Store, do func(store.UserFact
 }
 
 func gives(give *rules.Give) string {
-	switch {
-	case give == nil:
+	if give == nil {
 		return "none"
-	case give.Grant == "":
-		return "key"
 	}
-	return "key " + give.Grant
+	text := "key"
+	if give.Grant != "" {
+		text += " " + give.Grant
+	}
+	if give.InClaims != nil && !*give.InClaims {
+		text += ", not in the claims"
+	}
+	return text
 }
 
 // outcome is a decision in a line.

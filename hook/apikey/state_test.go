@@ -26,7 +26,7 @@ func TestJudge(t *testing.T) {
 		}
 		return a
 	}
-	third, fixed := Rule{}, Rule{RenewBefore: 2 * time.Hour}
+	third, fixed, out := Rule{}, Rule{RenewBefore: 2 * time.Hour}, Rule{OutOfClaims: true}
 	for name, test := range map[string]struct {
 		rule    Rule
 		account store.Account
@@ -63,6 +63,11 @@ func TestJudge(t *testing.T) {
 		}), Unknown},
 		"known without expiry":    {third, account(5*authtest.Day, func(a *store.Account) { a.KeyExpiresAt = time.Time{} }), Unknown},
 		"refused, but another by": {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.KeyRefused = "0123456789", true }), Unknown},
+		"that tokens carried":     {out, account(5*authtest.Day, nil), GivenOut},
+		"that tokens carry":       {third, account(5*authtest.Day, nil), Good},
+		"that none carried":       {out, account(5*authtest.Day, func(a *store.Account) { a.KeyUnseen = true }), Good},
+		"carried, and short":      {out, account(time.Minute, nil), Short},
+		"carried, and refused":    {out, account(5*authtest.Day, func(a *store.Account) { a.KeyRefused = true }), Missing},
 		"conflict with a key":     {third, account(5*authtest.Day, func(a *store.Account) { a.Status = store.Conflict }), Good},
 	} {
 		if got := test.rule.Judge(test.account, token, now); got != test.want {

@@ -3,13 +3,16 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"coderhook/hook/accesstoken"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
@@ -108,10 +111,71 @@ func (g *Gateway) endGone(ctx context.Context) {
 	}
 	for _, session := range ended {
 		g.keys.forget(session.User)
+		g.seen.put(session, true, g.Now(), g.WatchInterval)
 		for _, c := range open[session] {
 			c.end(endGone)
 		}
 	}
+}
+
+// seenSessions is what was found out of sessions that call at the moment, for as long as one that is open goes on
+// without a look. Its zero value is ready.
+type seenSessions struct {
+	mu    sync.Mutex
+	all   map[Session]seenSession
+	swept time.Time
+	looks singleflight.Group
+}
+
+type seenSession struct {
+	over  bool
+	until time.Time // when to look again
+}
+
+func (s *seenSessions) get(session Session, now time.Time) (over, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.all[session]
+	return seen.over, now.Before(seen.until)
+}
+
+func (s *seenSessions) put(session Session, over bool, now time.Time, keep time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil || now.Sub(s.swept) > time.Minute {
+		maps.DeleteFunc(s.all, func(_ Session, seen seenSession) bool { return !now.Before(seen.until) })
+		kept := make(map[Session]seenSession, len(s.all)) // a map that was large once stays so
+		maps.Copy(kept, s.all)
+		s.all, s.swept = kept, now
+	}
+	s.all[session] = seenSession{over, now.Add(keep)}
+}
+
+// lookPatience bounds how long a request waits to know whether its session goes on.
+const lookPatience = time.Second
+
+// over reports whether the caller's session has ended, which its token does not tell. One whose token has no session goes
+// on with it. Where it can't be known, it goes on as well, see endGone.
+func (c *call) over() bool {
+	g, session := c.g, c.who.Session
+	if g.Sessions == nil || session.ID == "" {
+		return false
+	}
+	if over, known := g.seen.get(session, g.Now()); known {
+		return over
+	}
+	over, _, _ := g.seen.looks.Do(session.User.String()+" "+session.ID, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), lookPatience) // others wait for it, too
+		defer cancel()
+		ended, err := g.Sessions.Ended(ctx, []Session{session})
+		if err != nil {
+			g.Log.Warn().Err(err).Stringer("user_id", session.User).Msg("gateway: session not checked")
+		}
+		over := slices.Contains(ended, session)
+		g.seen.put(session, over, g.Now(), g.WatchInterval)
+		return over, nil
+	})
+	return over.(bool)
 }
 
 // Drain lets nothing new in, closes WebSockets and streams, waits for the rest, and ends with ctx at the latest.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -161,6 +162,46 @@ func TestEndOfASessionClosesItsSockets(t *testing.T) {
 		t.Errorf("bob: %q %v", raw, err)
 	}
 	eventually(t, "closed in Coder", func() bool { return s.coder.Sockets() == 1 })
+}
+
+// Nor does one that has ended begin anything, though its token is good. One look serves for all that comes at the same time.
+func TestEndedSessionBeginsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, func(g *gateway.Gateway) { g.WatchInterval = time.Minute })
+	for range 20 {
+		if got := s.do("GET", "/api/v2/users/me", nil); got.status != http.StatusOK {
+			t.Fatal(got.status)
+		}
+	}
+	if looks := s.sessions.count(); looks != 1 {
+		t.Errorf("looked %d times", looks)
+	}
+	s.sessions.end(s.bob.Session)
+	got := s.doAs("bob", "GET", "/api/v2/users/me", nil)
+	if got.status != http.StatusUnauthorized || !strings.Contains(got.header.Get("Www-Authenticate"), "invalid_token") || !strings.Contains(got.message(), "sign in again") {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	if n := s.metric("coderhook_gateway_refused_total", "session"); n != 1 {
+		t.Errorf("counted %v", n)
+	}
+	if got := s.do("GET", "/api/v2/users/me", nil); got.status != http.StatusOK {
+		t.Errorf("alice: %d", got.status)
+	}
+}
+
+// A token without a session is not asked about, and one about which nobody can tell goes on.
+func TestSessionsThatNobodyKnowsGoOn(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, func(g *gateway.Gateway) { g.WatchInterval = time.Minute })
+	s.alice.ID = ""
+	s.sessions.end(s.alice.Session)
+	if got := s.do("GET", "/api/v2/users/me", nil); got.status != http.StatusOK || s.sessions.count() != 0 {
+		t.Errorf("without a session: %d", got.status)
+	}
+	s.sessions.fail(errors.New("the database is down"))
+	if got := s.doAs("bob", "GET", "/api/v2/users/me", nil); got.status != http.StatusOK || s.sessions.count() != 1 {
+		t.Errorf("not known: %d", got.status)
+	}
 }
 
 func TestExpiryOfTheTokenClosesSocketsAndStreams(t *testing.T) {

@@ -19,6 +19,7 @@ type given struct {
 	rule         string
 	grant        string
 	organization string
+	inClaims     *bool  // nil: as the token would be anyway
 	audit        string // what the rules would have done
 }
 
@@ -48,7 +49,7 @@ func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g 
 	if !d.Key() {
 		return account, g, &provision.IneligibleError{Rule: d.Rule, Reason: d.Reason, Unsettled: unsettled(policy, w, facts)}
 	}
-	g.grant, g.organization = d.Give.Grant, d.Give.Organization
+	g.grant, g.organization, g.inClaims = d.Give.Grant, d.Give.Organization, d.Give.InClaims
 	return account, g, nil
 }
 
@@ -102,7 +103,7 @@ func (k *Keyring) standing(ctx context.Context, user uuid.UUID) (reconcile.Stand
 	if d.Ineligible() {
 		return reconcile.Standing{Barred: (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()}, nil
 	}
-	return reconcile.Standing{Grant: d.Give.Grant}, nil
+	return reconcile.Standing{Grant: d.Give.Grant, Carried: d.Give.InClaims != nil && *d.Give.InClaims}, nil
 }
 
 const (

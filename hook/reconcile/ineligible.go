@@ -23,6 +23,8 @@ type Eligibility interface {
 type Standing struct {
 	Barred string // why no rule gives a key; "": one does
 	Grant  string // what a key is made with, as grant.Grant writes it
+
+	Carried bool // a rule says that tokens carry the key, whatever else is so
 }
 
 // standing is that of a user without rules where there are none: a key is as all are.
@@ -66,7 +68,7 @@ func (w *walk) withdrawKey(ctx context.Context, lease store.Lease, a store.Accou
 	if err := w.endTokens(ctx, a); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
 	}
-	return w.act(&w.sum.Withdrawn, a.UserID, "key withdrawn", func() error { return w.Register.WithdrawKey(ctx, lease, w.Now(), why) })
+	return w.act(&w.sum.Ended, a.UserID, "key withdrawn", func() error { return w.Register.WithdrawKey(ctx, lease, w.Now(), why) })
 }
 
 // against is alone for a user who is there, and to whom still no rule gives a key.
@@ -96,7 +98,7 @@ func (w *walk) replaceKey(ctx context.Context, lease store.Lease, a store.Accoun
 		return err
 	}
 	const why = "the rules give a key with other scopes, allow_list or lifetime"
-	return w.act(&w.sum.Withdrawn, a.UserID, "key replaced: "+why, func() error {
+	return w.act(&w.sum.Ended, a.UserID, "key replaced: "+why, func() error {
 		w.Keys.Retire(ctx, a.UserID, a.CoderUserID, a.KeyID, apikey.CarriedFor(a))
 		return w.Register.WithdrawKey(ctx, lease, w.Now(), why)
 	})

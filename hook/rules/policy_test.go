@@ -104,7 +104,7 @@ func TestFaultyFiles(t *testing.T) {
 		"rules:\n- {name: A b, when: 'true', give: none}":                                                             "line 2: name: ",
 		"rules:\n- {name: a, when: 'true', give: some}":                                                               "line 2: give: write none",
 		"rules:\n- {name: a, when: 'true', give: none, then: " + secret + "}":                                         "line 2: a rule has no member of this name; it has give, name, reason, when",
-		"rules:\n- {name: a, when: 'true', give: {scope: all}}":                                                       "line 2: give has no member of this name; it has aal, allow_list, lifetime, organization, scopes",
+		"rules:\n- {name: a, when: 'true', give: {scope: all}}":                                                       "line 2: give has no member of this name; it has aal, allow_list, in_claims, lifetime, organization, scopes",
 		"rules:\n- {name: a, when: 'true', give: {scopes: [all]}}":                                                    "line 2: scopes: write them like",
 		"rules:\n- {name: a, when: 'true', give: {scopes: all}}":                                                      "line 2: scopes has to be a list",
 		"rules:\n- {name: a, when: 'true', give: {lifetime: 5}}":                                                      "line 2: lifetime: write it like 720h",

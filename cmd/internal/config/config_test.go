@@ -70,6 +70,7 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"database option":      {"DATABASE_URL", "postgres://u:p@h/db?sslmode=bogus", "DATABASE_URL: "},
 		"coder URL's query":    {"CODER_URL", "https://coder.example.com/?x=1", "CODER_URL: "},
 		"negative duration":    {"CODER_TOKEN_LIFETIME", "-1h", "CODER_TOKEN_LIFETIME: -1h0m0s is too short"},
+		"neither nor":          {"KEY_IN_CLAIMS", "no", `KEY_IN_CLAIMS: "no" is not known; set one of true, false`},
 		"unknown value":        {"ON_ERROR", "panic", `ON_ERROR: "panic" is not known; set one of omit, reject`},
 		"number":               {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
 		"assurance level":      {"REQUIRE_AAL", "2", `REQUIRE_AAL: "2" is not known`},

@@ -38,6 +38,7 @@ func (d *Doctor) Examine(ctx context.Context) {
 	d.checkVariables()
 	d.checkSecrets()
 	d.checkCertificate()
+	d.checkKeyInClaims()
 	within(ctx, d.checkDatabase)
 	within(ctx, d.checkCoder)
 	within(ctx, d.checkSupabase)

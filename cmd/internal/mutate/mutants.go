@@ -241,4 +241,24 @@ var mutants = []mutant{
 		rule: "no error holds a key", file: "coderclient/fail.go", tests: "^TestNoSecretsInErrors$",
 		old: "\te.scrub(secrets)\n", new: "",
 	},
+	{
+		rule: "a token that is to have no key has none", file: "hook/token.go", tests: "^TestKeyStaysOutOfClaims$",
+		old: "if outOfClaims {", new: "if outOfClaims && false {",
+	},
+	{
+		rule: "it is written down before a token carries a key", file: "hook/keyring/keyring.go", tests: "^TestReplicasThatDisagree$|^TestNoKeyWithoutTheMark$",
+		old: "|| w.OutOfClaims || !found.Unseen {", new: "|| w.OutOfClaims || true || !found.Unseen {",
+	},
+	{
+		rule: "nor is it missed while the key is stored", file: "hook/provision/provision.go", tests: "^TestTokenComesWhileTheKeyIsStored$",
+		old: "return !r.OutOfClaims && j.decided && !j.carried", new: "return false && !r.OutOfClaims && j.decided && !j.carried",
+	},
+	{
+		rule: "keys that tokens have carried are replaced", file: "hook/apikey/state.go", tests: "^TestJudge$|^TestKeysAreTakenOutOfClaims$",
+		old: "case r.OutOfClaims && !a.KeyUnseen:", new: "case false && r.OutOfClaims && !a.KeyUnseen:",
+	},
+	{
+		rule: "a session that was signed out begins nothing", file: "hook/gateway/gateway.go", tests: "^TestEndedSessionBeginsNothing$",
+		old: "if c.over() {", new: "if c.over() && false {",
+	},
 }

@@ -63,12 +63,14 @@ type ledgerCollector struct{ database *store.Store }
 var (
 	accountsDesc = prometheus.NewDesc("coderhook_accounts", "Accounts in the ledger, by status.", []string{"status"}, nil)
 	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key; aging is the last third of its life.", []string{"state"}, nil)
+	givenOutDesc = prometheus.NewDesc("coderhook_keys_given_out", "Accounts whose key is alive and was in access tokens; with KEY_IN_CLAIMS=false these are still to be replaced.", nil, nil)
 )
 
 // Describe names the metrics.
 func (ledgerCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- accountsDesc
 	descs <- keysDesc
+	descs <- givenOutDesc
 }
 
 // Collect leaves out what the database can't tell: no number is right then, and the other metrics
@@ -86,6 +88,7 @@ func (l ledgerCollector) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range census.Keys {
 		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
+	ch <- prometheus.MustNewConstMetric(givenOutDesc, prometheus.GaugeValue, float64(census.GivenOut))
 }
 
 // departuresCollector counts who left, or came back, and is not dealt with.

@@ -152,6 +152,7 @@ func (s *server) makeHook() {
 		Keyring:       s.ring,
 		Registry:      s.registry,
 		Deadline:      c.Deadline,
+		OutOfClaims:   c.Provisioning.OutOfClaims,
 		RejectOnError: c.Reject,
 		Now:           time.Now,
 		Log:           s.Log,
