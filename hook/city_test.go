@@ -393,9 +393,8 @@ func (c *city) judge(t settler, u *citizen, got minted) {
 
 // TestYear is a year of fifty users with four mints a day each. Coder is down for an hour every
 // week, and the server crashes once a day, at a random call of Coder or the database.
-//
-// It is not parallel: it takes all the time that there is, and others measure theirs.
 func TestYear(t *testing.T) {
+	t.Parallel()
 	days := 365
 	if testing.Short() {
 		days = 30

@@ -28,7 +28,8 @@ type Account struct {
 	UserID uuid.UUID
 
 	HasProfile bool   // the product's table has a row
-	APIKey     string // as the profile says; "" when null or without a row
+	APIKey     string // as the profile says, decrypted; "" when null, without a row, or unreadable
+	Encryption Encryption
 
 	Known         bool      // the ledger has a row; what follows is zero without
 	CoderUserID   uuid.UUID // zero when unknown, as are all below
@@ -133,7 +134,7 @@ func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
 	if err != nil {
 		return Account{}, fmt.Errorf("look up account: %w", err)
 	}
-	return row.account(userID, s.seals), nil
+	return s.decrypted(ctx, row.account(userID, s.seals))
 }
 
 const ownerSQL = `select user_id from coderhook.accounts where coder_user_id = $1`

@@ -101,7 +101,10 @@ func (s *Store) storeKey(ctx context.Context, conn *pgxpool.Conn, l Lease, key K
 		if tag.RowsAffected() == 0 {
 			return ErrLeaseLost
 		}
-		return s.writeProfile(ctx, tx, l.UserID, key.Secret)
+		if err := s.noteEncryptionKey(ctx, tx); err != nil {
+			return err
+		}
+		return s.writeProfile(ctx, tx, l.UserID, s.encryption.encrypt(profileKey, l.UserID, key.Secret))
 	})
 }
 

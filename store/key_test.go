@@ -113,9 +113,9 @@ func TestStoreKeyDoesNotWaitForLocks(t *testing.T) {
 			tx.Exec(t, c.lock, lease.UserID)
 
 			start := time.Now()
-			wantErr(t, s.StoreKey(t.Context(), lease, newKey()), store.ErrBusy)
-			if took := time.Since(start); took < 400*time.Millisecond || took > 3*time.Second {
-				t.Errorf("took %v, want about 500 ms", took)
+			wantErr(t, s.StoreKey(t.Context(), lease, newKey()), store.ErrBusy) // with the lock still held
+			if took := time.Since(start); took < 400*time.Millisecond {
+				t.Errorf("gave up after %v, want 500 ms", took)
 			}
 			wantNothingStored(t, s, lease.UserID)
 			tx.Exec(t, "commit")

@@ -108,6 +108,8 @@ func TestNothingOfOursCallsWhatIsInPublic(t *testing.T) {
 			user := db.AddUser(t, "ada@example.com")
 			layTraps(t, db)
 			callAll(t, storetest.Open(t, store.Config{URL: db.RoleURL("coderhook") + "&default_query_exec_mode=" + mode}), user)
+			write(t, db, user, secret) // for there to be something to encrypt
+			callAll(t, storetest.Open(t, store.Config{URL: db.RoleURL("coderhook") + "&default_query_exec_mode=" + mode, EncryptionKeys: []string{keyA}}), user)
 			callAll(t, inspect(t, store.Config{URL: db.RoleURL("coderhook") + "&default_query_exec_mode=" + mode}), user)
 		})
 	}

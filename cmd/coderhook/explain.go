@@ -154,10 +154,15 @@ func inProfile(a store.Account) string {
 	switch {
 	case !a.HasProfile:
 		return "no row"
+	case a.Unreadable() != nil:
+		return a.Unreadable().Error()
 	case a.APIKey == "":
 		return "no key"
 	case coderclient.KeyID(a.APIKey) == "":
 		return "something that has not the form of a Coder key"
+	}
+	if a.Encryption == store.Encrypted {
+		return "key " + coderclient.KeyID(a.APIKey) + ", encrypted"
 	}
 	return "key " + coderclient.KeyID(a.APIKey)
 }

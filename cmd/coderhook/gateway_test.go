@@ -198,8 +198,14 @@ func wantMe(t *testing.T, addr, token string, coder *codertest.Server) {
 
 func dialTerminal(t *testing.T, addr, token string, coder *codertest.Server, workspace string) *websocket.Conn {
 	t.Helper()
+	return dialTerminalBy(t, http.DefaultClient, "http://"+addr, token, coder, workspace)
+}
+
+func dialTerminalBy(t *testing.T, client *http.Client, base, token string, coder *codertest.Server, workspace string) *websocket.Conn {
+	t.Helper()
 	agent := coder.AddWorkspace(coder.Users()[0].Username, workspace).Agent.String()
-	conn, response, err := websocket.Dial(t.Context(), "ws://"+addr+"/coder/api/v2/workspaceagents/"+agent+"/pty?height=24&width=80&reconnect="+uuid.NewString(), &websocket.DialOptions{
+	conn, response, err := websocket.Dial(t.Context(), base+"/coder/api/v2/workspaceagents/"+agent+"/pty?height=24&width=80&reconnect="+uuid.NewString(), &websocket.DialOptions{
+		HTTPClient:   client,
 		HTTPHeader:   http.Header{"Origin": {gatewayPage}},
 		Subprotocols: []string{"coderhook.v1", "base64url.bearer.authorization.coderhook." + base64.RawURLEncoding.EncodeToString([]byte(token))},
 	})
@@ -280,4 +286,25 @@ func callGateway(t *testing.T, method, addr, token, path, body string) (status i
 		t.Fatal(err)
 	}
 	return response.StatusCode, string(text)
+}
+
+// At a port of its own the gateway is for many, and where sign-ins come in it leaves room for them.
+func TestGatewayLimits(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	for _, test := range []struct {
+		extra string
+		want  []string
+	}{
+		{"GATEWAY_ADDR=127.0.0.1:0", []string{"coderhook_gateway_open_limit 4096\n", `coderhook_connections_limit{listener="gateway"} 4096`, `coderhook_connections_limit{listener="hook"} 1024`}},
+		{"GATEWAY_ADDR=", []string{"coderhook_gateway_open_limit 512\n", "coderhook_gateway_open 0\n", `coderhook_connections_limit{listener="hook"} 1024`}},
+	} {
+		p := cmdtest.Start(t, db, coder, "GATEWAY=on", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret, "CORS_ORIGINS="+gatewayPage, "ADMIN_ADDR=127.0.0.1:0", test.extra)
+		metrics := cmdtest.Get(t, "http://"+p.Admin+"/metrics")
+		for _, want := range test.want {
+			if !strings.Contains(metrics, want) {
+				t.Errorf("%s: no %s", test.extra, want)
+			}
+		}
+	}
 }

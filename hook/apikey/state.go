@@ -29,7 +29,8 @@ import (
 type State int
 
 const (
-	Planted  State = iota // it is not the one that we stored: somebody else wrote it
+	Locked   State = iota // encrypted with a key that only other replicas have: it is theirs to hand out and to replace
+	Planted               // it is not the one that we stored: somebody else wrote it
 	Missing               // none, dead, or of a user who is suspended or off-boarded
 	Other                 // made with another grant than the rules give now: it may open more than it should
 	Short                 // alive now, but it would die before the token
@@ -54,6 +55,10 @@ func (r Rule) Judge(a store.Account, tokenExpires, now time.Time) State {
 	id := coderclient.KeyID(a.APIKey)
 	ledgers := a.KeyID == id
 	switch {
+	case a.Encryption == store.Locked:
+		return Locked
+	case a.Unreadable() != nil && a.Status != store.Suspended:
+		return Planted
 	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended:
 		return Missing
 	case !ledgers && HasOwn(a):

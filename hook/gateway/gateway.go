@@ -135,6 +135,7 @@ func (g *Gateway) Start() error {
 	g.SlowClient = orDefault(g.SlowClient, 30*time.Second)
 	g.Limits = g.Limits.withDefaults()
 	g.counts = newCounts(g.Metrics)
+	g.countOpen()
 	g.via = newTransport()
 	g.proxy = g.newProxy()
 	for _, text := range g.Rules.Opens() {

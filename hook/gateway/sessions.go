@@ -207,22 +207,26 @@ func (g *Gateway) Drain(ctx context.Context) error {
 // Open is how many requests and sockets there are.
 func (g *Gateway) Open() int { return len(g.open.all()) }
 
-// Limits are for each user. What is beyond is answered with 429.
+// Limits are for each user; what is beyond is answered with 429. Beyond All, which is for everybody together, it is 503.
 type Limits struct {
 	PerMinute int // requests; default 600, of which a sixth at once
 	Running   int // requests at the same time, sockets included; default 64
 	Sockets   int // WebSockets at the same time; default 32
+	All       int // requests and sockets of all users at the same time; default 4,096
 }
 
 func (l Limits) withDefaults() Limits {
-	return Limits{PerMinute: orDefault(l.PerMinute, 600), Running: orDefault(l.Running, 64), Sockets: orDefault(l.Sockets, 32)}
+	return Limits{
+		PerMinute: orDefault(l.PerMinute, 600), Running: orDefault(l.Running, 64), Sockets: orDefault(l.Sockets, 32), All: orDefault(l.All, 4096),
+	}
 }
 
 // users counts what each user has open and asks for. Its zero value is ready.
 type users struct {
-	mu    sync.Mutex
-	all   map[uuid.UUID]*usage
-	swept time.Time
+	mu      sync.Mutex
+	all     map[uuid.UUID]*usage
+	running int // of all of them
+	swept   time.Time
 }
 
 type usage struct {
@@ -246,17 +250,26 @@ func (u *users) enter(user uuid.UUID, socket bool, l Limits, now time.Time) (fun
 		return nil, later(http.StatusTooManyRequests, "running", time.Second, "too many requests of this user at the same time")
 	case socket && of.sockets >= l.Sockets:
 		return nil, later(http.StatusTooManyRequests, "sockets", accesstoken.RetryPause, "too many WebSockets of this user at the same time")
+	case u.running >= l.All: // each takes two file descriptors of a server on which sign-ins depend
+		return nil, later(http.StatusServiceUnavailable, "full", accesstoken.RetryPause, "too many requests and WebSockets at the same time: try again in a few seconds")
 	}
 	n := 0
 	if socket {
 		n = 1
 	}
-	of.running, of.sockets = of.running+1, of.sockets+n
+	u.running, of.running, of.sockets = u.running+1, of.running+1, of.sockets+n
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		of.running, of.sockets = of.running-1, of.sockets-n
+		u.running, of.running, of.sockets = u.running-1, of.running-1, of.sockets-n
 	}, nil
+}
+
+// open is how many calls of all users there are.
+func (u *users) open() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.running
 }
 
 func (u *users) of(user uuid.UUID, l Limits, now time.Time) *usage {

@@ -6,12 +6,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -443,6 +445,38 @@ func TestMemoryOfThousandSockets(t *testing.T) {
 	t.Logf("%d sockets: %d KiB for each, of them %d KiB the gateway's; the rest is the fake Coder's and the test's", n, with/n>>10, (with-direct)/n>>10)
 	if with/n > 256<<10 {
 		t.Error("more than 256 KiB for a socket")
+	}
+}
+
+// A stream goes on for long, and little comes at a time: it must not hold a buffer that is for downloads.
+func TestMemoryOfStreams(t *testing.T) {
+	const n = 300
+	open := atomic.Int32{}
+	s := alone(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: ping\n\n")
+		_ = http.NewResponseController(w).Flush()
+		open.Add(1)
+		defer open.Add(-1)
+		<-r.Context().Done()
+	}, func(g *gateway.Gateway) { g.Limits = gateway.Limits{PerMinute: 100_000, Running: n} })
+	u, _ := url.Parse(s.url)
+	idle := memory()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conn, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, request("GET /coder/api/v2/workspaces/"+uuid.NewString()+"/watch"))
+		conns[i] = conn
+	}
+	eventually(t, "all are open", func() bool { return open.Load() == n })
+	each := (memory() - idle) / n
+	t.Logf("%d KiB for each, the test's Coder included", each>>10)
+	if each > 150<<10 {
+		t.Errorf("%d KiB for a stream", each>>10)
 	}
 }
 

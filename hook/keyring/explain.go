@@ -23,6 +23,8 @@ func Explain(o provision.Options, a store.Account, until time.Time) string {
 		verb = "says ready, and does not carry"
 	}
 	switch (apikey.Rule{RenewBefore: o.RenewBefore, OutOfClaims: o.OutOfClaims, Grant: a.KeyGrant}).Judge(a, until, now) {
+	case apikey.Locked:
+		return fmt.Sprintf("answers %s, and leaves everything as it is: %v", provision.StatusUnavailable, store.ErrLocked)
 	case apikey.Good:
 		return fmt.Sprintf("%s %s: it lives until %s, longer than the token%s%s", verb, key, ends, explainCheck(o, a, now), explainUnseen(o, a))
 	case apikey.Aging:
@@ -66,6 +68,8 @@ func explainMissing(o provision.Options, a store.Account, now time.Time) string 
 		why = "the user was off-boarded; a key is only made if they are here again in Supabase"
 	case a.Status == store.Suspended:
 		why = "the user was suspended in Coder; a key is only given if that has ended"
+	case a.Unreadable() != nil:
+		why = a.Unreadable().Error()
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
 		why = "what the profile holds has not the form of a key"
 	case a.KeyID != coderclient.KeyID(a.APIKey) && apikey.HasOwn(a) && a.APIKey != "":

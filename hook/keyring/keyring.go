@@ -4,6 +4,8 @@
 // old one of this user. It is never handed out: it counts as missing, and the mint makes a new one. That is logged with
 // the public ids of both, counted and written into the audit trail. What is stored is read back: where the table's
 // triggers, rules or policies keep something else, the user is a conflict, whose text says so.
+// What was not encrypted for this user by us was planted, too. What another replica encrypted, with a key that this one does
+// not have, is neither handed out nor replaced.
 //
 // rules.go asks the operator's rules, if there are any, who gets a key and which.
 //
@@ -127,6 +129,10 @@ func (k *Keyring) find(ctx context.Context, w Wanted, account store.Account, giv
 			}, state)
 		}
 		return Result{Result: provision.Result{Key: account.APIKey, Unseen: account.KeyUnseen, Reason: provision.ReasonFound, Answered: answered}}
+	}
+	if state == apikey.Locked {
+		k.noteLocked(account)
+		return Result{Result: provision.Result{Err: store.ErrLocked, Answered: func() {}}}
 	}
 	switch {
 	case account.Distrust() != nil:

@@ -239,6 +239,9 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 	if err := account.Distrust(found); err != nil {
 		return "", err
 	}
+	if found.Encryption == store.Locked {
+		return "", fmt.Errorf("provision: %w", store.ErrLocked)
+	}
 	j.Known = found
 	if p.suits(j, found) {
 		return found.APIKey, nil

@@ -176,6 +176,9 @@ func (p *Provisioner) refuse(ctx context.Context, r Request) error {
 	if err := p.MayMake(ctx); err != nil {
 		return fmt.Errorf("provision: %w", err)
 	}
+	if r.Known.Encryption == store.Locked { // a new key would overwrite one that is good
+		return fmt.Errorf("provision: %w", store.ErrLocked)
+	}
 	if r.Known.Conflicted() && p.Now().Sub(r.Known.UpdatedAt) < p.RetryConflict {
 		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.Known.LastError)
 	}

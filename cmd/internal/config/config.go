@@ -31,6 +31,7 @@ type Config struct {
 	DrainDelay  time.Duration
 	Logging     Logging
 	Traces      string // where they go: otlp, console or none
+	OTLP        OTLP   // where Traces is otlp
 
 	Database store.Config
 	Coder    coderclient.Config
@@ -90,6 +91,7 @@ func Read(get func(string) string) (Config, error) {
 		Database:    readDatabase(v),
 		Coder:       readCoder(v),
 	}
+	c.OTLP = readOTLP(v, c.Traces)
 	c.Secrets, c.Verifier = readSecrets(v)
 	c.Policy = readPolicy(v)
 	c.Rules = readRules(v, c.Database.PolicyColumns)

@@ -23,11 +23,13 @@ func readDatabase(v *variables) store.Config {
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 		PolicyColumns:     v.list("PROFILES_POLICY_COLUMNS"),
 		LedgerSecrets:     readLedgerSecrets(v),
+		EncryptionKeys:    readEncryptionKeys(v),
 	}
 	if err := (store.Config{PolicyColumns: c.PolicyColumns, ProfilesKeyColumn: c.ProfilesKeyColumn}).CheckNames(); err != nil && len(c.PolicyColumns) > 0 {
 		v.fault("PROFILES_POLICY_COLUMNS", "%s", withCure(err, "name columns like plan,seats"))
 		c.PolicyColumns = nil
 	}
+	c.RefusePlainKeys = readRefusePlain(v, c.EncryptionKeys)
 	if err := c.CheckNames(); err != nil {
 		v.fault(ProfilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))
 	}

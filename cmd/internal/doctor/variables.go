@@ -12,19 +12,21 @@ import (
 
 // skippedFor tells what can't be checked when a variable is unusable.
 var skippedFor = map[string]string{
-	"DATABASE_URL":              "the database",
-	config.LedgerSecretVariable: "the database",
-	config.ProfilesVariables:    "the database",
-	"PROFILES_TABLE":            "the database",
-	"PROFILES_ID_COLUMN":        "the database",
-	"PROFILES_KEY_COLUMN":       "the database",
-	"PROFILES_POLICY_COLUMNS":   "the database",
-	"CODER_URL":                 "Coder",
-	"CODER_OWNER_TOKEN":         "Coder",
-	config.SecretsVariable:      "the running hook",
-	"SUPABASE_URL":              "access tokens",
-	"SUPABASE_JWT_SECRET":       "access tokens",
-	"SUPABASE_JWT_ISSUER":       "access tokens",
+	"DATABASE_URL":                "the database",
+	config.LedgerSecretVariable:   "the database",
+	config.EncryptionKeysVariable: "the database",
+	"REFUSE_PLAIN_KEYS":           "the database",
+	config.ProfilesVariables:      "the database",
+	"PROFILES_TABLE":              "the database",
+	"PROFILES_ID_COLUMN":          "the database",
+	"PROFILES_KEY_COLUMN":         "the database",
+	"PROFILES_POLICY_COLUMNS":     "the database",
+	"CODER_URL":                   "Coder",
+	"CODER_OWNER_TOKEN":           "Coder",
+	config.SecretsVariable:        "the running hook",
+	"SUPABASE_URL":                "access tokens",
+	"SUPABASE_JWT_SECRET":         "access tokens",
+	"SUPABASE_JWT_ISSUER":         "access tokens",
 }
 
 // checkVariables makes a finding of each fault that the server would not start with.

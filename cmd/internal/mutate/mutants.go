@@ -178,6 +178,22 @@ var mutants = []mutant{
 		old: "\treturn SealBroken\n", new: "\treturn SealGood\n",
 	},
 	{
+		rule: "an encrypted key opens for its user only", file: "store/encrypt.go", tests: "^TestForgedValuesOpenNothing$",
+		old: `"\n"), user[:]...)`, new: `"\n"), user[:0]...)`,
+	},
+	{
+		rule: "what another replica encrypted is not taken for planted", file: "store/encryptionkeys.go", tests: "^TestAKeyOfAnotherReplicaIsLocked$",
+		old: "case !row.Noted:", new: "case !row.Noted || true:",
+	},
+	{
+		rule: "a key that can't be read is not overwritten", file: "hook/provision/job.go", tests: "^TestABacklogOverwritesNoLockedKey$",
+		old: "if found.Encryption == store.Locked {", new: "if false {",
+	},
+	{
+		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt.go", tests: "^TestReencryptingVouchesForNothing$",
+		old: "encMark) && !row.Known:", new: "encMark) && false:",
+	},
+	{
 		rule: "what was written is read back", file: "store/key.go", tests: "^TestStoreKeyIsRefusedByATableThatKeepsSomethingElse$",
 		old: "return key.String != secret", new: "return false",
 	},
@@ -242,6 +258,14 @@ var mutants = []mutant{
 		old: "\te.scrub(secrets)\n", new: "",
 	},
 	{
+		rule: "version fails where the database lacks something", file: "cmd/coderhook/version.go", tests: "^TestVersionComparesTheSchema$",
+		old: "err != nil || len(schema.Missing) == 0", new: "true",
+	},
+	{
+		rule: "faults of OTLP count only where traces are sent", file: "cmd/internal/config/otlp.go", tests: "^TestOTLPFaults$",
+		old: `exporter != "otlp"`, new: `exporter == "otlp" && false`,
+	},
+	{
 		rule: "a token that is to have no key has none", file: "hook/token.go", tests: "^TestKeyStaysOutOfClaims$",
 		old: "if outOfClaims {", new: "if outOfClaims && false {",
 	},
@@ -260,5 +284,21 @@ var mutants = []mutant{
 	{
 		rule: "a session that was signed out begins nothing", file: "hook/gateway/gateway.go", tests: "^TestEndedSessionBeginsNothing$",
 		old: "if c.over() {", new: "if c.over() && false {",
+	},
+	{
+		rule: "what all users have open through the gateway is bounded", file: "hook/gateway/sessions.go", tests: "^TestLimitOfAll$",
+		old: "case u.running >= l.All:", new: "case false:",
+	},
+	{
+		rule: "the gateway leaves sign-ins half of a shared port", file: "cmd/internal/serve/ports.go", tests: "^TestGatewayLeavesRoomForSignIns$",
+		old: "share = min(share, sharedGateway)", new: "share = min(share, maxGateway)",
+	},
+	{
+		rule: "a stream holds no buffer for downloads", file: "hook/gateway/proxy.go", tests: "^TestMemoryOfStreams$",
+		old: "if b.c.stream.Load() {", new: "if false {",
+	},
+	{
+		rule: "the doctor does not take Coder for the gateway", file: "cmd/internal/doctor/gateway.go", tests: "^TestDoctorOnWhatIsNotTheGateway$",
+		old: "got.Status != http.StatusUnauthorized || !isOurs(got)", new: "got.Status == 0",
 	},
 }

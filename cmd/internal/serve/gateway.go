@@ -34,6 +34,7 @@ func (s *server) makeGateway() error {
 		Sessions: &gatewaySessions{database: s.database, log: s.Log},
 		Audit:    gatewayTrail{s.database},
 		CORS:     gateway.CORS{Allows: c.CORS.Allows, Headers: c.CORS.Headers, Credentials: c.CORS.Credentials},
+		Limits:   s.gatewayLimits(),
 		Metrics:  s.registry,
 		Log:      s.Log,
 		Now:      time.Now,

@@ -67,6 +67,9 @@ func (s *server) checkStart(ctx context.Context) error {
 		if err := s.database.CheckSecrets(ctx); errors.Is(err, store.ErrSecretMissing) {
 			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
 		}
+		if err := s.database.CheckEncryptionKeys(ctx); errors.Is(err, store.ErrEncryptionKeyMissing) {
+			log.Error().Err(err).Msg("tokens of users whose keys the other replicas have encrypted go out without them")
+		}
 	}
 	return apikey.CheckLifetime(ctx, s.database, s.Config.Provisioning.TokenLifetime, log)
 }

@@ -28,7 +28,7 @@ func (s *server) upkeep() []func(context.Context) {
 		follow = s.rules.Follow
 	}
 	return []func(context.Context){
-		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run, s.watchGateway,
+		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, s.plain.run, follower.run, pruner.run, s.watchGateway,
 	}
 }
 
