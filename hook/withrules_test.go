@@ -518,3 +518,19 @@ rules:
 		})
 	}
 }
+
+// A key that may do more than the rules give now ends, also where its user does not come back.
+func TestPolicyThatNarrows(t *testing.T) {
+	t.Parallel()
+	r := newRuled(t, profileNew(), `rules: [{name: all, when: "true", give: {}}]`)
+	key := r.mintAs(t, pro, "aal1").key(t)
+	r.change(t, `rules: [{name: all, when: "true", give: {scopes: ["workspace:read"]}}]`)
+	rec := r.reconciler()
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1})
+	r.wantWorkingKey(t, key, "ada@example.com") // a token may carry it
+	r.clock.Advance(90 * time.Minute)
+	r.reconcile(t, rec, reconcile.Summary{Tokens: 1})
+	if r.works(t, key) {
+		t.Error("the wide key is alive")
+	}
+}
