@@ -4,6 +4,7 @@ go 1.26.0
 
 // Each with what it is for: a test holds that.
 require (
+	cel.dev/cel-go v0.33.2 // conditions of POLICY_FILE, with a bounded cost
 	github.com/MicahParks/jwkset v0.11.4 // reads JSON Web Keys of each kind, one at a time
 	github.com/alecthomas/kong v1.17.0 // the command line, as a struct
 	github.com/cenkalti/backoff/v5 v5.0.3 // waits between tries, for calls to Coder and for traces
@@ -29,6 +30,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // spans of our own
 	go.opentelemetry.io/proto/otlp v1.11.0 // what is sent to a collector; of it only the messages
 	go.uber.org/goleak v1.3.0 // tests: nothing runs on
+	go.yaml.in/yaml/v3 v3.0.6 // POLICY_FILE, with the line of each fault
 	golang.org/x/net v0.62.0 // HTTP/2 limits, and names under public suffixes
 	golang.org/x/sync v0.24.0 // one flight for many callers
 	golang.org/x/sys v0.49.0 // the kernel's queue of connections, and users that tests run PostgreSQL as
@@ -38,6 +40,8 @@ require (
 )
 
 require (
+	cel.dev/expr v0.25.2 // indirect
+	github.com/antlr4-go/antlr/v4 v4.13.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
@@ -61,5 +65,8 @@ require (
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
 	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/genproto/googleapis/api v0.0.0-20260720211330-0afa2a65878a // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260720211330-0afa2a65878a // indirect
 )

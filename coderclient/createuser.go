@@ -14,6 +14,7 @@ type NewUser struct {
 	Email        string // stored as given, compared without case: send lower case
 	Username     string // 1 to 32 of [a-zA-Z0-9] with single inner hyphens
 	Organization uuid.UUID
+	Name         string // the person's, of up to 128 bytes without blanks at its ends; old versions ignore it
 }
 
 // newUserBody suits all versions: the old ones read disable_login and ignore organization_ids. Both organization
@@ -25,6 +26,7 @@ type newUserBody struct {
 	DisableLogin    bool        `json:"disable_login,omitempty"`
 	Password        string      `json:"password,omitempty"`
 	OrganizationIDs []uuid.UUID `json:"organization_ids"`
+	Name            string      `json:"name,omitempty"`
 }
 
 // CreateUser makes an account with the configured login type. ErrExists does not say whether the name or the address
@@ -46,7 +48,7 @@ func (c *Client) CreateUser(ctx context.Context, nu NewUser) (User, error) {
 func (c *Client) createUser(ctx context.Context, nu NewUser, loginType string) (User, error) {
 	body := newUserBody{
 		Email: nu.Email, Username: nu.Username, LoginType: loginType, DisableLogin: loginType == loginNone,
-		OrganizationIDs: []uuid.UUID{nu.Organization},
+		OrganizationIDs: []uuid.UUID{nu.Organization}, Name: nu.Name,
 	}
 	if loginType == loginPassword {
 		body.Password = throwawayPassword()

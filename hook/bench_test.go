@@ -3,6 +3,7 @@ package hook
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"coderhook/hook/metrics"
 	"coderhook/hook/policy"
 	"coderhook/hook/provision"
+	"coderhook/hook/rules"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 
@@ -33,9 +35,31 @@ func (s storedKey) Lookup(_ context.Context, user uuid.UUID) (store.Account, err
 	}, nil
 }
 
+func (s storedKey) LookupFacts(ctx context.Context, user uuid.UUID, _ bool) (store.Account, store.UserFacts, error) {
+	account, err := s.Lookup(ctx, user)
+	return account, store.UserFacts{UserID: user, Exists: true, ConfirmedEmail: "ada@example.com", Profile: []byte(`{"plan":"pro"}`)}, err
+}
+
 // BenchmarkHandler is a mint with a key that is there, without SQL and network. What it counts is the server's alone:
 // request and answer are used again.
-func BenchmarkHandler(b *testing.B) {
+func BenchmarkHandler(b *testing.B) { benchmarkHandler(b, "") }
+
+// BenchmarkHandlerWithRules is the same with ten rules, of which the last holds.
+func BenchmarkHandlerWithRules(b *testing.B) {
+	conditions := []string{
+		`user.domain in ["example.org", "example.net"] && user.confirmed`, `claims.app_metadata.plan == "free"`, `claims.aal == "aal3"`,
+		`has(claims.app_metadata.trial) && claims.app_metadata.trial`, `user.provider == "github"`, `"saml" in user.providers`,
+		`profile.plan == "blocked"`, `user.created < timestamp("2001-01-01T00:00:00Z")`, `claims.amr.exists(m, m.method == "sso/saml")`, `true`,
+	}
+	text := "rules:\n"
+	for i, when := range conditions {
+		text += fmt.Sprintf("- {name: r%d, when: '%s', give: {}}\n", i, when)
+	}
+	benchmarkHandler(b, text)
+}
+
+func benchmarkHandler(b *testing.B, file string) {
+	b.Helper()
 	const secret = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	body, now := sampleEvent(b), time.Unix(1795417649, 0)
 	clock := func() time.Time { return now }
@@ -52,6 +76,13 @@ func BenchmarkHandler(b *testing.B) {
 	registry := metrics.New()
 	ring := keyring.New(o, nil, nil, registry, zerolog.Nop())
 	ring.Accounts = storedKey{now}
+	if file != "" {
+		first, err := rules.Parse([]byte(file), []string{"plan"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ring.Rules = rules.NewLive(rules.Source{}, first, registry, zerolog.Nop())
+	}
 	s := &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
 		Deadline: 2500 * time.Millisecond, Now: clock, Log: zerolog.New(io.Discard),

@@ -77,7 +77,7 @@ func TestAddressThatIsBeingConfirmed(t *testing.T) {
 func TestUsernames(t *testing.T) {
 	t.Parallel()
 	want := []string{"ada0ada0", "ada0ada01111", "ada0ada011114222", "ada0ada0111142228333", "ada0ada01111422283334444", "ada0ada011114222833344445555"}
-	if got := account.Usernames(ada); !slices.Equal(got, want) {
+	if got := (account.Names{}).Of(ada); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -134,7 +134,7 @@ func TestAllUsernamesTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, patient())
 	w.addAda(t)
-	for _, name := range account.Usernames(ada) {
+	for _, name := range (account.Names{}).Of(ada) {
 		w.coder.AddUser(name, name+"@example.com", "password")
 	}
 	if got := w.mint(t, ada, "ada@example.com"); got.keyStatus(t) != "conflict" {

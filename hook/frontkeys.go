@@ -19,7 +19,9 @@ type FrontEndKeys struct{ Keyring *keyring.Keyring }
 
 // Key returns the user's key, and has one made where there is none that outlives the token.
 func (k FrontEndKeys) Key(ctx context.Context, want frontend.Wanted) frontend.Found {
-	found := k.Keyring.Key(ctx, keyring.Wanted{User: want.User, Email: want.Email, Until: want.Until, OutOfClaims: k.Keyring.Provisioner.OutOfClaims})
+	found := k.Keyring.Key(ctx, keyring.Wanted{
+		User: want.User, Email: want.Email, Until: want.Until, Claims: want.Claims, OutOfClaims: k.Keyring.Provisioner.OutOfClaims,
+	})
 	stages := []frontend.Stage{{Name: "lookup", Took: found.Lookup}}
 	if found.Provision > 0 {
 		stages = append(stages, frontend.Stage{Name: "provision", Took: found.Provision})
@@ -32,8 +34,9 @@ func (k FrontEndKeys) Key(ctx context.Context, want frontend.Wanted) frontend.Fo
 
 // HandsOut reports whether the key in the profile is one that a token may carry now.
 func (k FrontEndKeys) HandsOut(a store.Account) bool {
-	now := k.Keyring.Now()
-	return k.Keyring.Rule.Judge(a, now, now) > apikey.Missing
+	now, rule := k.Keyring.Now(), k.Keyring.Rule
+	rule.Grant = a.KeyGrant // a mint sees to it that it is the one of now
+	return rule.Judge(a, now, now) > apikey.Missing
 }
 
 // Doubt checks a key at once that Coder has just refused.
@@ -43,6 +46,9 @@ func (k FrontEndKeys) Doubt(ctx context.Context, of frontend.Wanted, key string)
 
 // whyNoKey is the code of a reason. That of a conflict may come from the ledger, which keeps it as text.
 func whyNoKey(err error) frontend.Why {
+	if _, ineligible := errors.AsType[*provision.IneligibleError](err); ineligible {
+		return frontend.Ineligible
+	}
 	switch {
 	case err == nil:
 		return frontend.Unavailable

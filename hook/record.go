@@ -12,6 +12,7 @@ import (
 const (
 	reasonNoKey  = "no key"
 	reasonNoRoom = "no room" // in what Supabase Auth reads of an answer
+	reasonRule   = "rule"    // of POLICY_FILE
 )
 
 // outcomeTooLarge: there is a key, but the answer would be too long with it.
@@ -46,6 +47,12 @@ func (r *record) keyring(found keyring.Result) {
 	}
 	if found.Renewal != nil {
 		r.line.AnErr("renewal", found.Renewal)
+	}
+	if found.Rule != "" {
+		r.line.Str("rule", found.Rule)
+	}
+	if found.Audit != "" {
+		r.line.Str("rules_would", found.Audit)
 	}
 	r.reason = found.Reason
 }

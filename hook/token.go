@@ -36,14 +36,18 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	if reason := s.Policy.Skip(ev.Deciding); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
-	wanted := keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims}
-	found := s.Keyring.Key(ctx, wanted)
+	found := s.Keyring.Key(ctx, keyring.Wanted{
+		User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims, Claims: ev.Claims, SigningIn: ev.Method != refreshMethod,
+	})
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
-	err = s.deliver(c, ev, found, wanted.OutOfClaims, record)
+	err = s.deliver(c, ev, found, record)
 	record.line.AnErr("undelivered", err)
 	return err
 }
+
+// refreshMethod is that of the token of a session that is there already (supabase/auth, internal/models, TokenRefresh).
+const refreshMethod = "token_refresh"
 
 // skipped answers for a user who gets no key by policy.
 func (s *Server) skipped(c echo.Context, ev *webhook.Event, reason string, record *record) error {
@@ -86,14 +90,19 @@ func refusal(err error) string {
 }
 
 // deliver sends the claims with the key, or with the reason why it is missing. A token that is not to carry it says that it is ready.
-func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, outOfClaims bool, record *record) error {
+func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, record *record) error {
+	if ineligible, ok := errors.AsType[*provision.IneligibleError](found.Err); ok {
+		record.is("skipped", reasonRule)
+		record.line.Bool("unsettled", ineligible.Unsettled)
+		return answer(c, ev.With(claims.StatusMember, string(provision.StatusOf(found.Err)))) // also where no key is a fault: this is none
+	}
 	if found.Err != nil {
 		status := provision.StatusOf(found.Err)
 		record.is(string(status), reasonNoKey)
 		record.line.AnErr("error", found.Err)
 		return s.withoutKey(c, ev, status)
 	}
-	if outOfClaims {
+	if found.OutOfClaims {
 		record.outcome = string(provision.StatusReady)
 		return answer(c, ev.With(claims.StatusMember, string(provision.StatusReady)))
 	}

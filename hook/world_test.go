@@ -58,6 +58,7 @@ type settings struct {
 	server  func(*Server)
 	clock   *authtest.Clock // nil: the real one
 	secrets []string        // of the ledger's seals
+	columns []string        // that rules look at
 	keys    []string        // with which keys are encrypted
 	refuse  bool            // plain ones
 }
@@ -97,7 +98,9 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = storetest.Open(t, store.Config{URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets, EncryptionKeys: s.keys, RefusePlainKeys: s.refuse})
+	w.store = storetest.Open(t, store.Config{
+		URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets, PolicyColumns: s.columns, EncryptionKeys: s.keys, RefusePlainKeys: s.refuse,
+	})
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
 	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.Now
 	registry := metrics.New()

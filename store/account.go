@@ -50,6 +50,9 @@ type Account struct {
 	Linked        bool          // the Coder user was not made by us
 	SuspendedByUs bool          // in Coder, at off-boarding
 	Seal          SealState     // of what the ledger says
+
+	IneligibleSince time.Time // since when no rule gives the user a key; zero: one does, or there are no rules
+	KeyGrant        string    // what the rule gave with which the key was made; "": what all get
 }
 
 // String leaves the key out, so that an account can be logged.
@@ -75,7 +78,7 @@ select p.{id} is not null            as has_profile,
        a.key_lifetime_seconds        as key_lifetime,
        a.key_checked_at, a.key_refused_at,
        a.token_seconds               as token_life,
-       a.linked, a.suspended_by_us, a.seal
+       a.linked, a.suspended_by_us, a.seal, a.ineligible_since, a.key_grant
   from (select) as u
   left join {table} as p on p.{id} = $1
   left join coderhook.accounts as a on a.user_id = $1`
@@ -91,6 +94,8 @@ type accountRow struct {
 	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
 	Leased, Linked, SuspendedByUs            pgtype.Bool
 	Seal                                     []byte
+	IneligibleSince                          pgtype.Timestamptz
+	KeyGrant                                 pgtype.Text
 }
 
 func (row accountRow) account(userID uuid.UUID, seals seals) Account {
@@ -116,6 +121,9 @@ func (row accountRow) account(userID uuid.UUID, seals seals) Account {
 		Linked:        row.Linked.Bool,
 		SuspendedByUs: row.SuspendedByUs.Bool,
 		Seal:          seals.judge(decisive{row.CoderUserID, row.Linked, row.SuspendedByUs}, userID, row.Seal),
+
+		IneligibleSince: row.IneligibleSince.Time,
+		KeyGrant:        row.KeyGrant.String,
 	}
 }
 

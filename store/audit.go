@@ -27,6 +27,9 @@ const (
 	Removed      Action = "removed" // the account of a sign-up that was rolled back
 	Revoked      Action = "revoked"
 	Linked       Action = "link"
+	Ineligible   Action = "not-eligible"  // no rule gives the user a key any more
+	Eligible     Action = "eligible"      // one does again
+	KeyWithdrawn Action = "key-withdrawn" // of a user to whom no rule gives one
 	RouteRefused Action = "route-refused" // by the gateway
 )
 

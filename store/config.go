@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,6 +27,8 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
+	PolicyColumns []string // further columns, which rules look at
+
 	NoTrigger bool // [Migrate] leaves out, or drops, the triggers on auth.users
 
 	LedgerSecrets []string // seal the ledger's rows, the newest first; none: they are not sealed
@@ -43,6 +46,7 @@ type Config struct {
 // profiles names the product's table; nothing in it is quoted.
 type profiles struct {
 	schema, table, id, key string
+	columns                []string
 }
 
 // CheckNames says what is wrong with the names of the product's table, without asking the database.
@@ -69,6 +73,8 @@ func (c Config) profiles() (profiles, error) {
 		table:  table,
 		id:     cmp.Or(c.ProfilesIDColumn, "id"),
 		key:    cmp.Or(c.ProfilesKeyColumn, "api_key"),
+
+		columns: c.PolicyColumns,
 	}
 	err := errors.Join(
 		checkName("profiles schema", p.schema),
@@ -79,7 +85,23 @@ func (c Config) profiles() (profiles, error) {
 	if err == nil && p.id == p.key {
 		err = fmt.Errorf("profiles id and key column are both %q", p.id)
 	}
+	for _, column := range p.columns {
+		err = errors.Join(err, p.checkColumn(column))
+	}
 	return p, err
+}
+
+// columnName is what a condition can name.
+var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+func (p profiles) checkColumn(name string) error {
+	switch {
+	case !columnName.MatchString(name) || len(name) > 63:
+		return fmt.Errorf("policy column %q can't be named in a rule: it may have letters, digits and _", name)
+	case name == p.key:
+		return fmt.Errorf("policy column %q is the one with the keys", name)
+	}
+	return nil
 }
 
 // checkName refuses what Postgres would refuse, or silently cut short. A dot is
@@ -104,5 +126,15 @@ func (p profiles) in(sql string) string {
 		"{table}", pgx.Identifier{p.schema, p.table}.Sanitize(),
 		"{id}", pgx.Identifier{p.id}.Sanitize(),
 		"{key}", pgx.Identifier{p.key}.Sanitize(),
+		"{columns}", p.object(),
 	).Replace(sql)
+}
+
+// object makes JSON of the columns that rules look at. Not all of them in one call, which takes a hundred arguments at most.
+func (p profiles) object() string {
+	parts := []string{"'{}'::jsonb"}
+	for _, column := range p.columns {
+		parts = append(parts, fmt.Sprintf("pg_catalog.jsonb_build_object('%s', p.%s)", column, pgx.Identifier{column}.Sanitize()))
+	}
+	return strings.Join(parts, " || ")
 }

@@ -21,6 +21,7 @@ type Key struct {
 	Lifetime  time.Duration // as Coder says; zero: not known
 	MadeAt    time.Time     // zero for a key that we did not just make
 	Reason    string        // why it was made, for the audit trail
+	Grant     string        // what it was made with; "": as all are
 	Unseen    bool          // no token carries it, see [Store.GiveOut]
 }
 

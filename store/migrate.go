@@ -58,6 +58,9 @@ func Migrate(ctx context.Context, cfg Config, then ...Step) (Migration, error) {
 		if done, err = migrate(ctx, tx, profiles); err != nil {
 			return err
 		}
+		if err := profiles.grantColumns(ctx, tx); err != nil {
+			return err
+		}
 		return takeSteps(ctx, tx, &Inspector{db: tx, profiles: profiles}, then)
 	})
 	if err != nil {
@@ -236,4 +239,15 @@ func apply(ctx context.Context, tx pgx.Tx) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// grantColumns lets the server read what rules look at.
+func (p profiles) grantColumns(ctx context.Context, tx pgx.Tx) error {
+	for _, column := range p.columns {
+		sql := fmt.Sprintf("grant select (%s) on %s to coderhook", pgx.Identifier{column}.Sanitize(), pgx.Identifier{p.schema, p.table}.Sanitize())
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("column %s of PROFILES_POLICY_COLUMNS: %w", column, err)
+		}
+	}
+	return nil
 }

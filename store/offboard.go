@@ -42,12 +42,41 @@ func (s *Store) Offboard(ctx context.Context, l Lease, now time.Time) error {
 
 const reactivateSQL = `
 update coderhook.accounts
-   set status = 'pending', suspended_by_us = false, seal = null, last_error = null, updated_at = pg_catalog.clock_timestamp()
+   set status = 'pending', suspended_by_us = false, seal = null, ineligible_since = null, last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Reactivate says that an off-boarded user is back. The next mint makes a key.
 func (s *Store) Reactivate(ctx context.Context, l Lease) error {
 	return s.fencedDeciding(ctx, "reactivate", note{action: Back}, reactivateSQL, l)
+}
+
+const markIneligibleSQL = `
+update coderhook.accounts set ineligible_since = coalesce(ineligible_since, $3::timestamptz)
+ where user_id = $1 and lease_owner = $2`
+
+// MarkIneligible says since when no rule gives the user a key.
+func (s *Store) MarkIneligible(ctx context.Context, l Lease, now time.Time, why string) error {
+	return s.fencedNoted(ctx, "mark ineligible", note{action: Ineligible, detail: why}, markIneligibleSQL, l, now)
+}
+
+const markEligibleSQL = `
+update coderhook.accounts set ineligible_since = null
+ where user_id = $1 and lease_owner = $2`
+
+// MarkEligible says that a rule gives the user a key again.
+func (s *Store) MarkEligible(ctx context.Context, l Lease) error {
+	return s.fencedNoted(ctx, "mark eligible", note{action: Eligible}, markEligibleSQL, l)
+}
+
+const withdrawKeySQL = `
+update coderhook.accounts
+   set key_refused_at = case when key_id is not null then coalesce(key_refused_at, $3::timestamptz) end, status = 'pending',
+       updated_at = pg_catalog.clock_timestamp()
+ where user_id = $1 and lease_owner = $2`
+
+// WithdrawKey says that the key of a user to whom no rule gives one is ended. It stays known as a dead one.
+func (s *Store) WithdrawKey(ctx context.Context, l Lease, now time.Time, why string) error {
+	return s.fencedNoted(ctx, "withdraw key", note{action: KeyWithdrawn, detail: why}, withdrawKeySQL, l, now)
 }
 
 const removeSQL = `delete from coderhook.accounts where user_id = $1 and lease_owner = $2`

@@ -22,7 +22,7 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        a.coder_user_id, a.coder_username, a.status, a.key_id, a.unseen_key_id, a.key_expires_at, a.lease_until,
        a.lease_until > pg_catalog.clock_timestamp() as leased, a.last_error, a.updated_at,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
-       a.linked, a.suspended_by_us, a.seal,
+       a.linked, a.suspended_by_us, a.seal, a.ineligible_since, a.key_grant,
        (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
        a.created_at

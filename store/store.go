@@ -60,6 +60,7 @@ const writerShare = 3
 // statements are the queries that name the product's table.
 type statements struct {
 	lookup, updateProfile, insertProfile, readProfile string
+	lookupFacts, lookupColumns, userFacts             string
 }
 
 // Open checks cfg and returns a Store. It does not wait for the database, which
@@ -81,6 +82,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			updateProfile: profiles.in(updateProfileSQL),
 			insertProfile: profiles.in(insertProfileSQL),
 			readProfile:   profiles.in(readProfileSQL),
+			lookupFacts:   profiles.in(lookupFactsSQL),
+			lookupColumns: profiles.in(lookupColumnsSQL),
+			userFacts:     profiles.in(userFactsSQL),
 		},
 		seals:      newSeals(cfg.LedgerSecrets),
 		encryption: encryption,

@@ -9,6 +9,7 @@ import (
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/reconcile"
+	"coderhook/hook/rules"
 	"coderhook/store"
 )
 
@@ -50,6 +51,9 @@ func withParts(env *environment, do func(parts) error) error {
 	}
 	registry := metrics.New()
 	ring := keyring.New(c.Provisioning, database, coder, registry, log)
+	if c.Rules.Policy != nil {
+		ring.Rules = rules.NewLive(c.Rules.Source, c.Rules.Policy, registry, log)
+	}
 	defer ring.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(parts{c, database, coder, serve.NewReconciler(c, ring, database, coder, registry)})
 }

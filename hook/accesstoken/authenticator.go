@@ -22,6 +22,8 @@ const RetryPause = 5 * time.Second
 type Authenticator struct {
 	Tokens *Verifier // nil: all is answered with 501
 	Policy policy.Policy
+	// Rules tells why the operator's rules give the caller no key, or ""; nil: there are none.
+	Rules func(ctx context.Context, who Caller) (reason string, err error)
 }
 
 // Refusal is why a caller is not let in, in words for whoever called.
@@ -44,7 +46,26 @@ func (a *Authenticator) Judge(ctx context.Context, token string) (Caller, error)
 	if reason := a.Policy.Skip(who.Claims); reason != "" { // no refresh mends that
 		return who, &Refusal{Code: http.StatusForbidden, Message: "access token: not accepted (" + reason + ")", ByPolicy: true}
 	}
+	if a.Rules == nil {
+		return who, nil
+	}
+	reason, err := a.Rules(ctx, who)
+	switch {
+	case err != nil:
+		a.Tokens.Log.Error().Err(err).Stringer("user_id", who.User).Msg("not known what the rules give")
+		return who, &Refusal{Code: http.StatusServiceUnavailable, RetryAfter: RetryPause, Message: "it can't be told at the moment whether there is a development environment for you: try again in a few seconds"}
+	case reason != "":
+		return who, &Refusal{Code: http.StatusForbidden, Message: NotEligible(reason), ByPolicy: true}
+	}
 	return who, nil
+}
+
+// NotEligible is what somebody is told to whom the operator's rules give no key.
+func NotEligible(reason string) string {
+	if reason == "" {
+		return "not eligible for a development environment"
+	}
+	return "not eligible: " + reason
 }
 
 // refuse words why a token is not accepted, or can't be verified for now.

@@ -93,6 +93,7 @@ type Caller struct {
 	User   uuid.UUID
 	Claims claims.Claims
 	Key    string // the Coder key that the token carries, or ""
+	Raw    string // JSON: all claims
 }
 
 // accessClaims are the claims of an access token that count here.
@@ -107,12 +108,15 @@ type accessClaims struct {
 	AppMetadata struct {
 		APIKey any `json:"api_key"` // whatever an old deployment may have put there
 	} `json:"app_metadata"`
+
+	raw string
 }
 
 // UnmarshalJSON takes claims by their exact names, as all others do who read the token. Go's own
 // package would also take "Sub" for "sub", which a project may well use for something else.
 func (c *accessClaims) UnmarshalJSON(text []byte) error {
 	type plain accessClaims
+	c.raw = string(text)
 	return claims.Unmarshal(text, (*plain)(c))
 }
 
@@ -133,7 +137,7 @@ func (a *Verifier) Verify(ctx context.Context, token string) (Caller, error) {
 		return Caller{}, errNoUser
 	}
 	key, _ := read.AppMetadata.APIKey.(string)
-	return Caller{User: user, Key: key, Claims: claims.Claims{
+	return Caller{User: user, Key: key, Raw: read.raw, Claims: claims.Claims{
 		Subject: read.Subject, Email: read.Email, Expires: read.ExpiresAt.Unix(), Role: read.Role,
 		AAL: read.AAL, ClientID: read.ClientID, Anonymous: read.Anonymous, SessionID: read.SessionID,
 	}}, nil

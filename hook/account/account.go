@@ -64,13 +64,14 @@ type Maker struct {
 	Roles           *Roles
 	Pace            *pace.Limiter
 	Organization    string        // name or id; empty for Coder's default organization
+	Names           Names         // of new accounts
 	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
 	PersistPatience time.Duration // how long an address may stay unconfirmed before it is a conflict
 	Now             func() time.Time
 	Log             zerolog.Logger
 	Made            prometheus.Counter // accounts
 
-	org organizationCache
+	orgs organizations
 }
 
 // Request asks for the account of one user, whose lease is held.
@@ -82,6 +83,9 @@ type Request struct {
 	Tries  int       // in the background, after the mint that asked got no key
 	Since  time.Time // when that was
 	Turn   bool      // a Coder user may be made now, whatever the rate limit
+
+	Organization string // name or id; empty for the Maker's
+	Name         string // the person's full name, as Coder shows it; may be empty
 }
 
 // User is the Coder account of one Supabase user.

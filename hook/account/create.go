@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 // a taken e-mail, so who has the name is read: our own account of an earlier crash, a stranger's, or
 // nobody's, and then it is the e-mail that belongs to an account which is not ours to take.
 func (m *Maker) createOrAdopt(ctx context.Context, r Request) (User, error) {
-	org, err := m.organization(ctx)
+	org, err := m.organization(ctx, cmp.Or(r.Organization, m.Organization))
 	if err != nil {
 		return User{}, err
 	}
@@ -24,13 +25,13 @@ func (m *Maker) createOrAdopt(ctx context.Context, r Request) (User, error) {
 	if err := m.refuseUnconfirmed(ctx, r, email); err != nil {
 		return User{}, err
 	}
-	for _, name := range Usernames(r.UserID) {
+	for _, name := range m.Names.Of(r.UserID) {
 		if err := m.takeTurn(r.Turn); err != nil {
 			return User{}, err
 		}
 		r.Turn = false
 		asked := time.Now()
-		user, err := m.Coder.CreateUser(ctx, coderclient.NewUser{Email: email, Username: name, Organization: org})
+		user, err := m.Coder.CreateUser(ctx, coderclient.NewUser{Email: email, Username: name, Organization: org, Name: RealName(r.Name)})
 		if err == nil {
 			m.Pace.Accepted(asked)
 			m.Made.Inc()
@@ -118,7 +119,7 @@ func (m *Maker) createFailed(err error) error {
 	answer, answered := errors.AsType[*coderclient.Error](err)
 	switch {
 	case answered && answer.Status == http.StatusNotFound:
-		m.org.forget() // it was deleted, or Coder was installed anew: the next mint asks again
+		m.orgs.forget() // it was deleted, or Coder was installed anew: the next mint asks again
 	case errors.Is(err, coderclient.ErrPasswordOff):
 		return fmt.Errorf("%w: password login is off in Coder, so that it takes no user with one: set CODER_LOGIN_TYPE=oidc or github: create Coder user: %w", ErrConflict, err)
 	case errors.Is(err, coderclient.ErrRefused):

@@ -1,6 +1,7 @@
 package apikey
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/account"
+	"coderhook/hook/grant"
 	"coderhook/hook/lease"
 	"coderhook/store"
 
@@ -62,6 +64,7 @@ type Wanted struct {
 	UserID uuid.UUID
 	Until  time.Time     // when the token expires
 	Known  time.Duration // how long the user's tokens live, as far as was known
+	Grant  string        // what the key is made with, as grant.Grant writes it
 }
 
 // Reread returns the account with what Coder says of the key in its profile: up to Coder 2.34 every use moves a key's end.
@@ -88,8 +91,12 @@ func (m *Minter) Mint(ctx context.Context, w Wanted, user coderclient.User) (sto
 	if err := m.NoteTokenLife(ctx, w); err != nil {
 		return store.Key{}, err
 	}
+	given, err := grant.Parse(w.Grant)
+	if err != nil {
+		return store.Key{}, err
+	}
 	secret, err := m.Coder.CreateToken(ctx, user.ID, coderclient.NewToken{
-		Name: Prefix + strings.ToLower(rand.Text()[:12]), Lifetime: m.Lifetime,
+		Name: Prefix + strings.ToLower(rand.Text()[:12]), Lifetime: cmp.Or(given.Lifetime, m.Lifetime), Scopes: given.Scopes, AllowList: given.AllowList,
 	})
 	if errors.Is(err, coderclient.ErrRefused) { // as a scope that it does not know
 		return store.Key{}, fmt.Errorf("%w: create Coder token: %w", account.ErrConflict, err)
@@ -97,8 +104,11 @@ func (m *Minter) Mint(ctx context.Context, w Wanted, user coderclient.User) (sto
 	if err != nil {
 		return store.Key{}, fmt.Errorf("create Coder token: %w", err)
 	}
-	key := store.Key{Secret: secret, ID: coderclient.KeyID(secret)}
+	key := store.Key{Secret: secret, ID: coderclient.KeyID(secret), Grant: w.Grant}
 	read, err := m.Coder.Key(ctx, user.ID, key.ID)
+	if err == nil {
+		err = narrow(given, read)
+	}
 	if err == nil && read.ExpiresAt.Before(w.Until) {
 		err = fmt.Errorf("%w: Coder's tokens live shorter than the access token: raise CODER_TOKEN_LIFETIME or Coder's maximum", account.ErrConflict)
 	}
@@ -111,6 +121,22 @@ func (m *Minter) Mint(ctx context.Context, w Wanted, user coderclient.User) (sto
 		m.Log.Warn().Stringer("user_id", w.UserID).Dur("key_lifetime_ms", key.Lifetime).Msg("Coder's tokens live less than twice as long as access tokens: keys are renewed at nearly every mint")
 	}
 	return key, nil
+}
+
+// narrow refuses a key that may do more than it was asked for: Coder up to 2.26 ignores what it does not know.
+func narrow(given grant.Grant, read coderclient.Key) error {
+	made := grant.Grant{Scopes: read.Scopes, AllowList: read.AllowList}
+	if len(given.Scopes) == 0 {
+		made.Scopes = nil
+	}
+	if len(given.AllowList) == 0 {
+		made.AllowList = nil
+	}
+	given.Lifetime = 0 // Coder's maximum may be shorter, and is read back
+	if made.String() == given.String() {
+		return nil
+	}
+	return fmt.Errorf("%w: Coder made a key with other scopes or another allow_list than POLICY_FILE gives: it needs Coder 2.27 or later, and names as Coder writes them", account.ErrConflict)
 }
 
 // Discard deletes a token that nobody will use. What can't be deleted now keeps its name,

@@ -32,6 +32,7 @@ const (
 	Locked   State = iota // encrypted with a key that only other replicas have: it is theirs to hand out and to replace
 	Planted               // it is not the one that we stored: somebody else wrote it
 	Missing               // none, dead, or of a user who is suspended or off-boarded
+	Other                 // made with another grant than the rules give now: it may open more than it should
 	Short                 // alive now, but it would die before the token
 	Aging                 // outlives the token, but it is time for another
 	GivenOut              // tokens have carried it, and this one does not: it is time for another, too
@@ -45,6 +46,7 @@ func (s State) Usable() bool { return s >= Aging }
 // Rule says when a key is renewed.
 type Rule struct {
 	RenewBefore time.Duration // a key's end; 0: a third of its lifetime
+	Grant       string        // what the key is to be made with, as grant.Grant writes it; "": as all are
 	OutOfClaims bool          // the token at hand does not carry the key itself
 }
 
@@ -63,6 +65,8 @@ func (r Rule) Judge(a store.Account, tokenExpires, now time.Time) State {
 		return Planted
 	case a.Status == store.Offboarded:
 		return Missing
+	case a.KeyGrant != r.Grant:
+		return Other
 	case !ledgers, a.KeyExpiresAt.IsZero():
 		return Unknown
 	case !a.KeyExpiresAt.After(now):

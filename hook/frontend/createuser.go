@@ -48,7 +48,7 @@ func (r *Routes) createCoderUser(c echo.Context, who accesstoken.Caller, line *z
 	if err := r.refuseLeaver(ctx, c, before); err != nil {
 		return err
 	}
-	found := r.Keys.Key(ctx, Wanted{User: who.User, Email: who.Claims.Email, Until: who.Claims.ExpiresAt()})
+	found := r.Keys.Key(ctx, Wanted{User: who.User, Email: who.Claims.Email, Until: who.Claims.ExpiresAt(), Claims: []byte(who.Raw)})
 	defer found.Answered()
 	found.log(line)
 	if found.Err != nil {
@@ -76,7 +76,9 @@ func (r *Routes) refuseLeaver(ctx context.Context, c echo.Context, known store.A
 	if err != nil {
 		return r.unavailable(c, err)
 	}
-	if known.Status == store.Offboarded || !user.Living(r.Now()) {
+	// Whom rules gave no key for a while is let in by them by now, or would not have come here.
+	offboarded := known.Status == store.Offboarded && known.IneligibleSince.IsZero()
+	if offboarded || !user.Living(r.Now()) {
 		return echo.NewHTTPError(http.StatusConflict, accessEnded)
 	}
 	return nil
@@ -110,6 +112,8 @@ func (r *Routes) notCreated(c echo.Context, who accesstoken.Caller, found Found)
 	case Pending:
 		accesstoken.SetRetryAfter(c, pendingPause)
 		return c.JSON(http.StatusAccepted, pendingUser{who.User, "pending"})
+	case Ineligible: // since the call was let in
+		return echo.NewHTTPError(http.StatusForbidden, accesstoken.NotEligible(""))
 	case Suspended, Foreign, Conflict:
 		return echo.NewHTTPError(http.StatusConflict, conflictText(who.User, found.Why))
 	}

@@ -33,6 +33,8 @@ type Wanted struct {
 	User  uuid.UUID
 	Email string
 	Until time.Time // when the access token expires
+
+	Claims []byte // JSON: the token's
 }
 
 // Found is a key, or why there is none.
@@ -72,4 +74,5 @@ const (
 	Suspended              // an operator suspended the account in Coder
 	Foreign                // the e-mail address is of an account that was not made for this user
 	Conflict               // it needs an operator for another reason
+	Ineligible             // no rule of the operator's gives the user a key: Err says why
 )

@@ -22,7 +22,7 @@ func Explain(o provision.Options, a store.Account, until time.Time) string {
 	if o.OutOfClaims {
 		verb = "says ready, and does not carry"
 	}
-	switch (apikey.Rule{RenewBefore: o.RenewBefore, OutOfClaims: o.OutOfClaims}).Judge(a, until, now) {
+	switch (apikey.Rule{RenewBefore: o.RenewBefore, OutOfClaims: o.OutOfClaims, Grant: a.KeyGrant}).Judge(a, until, now) {
 	case apikey.Locked:
 		return fmt.Sprintf("answers %s, and leaves everything as it is: %v", provision.StatusUnavailable, store.ErrLocked)
 	case apikey.Good:

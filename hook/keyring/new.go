@@ -21,6 +21,8 @@ type Ledger interface {
 	apikey.Ledger
 	rotation.Ledger
 	rotation.Lookups
+	Accounts
+	Users
 	Givings
 }
 
@@ -38,20 +40,20 @@ func New(o provision.Options, ledger Ledger, coder Coder, reg *metrics.Registry,
 	roles := &account.Roles{Coder: coder}
 	keys := &apikey.Minter{Ledger: ledger, Coder: coder, Roles: roles, Lifetime: o.TokenLifetime, Now: o.Now, Log: log}
 	accounts := &account.Maker{
-		Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, ConfirmedOnly: o.ConfirmedOnly,
+		Ledger: ledger, Coder: coder, Roles: roles, Pace: new(pace.Limiter), Organization: o.Organization, Names: o.Names, ConfirmedOnly: o.ConfirmedOnly,
 		PersistPatience: o.PersistPatience, Now: o.Now, Log: log, Made: account.Made(reg),
 	}
 	p := provision.New(o, ledger, coder, accounts, keys, reg, log)
 	rotator := &rotation.Rotator{
-		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Keys: keys,
+		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Names: o.Names, Keys: keys,
 		Renew: func(ctx context.Context, s rotation.Subject) {
-			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, OutOfClaims: s.OutOfClaims})
+			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, OutOfClaims: s.OutOfClaims, Grant: s.Grant})
 		},
 		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
 		Now: o.Now, Log: log, Checks: rotation.Checks(reg), RolesRefused: account.RolesRefused(reg),
 	}
 	return &Keyring{
-		Accounts: ledger, Givings: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
+		Accounts: ledger, Users: ledger, Givings: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
 	}
 }
 

@@ -28,6 +28,10 @@ type Request struct {
 
 	OutOfClaims bool // the token does not carry the key itself
 
+	Grant        string // what a key is made with, as grant.Grant writes it
+	Organization string // where an account is made; "": where all are
+	Name         string // the person's, for an account
+
 	renew bool      // the key is good, but it is time for another
 	tries int       // in the background, after the mint that asked got no key
 	since time.Time // when that was
@@ -39,12 +43,12 @@ func (r Request) unattended() bool { return r.renew || r.tries > 0 }
 
 // accountRequest asks for the account of a job whose lease is held.
 func (j *job) accountRequest() account.Request {
-	return account.Request{UserID: j.User, Email: j.Email, Known: j.Known, Lease: j.lease, Tries: j.tries, Since: j.since, Turn: j.turn}
+	return account.Request{UserID: j.User, Email: j.Email, Known: j.Known, Lease: j.lease, Tries: j.tries, Since: j.since, Turn: j.turn, Organization: j.Organization, Name: j.Name}
 }
 
 // wanted is the key that the token is to carry.
 func (r Request) wanted() apikey.Wanted {
-	return apikey.Wanted{UserID: r.User, Until: r.Until, Known: r.Known.TokenLife}
+	return apikey.Wanted{UserID: r.User, Until: r.Until, Known: r.Known.TokenLife, Grant: r.Grant}
 }
 
 // job is the work for one user in this process; every mint of that user waits for the same one.
@@ -257,7 +261,7 @@ func (p *Provisioner) settleCarried(j *job) (carried bool) {
 // suits reports whether the account's key is what the job is to get.
 func (p *Provisioner) suits(j *job, a store.Account) bool {
 	rule := p.Rule
-	rule.OutOfClaims = j.OutOfClaims
+	rule.OutOfClaims, rule.Grant = j.OutOfClaims, j.Grant
 	state := rule.Judge(a, j.Until, p.Now())
 	return state == apikey.Good || state.Usable() && !j.renew
 }

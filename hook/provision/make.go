@@ -105,7 +105,7 @@ func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (
 	if !p.suits(j, read) {
 		return store.Key{}, nil
 	}
-	return store.Key{Secret: read.APIKey, ID: read.KeyID, ExpiresAt: read.KeyExpiresAt, Lifetime: read.KeyLifetime}, nil
+	return store.Key{Secret: read.APIKey, ID: read.KeyID, ExpiresAt: read.KeyExpiresAt, Lifetime: read.KeyLifetime, Grant: read.KeyGrant}, nil
 }
 
 // mint makes a key, if that is still allowed.

@@ -3,6 +3,8 @@ package provision
 import (
 	"time"
 
+	"coderhook/hook/account"
+
 	"github.com/google/uuid"
 )
 
@@ -10,6 +12,7 @@ import (
 type Options struct {
 	Instance        string        // names this process in leases; unique among replicas and restarts
 	Organization    string        // name or id; empty for Coder's default organization
+	Names           account.Names // of new Coder users
 	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
 	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
 	OutOfClaims     bool          // tokens do not carry keys, where their mint does not say otherwise

@@ -211,7 +211,7 @@ func (p *Provisioner) Renew(ctx context.Context, r Request) {
 
 // MakeKey has a key made for a user whose token lives so long from now on.
 func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
-	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: p.OutOfClaims})
+	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: p.OutOfClaims, Grant: known.KeyGrant})
 	made.Answered()
 	return made.Err
 }
@@ -219,7 +219,7 @@ func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life tim
 // Withdraw has a key made in place of one that tokens have carried, and waits until it is stored. The old one is retired,
 // as at every renewal. It takes its turn with the other jobs that no mint waits for.
 func (p *Provisioner) Withdraw(ctx context.Context, known store.Account, life time.Duration) error {
-	r := Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: true, renew: true}
+	r := Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: true, Grant: known.KeyGrant, renew: true}
 	if err := p.refuse(ctx, r); err != nil {
 		return err
 	}

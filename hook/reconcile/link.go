@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
-	"coderhook/hook/account"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -76,7 +75,7 @@ func (r *Reconciler) PlanMove(ctx context.Context, user uuid.UUID, coderName str
 	if len(roles) > 0 {
 		return LinkPlan{}, refuse("Coder user %s has roles (%s): a key of theirs is too much for a workspace", owner.Username, strings.Join(roles, ", "))
 	}
-	plan := LinkPlan{User: user, Coder: owner, Made: slices.Contains(account.Usernames(user), strings.ToLower(owner.Username))}
+	plan := LinkPlan{User: user, Coder: owner, Made: slices.Contains(r.Names.Ours(user), strings.ToLower(owner.Username))}
 	if err := r.planTakeover(ctx, &plan, from); err != nil {
 		return LinkPlan{}, err
 	}

@@ -38,6 +38,7 @@ type Register interface {
 	lease.Tasks
 	Listing
 	Deeds
+	Eligibility
 	Departures
 }
 

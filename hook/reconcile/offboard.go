@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"coderhook/coderclient"
-	"coderhook/hook/account"
 	"coderhook/hook/apikey"
 	"coderhook/store"
 
@@ -62,7 +61,7 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 		}
 		return fmt.Errorf("Coder user %s has only lost our tokens: Coder suspends no owners. Take the role from it", user.Username)
 	default:
-		if _, err := w.deleteOrSuspend(ctx, lease, a, user, w.Delete); err != nil {
+		if _, err := w.deleteOrSuspend(ctx, lease, a, user, w.Delete && !w.keepsAccount); err != nil {
 			return err
 		}
 	}
@@ -173,7 +172,7 @@ func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, e
 		}
 		return user, err
 	}
-	for _, name := range account.Usernames(a.UserID) {
+	for _, name := range w.Names.Ours(a.UserID) {
 		user, err := w.Coder.User(ctx, name)
 		if errors.Is(err, coderclient.ErrNotFound) {
 			continue

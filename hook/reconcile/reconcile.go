@@ -2,7 +2,8 @@
 //
 // departures.go deals with who leaves as the database writes it down, scan.go looks for whom it could not write down, and
 // reconcile.go goes through the whole ledger now and then. All three decide about one account by walk.go, with offboard.go;
-// guard.go keeps them from believing the wrong database. link.go, revoke.go (revoke_coder.go) and seal.go are an operator's
+// scan.go keeps them from believing the wrong database, too. ineligible.go takes from those to whom no rule of the operator's
+// gives a key. link.go, revoke.go (revoke_coder.go) and seal.go are an operator's
 // commands. needs.go is what it all needs of the database and of Coder.
 package reconcile
 
@@ -54,6 +55,7 @@ type Reconciler struct {
 	Ledger   Ledger
 	Coder    Coder
 	Roles    *account.Roles
+	Names    account.Names // of accounts that we made
 	Keys     *apikey.Minter
 	Register Register
 	TryKey   func(ctx context.Context, user uuid.UUID) error // checks the stored key of a user who was let off
@@ -61,6 +63,10 @@ type Reconciler struct {
 	MakeKey func(ctx context.Context, known store.Account, life time.Duration) error
 	// Withdraw has one made in place of a key that tokens have carried; nil: they may go on doing so.
 	Withdraw func(ctx context.Context, known store.Account, life time.Duration) error
+
+	// Standing tells what the operator's rules make of a user who is there; nil: there are no rules.
+	Standing func(ctx context.Context, user uuid.UUID) (Standing, error)
+	Grace    time.Duration // after which the account is suspended of a user to whom no rule gives a key
 
 	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
@@ -163,11 +169,12 @@ func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 // walk is one run.
 type walk struct {
 	*Reconciler
-	dry         bool
-	withhold    bool // those who are missing, as they are too many
-	sum         Summary
-	unavailable int       // how many accounts in a row Coder had no sensible answer for
-	created     time.Time // when the ledger first heard of the account at hand
+	dry          bool
+	withhold     bool // those who are missing, as they are too many
+	keepsAccount bool // of whoever is off-boarded: they are here, and may be eligible again
+	sum          Summary
+	unavailable  int       // how many accounts in a row Coder had no sensible answer for
+	created      time.Time // when the ledger first heard of the account at hand
 }
 
 // users says of each entry what Supabase Auth does.

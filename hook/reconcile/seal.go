@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
-	"coderhook/hook/account"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -95,7 +94,7 @@ func (s *Sealing) doubt(ctx context.Context, a store.Account) (string, error) {
 		return "Coder has no user " + a.CoderUserID.String(), nil
 	case err != nil:
 		return "", err
-	case !slices.Contains(account.Usernames(a.UserID), strings.ToLower(user.Username)):
+	case !slices.Contains(s.Names.Ours(a.UserID), strings.ToLower(user.Username)):
 		return "its Coder user " + user.Username + " is not named after this user", nil
 	case len(user.Roles) > 0:
 		return "its Coder user " + user.Username + " has roles", nil

@@ -19,15 +19,31 @@ const toldWithheld = 100
 
 // entry decides what is to be done about one account.
 func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
+	here := user.Living(w.Now())
+	var standing Standing
+	var err error
+	if here && e.Distrust() == nil && !e.Leased {
+		standing, err = w.standing(ctx, e.UserID)
+	}
 	switch {
 	case e.Distrust() != nil:
 		return e.Distrust()
 	case e.Leased:
 		w.sum.Busy++
 		return nil
-	case user.Living(w.Now()) && awaited(e.Account):
+	case err != nil:
+		return err
+	case standing.Barred != "":
+		return w.withdraw(ctx, e, standing.Barred)
+	case here && !awaited(e.Account) && !e.IneligibleSince.IsZero():
+		return w.alone(ctx, e, true, w.restore)
+	case here && awaited(e.Account):
 		return w.bringBack(ctx, e)
-	case user.Living(w.Now()):
+	case here && otherGrant(e.Account, standing):
+		return w.alone(ctx, e, true, w.replaceKey)
+	case here && standing.Carried:
+		return w.sweep(ctx, e)
+	case here:
 		return w.tidy(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
 		return w.alone(ctx, e, false, w.stopWorkspaces)
@@ -262,6 +278,9 @@ type Summary struct {
 	Withheld   int // not in Supabase, as too many others
 	Withdrawn  int // keys that tokens have carried, and that were replaced
 	GivenOut   int // keys that are still to be replaced
+	Ineligible int // to whom no rule gives a key any more
+	Eligible   int // to whom one does again
+	Ended      int // keys of those, and keys that were made with something else than the rules give now
 }
 
 func (s Summary) String() string {
@@ -270,6 +289,9 @@ func (s Summary) String() string {
 		s.Stopped, s.Waiting, s.Withheld)
 	if s.Withdrawn+s.GivenOut > 0 {
 		text += fmt.Sprintf("; %d keys replaced that tokens have carried, %d left", s.Withdrawn, s.GivenOut)
+	}
+	if s.Ineligible+s.Eligible+s.Ended > 0 {
+		text += fmt.Sprintf("; %d not eligible any more, %d eligible again, %d keys ended by rules", s.Ineligible, s.Eligible, s.Ended)
 	}
 	return text
 }

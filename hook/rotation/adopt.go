@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"coderhook/coderclient"
-	"coderhook/hook/account"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -75,7 +74,7 @@ func (k *Rotator) belongs(ctx context.Context, r Subject, user coderclient.User)
 		}
 		return r.Known.Linked, reason, nil
 	}
-	named := slices.Contains(account.Usernames(r.UserID), strings.ToLower(user.Username))
+	named := slices.Contains(k.Names.Ours(r.UserID), strings.ToLower(user.Username))
 	if !named && !strings.EqualFold(user.Email, r.Email) {
 		return false, "it belongs to Coder user " + user.Username, nil
 	}

@@ -60,6 +60,7 @@ type Subject struct {
 	Email  string
 	Until  time.Time     // when the token expires
 	Known  store.Account // as it was looked up for that answer
+	Grant  string        // what a key is made with, as grant.Grant writes it
 
 	OutOfClaims bool // the answer has not carried the key itself
 }
@@ -74,6 +75,7 @@ type Rotator struct {
 	Lookups Lookups
 	Coder   Coder
 	Roles   *account.Roles
+	Names   account.Names // of accounts that we made
 	Keys    *apikey.Minter
 	Renew   func(context.Context, Subject) // has another key made, which nobody waits for
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"coderhook/coderclient"
@@ -52,6 +53,7 @@ func SingleSignOn(loginType string) bool { return loginType == "oidc" || loginTy
 func readProvisioning(v *variables) provision.Options {
 	o := provision.DefaultOptions()
 	o.Organization = v.text("CODER_ORGANIZATION", "")
+	o.Names.Prefix = readUsernamePrefix(v)
 	o.ConfirmedOnly = SingleSignOn(v.text("CODER_LOGIN_TYPE", ""))
 	o.TokenLifetime = v.duration("CODER_TOKEN_LIFETIME", 0, 0)
 	o.Concurrency = v.count("PROVISION_CONCURRENCY", o.Concurrency, 1000)
@@ -68,4 +70,16 @@ func readUpkeep(v *variables) Upkeep {
 		OwnerFile: v.text("CODER_OWNER_TOKEN_FILE", ""),
 		AuditKept: v.duration("AUDIT_RETENTION", 90*24*time.Hour, 7*24*time.Hour),
 	}
+}
+
+// usernamePrefix leaves room for twelve digits at least, and begins like a Linux user.
+var usernamePrefix = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*-?$`)
+
+func readUsernamePrefix(v *variables) string {
+	prefix := v.text("CODER_USERNAME_PREFIX", "")
+	if prefix != "" && (len(prefix) > 16 || !usernamePrefix.MatchString(prefix)) {
+		v.fault("CODER_USERNAME_PREFIX", "%q can't begin a username; write up to 16 lower-case letters, digits and single hyphens, the first a letter, like u or sb-", prefix)
+		return ""
+	}
+	return prefix
 }

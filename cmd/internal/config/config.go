@@ -39,6 +39,7 @@ type Config struct {
 	Secrets  []string // the hook's, newest first; none where one has a fault
 	Verifier *webhook.Verifier
 	Policy   policy.Policy
+	Rules    Rules
 	Deadline time.Duration
 	Reject   bool // a sign-in that gets no key for a fault of ours
 
@@ -93,6 +94,7 @@ func Read(get func(string) string) (Config, error) {
 	c.OTLP = readOTLP(v, c.Traces)
 	c.Secrets, c.Verifier = readSecrets(v)
 	c.Policy = readPolicy(v)
+	c.Rules = readRules(v, c.Database.PolicyColumns)
 	c.Provisioning = readProvisioning(v)
 	c.Supabase, c.Tokens = readAccessTokens(v)
 	c.CORS = readCORS(v)
@@ -111,6 +113,7 @@ func ReadWithoutHook(get func(string) string) (Config, error) {
 		Logging: readLogging(v), Database: readDatabase(v), Coder: readCoder(v),
 		Provisioning: readProvisioning(v), Upkeep: readUpkeep(v),
 	}
+	c.Rules = readRules(v, c.Database.PolicyColumns)
 	return c, v.err()
 }
 

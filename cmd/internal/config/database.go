@@ -21,8 +21,13 @@ func readDatabase(v *variables) store.Config {
 		ProfilesTable:     v.text("PROFILES_TABLE", "public.profiles"),
 		ProfilesIDColumn:  v.text("PROFILES_ID_COLUMN", "id"),
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
+		PolicyColumns:     v.list("PROFILES_POLICY_COLUMNS"),
 		LedgerSecrets:     readLedgerSecrets(v),
 		EncryptionKeys:    readEncryptionKeys(v),
+	}
+	if err := (store.Config{PolicyColumns: c.PolicyColumns, ProfilesKeyColumn: c.ProfilesKeyColumn}).CheckNames(); err != nil && len(c.PolicyColumns) > 0 {
+		v.fault("PROFILES_POLICY_COLUMNS", "%s", withCure(err, "name columns like plan,seats"))
+		c.PolicyColumns = nil
 	}
 	c.RefusePlainKeys = readRefusePlain(v, c.EncryptionKeys)
 	if err := c.CheckNames(); err != nil {

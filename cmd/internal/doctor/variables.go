@@ -20,6 +20,7 @@ var skippedFor = map[string]string{
 	"PROFILES_TABLE":              "the database",
 	"PROFILES_ID_COLUMN":          "the database",
 	"PROFILES_KEY_COLUMN":         "the database",
+	"PROFILES_POLICY_COLUMNS":     "the database",
 	"CODER_URL":                   "Coder",
 	"CODER_OWNER_TOKEN":           "Coder",
 	config.SecretsVariable:        "the running hook",

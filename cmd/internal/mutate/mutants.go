@@ -267,7 +267,19 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a token that is to have no key has none", file: "hook/token.go", tests: "^TestKeyStaysOutOfClaims$",
-		old: "if outOfClaims {", new: "if outOfClaims && false {",
+		old: "if found.OutOfClaims {", new: "if found.OutOfClaims && false {",
+	},
+	{
+		rule: "who has a second factor gets what needs one", file: "hook/rules/policy.go", tests: "^TestTheFirstRuleThatHoldsDecides$",
+		old: "return d.Give != nil && !d.LowAAL", new: "return d.Give != nil",
+	},
+	{
+		rule: "a key that may do more than the rule gives is not handed out", file: "hook/apikey/mint.go", tests: "^TestScopesThatCoderDoesNotKnow$",
+		old: "if made.String() == given.String() {", new: "if true {",
+	},
+	{
+		rule: "a key is ended that was made with more than the rules give now", file: "hook/reconcile/ineligible.go", tests: "^TestNoChangeOfPolicyLeavesAKeyAlive$|^TestPolicyThatNarrows$",
+		old: "&& a.KeyGrant != now.Grant", new: "&& false",
 	},
 	{
 		rule: "it is written down before a token carries a key", file: "hook/keyring/keyring.go", tests: "^TestReplicasThatDisagree$|^TestNoKeyWithoutTheMark$",

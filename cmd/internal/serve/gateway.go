@@ -29,7 +29,7 @@ func (s *server) makeGateway() error {
 		Coder:    c.Coder.URL,
 		Prefix:   c.Gateway.Prefix,
 		Rules:    c.Gateway.Rules,
-		Auth:     gatewayCallers{accesstoken.Authenticator{Tokens: c.Tokens, Policy: c.Policy}},
+		Auth:     gatewayCallers{s.authenticator()},
 		Keys:     gatewayKeys{s.ring},
 		Sessions: &gatewaySessions{database: s.database, log: s.Log},
 		Audit:    gatewayTrail{s.database},
@@ -93,14 +93,18 @@ type gatewayKeys struct{ ring *keyring.Keyring }
 
 // Key returns the caller's key, made now if need be.
 func (k gatewayKeys) Key(ctx context.Context, who gateway.Caller) (string, error) {
-	claims := who.Token.(accesstoken.Caller).Claims
-	found := k.ring.Key(ctx, keyring.Wanted{User: who.User, Email: claims.Email, Until: who.Expires, OutOfClaims: k.ring.Provisioner.OutOfClaims})
+	token := who.Token.(accesstoken.Caller)
+	found := k.ring.Key(ctx, keyring.Wanted{
+		User: who.User, Email: token.Claims.Email, Until: who.Expires, Claims: []byte(token.Raw), OutOfClaims: k.ring.Provisioner.OutOfClaims,
+	})
 	found.Answered() // no sign-in waits for this answer
 	switch {
 	case found.Err == nil:
 		return found.Key, nil
 	case errors.Is(found.Err, provision.ErrLeft):
 		return "", &gateway.Refusal{Code: http.StatusForbidden, Rule: "left", Message: "the user is gone or banned"}
+	case provision.StatusOf(found.Err) == provision.StatusNotEligible:
+		return "", &gateway.Refusal{Code: http.StatusForbidden, Rule: "policy", Message: accesstoken.NotEligible("")}
 	case provision.StatusOf(found.Err) == provision.StatusConflict:
 		return "", &gateway.Refusal{Code: http.StatusConflict, Rule: "conflict", Message: "the development environment can't be set up: ask the operator, and name your user id: " + who.User.String()}
 	case provision.StatusOf(found.Err) == provision.StatusPending:

@@ -7,6 +7,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
+	"coderhook/hook/rules"
 	"coderhook/store"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -133,4 +134,10 @@ func describeOwnerToken(m *metrics.Registry, keeper *owner.Keeper) {
 func describeKeys(m *metrics.Registry, keys *keyWatch) {
 	m.GaugeFunc("coderhook_keys_readable", "1 while everybody can read the keys of all users by the Data API; 0 also before that was judged.", nil,
 		func() float64 { return oneIf(keys.readable()) })
+}
+
+// describeRules lets an alert see a policy file that is not taken.
+func describeRules(m *metrics.Registry, live *rules.Live) {
+	m.GaugeFunc("coderhook_policy_file_faulty", "1 while POLICY_FILE has faults, and the last one that had none goes on.", nil,
+		func() float64 { return oneIf(live != nil && live.Check(context.Background()) != nil) })
 }

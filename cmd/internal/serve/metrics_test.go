@@ -59,6 +59,7 @@ func metricNames(t *testing.T) map[string]bool {
 	describeDependencies(registry, storetest.New(t).Store(t), coder, "dev", "")
 	describeOwnerToken(registry, newOwnerless())
 	describeKeys(registry, &keyWatch{})
+	describeRules(registry, nil)
 	describePlainKeys(registry, &plainWatch{})
 	port, err := listen.Open(t.Context(), "127.0.0.1:0", listen.Options{})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
+	"coderhook/hook/rules"
 	"coderhook/store"
 
 	"github.com/rs/zerolog"
@@ -50,6 +51,7 @@ type server struct {
 	plain    *plainWatch // nil: keys are not to be encrypted
 	ring     *keyring.Keyring
 	keeper   *owner.Keeper
+	rules    *rules.Live // nil: there are none
 	hook     *hook.Server
 	gateway  *gateway.Gateway // nil: it is off
 }
@@ -134,6 +136,10 @@ func (s *server) makeKeyring() {
 	s.plain = newPlainWatch(s.database, s.Config, s.Log)
 	s.ring = keyring.New(o, s.database, s.coder, s.registry, s.Log)
 	s.ring.Provisioner.MayMake = s.keys.mayMake
+	if s.Config.Rules.Policy != nil {
+		s.rules = rules.NewLive(s.Config.Rules.Source, s.Config.Rules.Policy, s.registry, s.Log)
+		s.ring.Rules = s.rules
+	}
 	s.keeper = &owner.Keeper{
 		Token: s.owner, Coder: s.coder, Ledger: s.database, Instance: o.Instance, Now: o.Now, Log: s.Log,
 	}
@@ -160,6 +166,9 @@ func (s *server) makeHook() {
 			"encryption":  {Run: hook.Shared(s.database.CheckEncryptionKeys, time.Now)},
 		},
 	}
+	if s.rules != nil {
+		s.hook.Checks["policy"] = hook.Check{Run: s.rules.Check}
+	}
 	s.hook.FrontEnd = s.frontEnd()
 }
 
@@ -170,7 +179,7 @@ func (s *server) frontEnd() *frontend.Routes {
 		c.Tokens.Log = s.Log
 	}
 	return &frontend.Routes{
-		Callers:  accesstoken.Authenticator{Tokens: c.Tokens, Policy: c.Policy},
+		Callers:  s.authenticator(),
 		Accounts: s.database,
 		Keys:     hook.FrontEndKeys{Keyring: s.ring},
 		Apps:     s.coder,
@@ -181,11 +190,23 @@ func (s *server) frontEnd() *frontend.Routes {
 	}
 }
 
+// authenticator lets in who bears an access token, and is to have a key.
+func (s *server) authenticator() accesstoken.Authenticator {
+	a := accesstoken.Authenticator{Tokens: s.Config.Tokens, Policy: s.Config.Policy}
+	if s.rules != nil {
+		a.Rules = func(ctx context.Context, who accesstoken.Caller) (string, error) {
+			return s.ring.Refuses(ctx, who.User, []byte(who.Raw))
+		}
+	}
+	return a
+}
+
 // startAdmin describes what only metrics tell, and serves them.
 func (s *server) startAdmin(ctx context.Context) (stop func() error, err error) {
 	describeDependencies(s.registry, s.database, s.coder, s.Version, s.Commit)
 	describeOwnerToken(s.registry, s.keeper)
 	describeKeys(s.registry, s.keys)
+	describeRules(s.registry, s.rules)
 	describePlainKeys(s.registry, s.plain)
 	return startAdmin(ctx, s.Config.Admin, s.registry.Registry, s.Log)
 }

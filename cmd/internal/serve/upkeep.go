@@ -23,8 +23,12 @@ func (s *server) upkeep() []func(context.Context) {
 	}
 	follower := &urlFollower{database: s.database, log: s.Log}
 	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
+	follow := func(context.Context) {}
+	if s.rules != nil {
+		follow = s.rules.Follow
+	}
 	return []func(context.Context){
-		s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, s.plain.run, follower.run, pruner.run, s.watchGateway,
+		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, s.plain.run, follower.run, pruner.run, s.watchGateway,
 	}
 }
 
@@ -34,7 +38,7 @@ const reconcilePause = 250 * time.Millisecond
 // NewReconciler returns what compares ledger, Supabase and Coder, for the server and for the commands.
 func NewReconciler(c config.Config, ring *keyring.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *reconcile.Reconciler {
 	r := keyring.NewReconciler(ring, database, coder, database, registry)
-	r.Delete, r.Interval, r.Pause = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause
+	r.Delete, r.Interval, r.Pause, r.Grace = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause, c.Rules.Grace
 	return r
 }
 

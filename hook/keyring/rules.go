@@ -1,0 +1,146 @@
+package keyring
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"coderhook/hook/provision"
+	"coderhook/hook/reconcile"
+	"coderhook/hook/rules"
+	"coderhook/store"
+
+	"github.com/google/uuid"
+)
+
+// given is what rules give. Its zero value is what all get without.
+type given struct {
+	rule         string
+	grant        string
+	organization string
+	inClaims     *bool  // nil: as the token would be anyway
+	audit        string // what the rules would have done
+}
+
+// look looks the user up, and asks the rules. The error is a [*provision.IneligibleError] for who gets no key. What no
+// rule looks at is not read.
+func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g given, err error) {
+	if k.Rules == nil {
+		account, err = k.Accounts.Lookup(ctx, w.User)
+		return account, g, err
+	}
+	policy := k.Rules.Current()
+	var facts store.UserFacts
+	if policy.NeedsProfile() || policy.NeedsAuth() {
+		account, facts, err = k.Accounts.LookupFacts(ctx, w.User, policy.NeedsAuth())
+	} else {
+		account, err = k.Accounts.Lookup(ctx, w.User)
+	}
+	if err != nil {
+		return account, g, err
+	}
+	d := k.Rules.Decide(policy, rules.OfSession(w.Claims, facts))
+	if k.Rules.Audit {
+		g.audit = would(d)
+		return account, g, nil
+	}
+	g.rule = d.Rule
+	if !d.Key() {
+		return account, g, &provision.IneligibleError{Rule: d.Rule, Reason: d.Reason, Unsettled: unsettled(policy, w, facts)}
+	}
+	g.grant, g.organization, g.inClaims = d.Give.Grant, d.Give.Organization, d.Give.InClaims
+	return account, g, nil
+}
+
+// unsettled: the sign-in that asks may be the one in which the user comes to be, or confirms the address. Supabase Auth
+// commits it after our answer, so that only the next token shows what came of it.
+func unsettled(p *rules.Policy, w Wanted, f store.UserFacts) bool {
+	return w.SigningIn && p.NeedsAuth() && (!f.Exists || f.ConfirmedEmail == "")
+}
+
+// would says what the rules would have done, in audit mode.
+func would(d rules.Decision) string {
+	rule := d.Rule
+	if rule == "" {
+		rule = "(none)"
+	}
+	if d.Key() {
+		return rule + ": key"
+	}
+	return rule + ": none"
+}
+
+// Refuses tells, for a token that is not being minted, why the rules give its bearer no key, or "". It may be a few
+// seconds behind the database.
+func (k *Keyring) Refuses(ctx context.Context, user uuid.UUID, claims []byte) (reason string, err error) {
+	if k.Rules == nil || k.Rules.Audit {
+		return "", nil
+	}
+	policy := k.Rules.Current()
+	var facts store.UserFacts
+	if policy.NeedsProfile() || policy.NeedsAuth() {
+		if facts, err = k.facts.get(ctx, k, user, policy.NeedsAuth()); err != nil {
+			return "", err
+		}
+	}
+	if d := policy.Decide(rules.OfSession(claims, facts)); !d.Key() {
+		return d.Reason, nil
+	}
+	return "", nil
+}
+
+// standing tells what the rules make of a user, whatever the session.
+func (k *Keyring) standing(ctx context.Context, user uuid.UUID) (reconcile.Standing, error) {
+	facts, err := k.Users.UserFacts(ctx, []uuid.UUID{user})
+	switch {
+	case err != nil:
+		return reconcile.Standing{}, err
+	case len(facts) != 1 || !facts[0].Exists:
+		return reconcile.Standing{}, fmt.Errorf("read facts of user %s: they are not there any more", user)
+	}
+	d := k.Rules.Current().Decide(rules.OfUser(facts[0]))
+	if d.Ineligible() {
+		return reconcile.Standing{Barred: (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()}, nil
+	}
+	return reconcile.Standing{Grant: d.Give.Grant, Carried: d.Give.InClaims != nil && *d.Give.InClaims}, nil
+}
+
+const (
+	factsFor = 5 * time.Second
+	maxFacts = 10_000 // users
+)
+
+// factsCache has the facts of users who call at the moment, so that not each of a page's requests asks the database. Its
+// zero value is ready.
+type factsCache struct {
+	mu    sync.Mutex
+	known map[uuid.UUID]cachedFacts
+}
+
+type cachedFacts struct {
+	facts store.UserFacts
+	auth  bool
+	until time.Time
+}
+
+func (c *factsCache) get(ctx context.Context, k *Keyring, user uuid.UUID, auth bool) (store.UserFacts, error) {
+	now := k.Now()
+	c.mu.Lock()
+	cached, known := c.known[user]
+	c.mu.Unlock()
+	if known && now.Before(cached.until) && (cached.auth || !auth) {
+		return cached.facts, nil
+	}
+	_, facts, err := k.Accounts.LookupFacts(ctx, user, auth)
+	if err != nil {
+		return facts, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= maxFacts {
+		c.known = make(map[uuid.UUID]cachedFacts)
+	}
+	c.known[user] = cachedFacts{facts, auth, now.Add(factsFor)}
+	return facts, nil
+}
