@@ -20,6 +20,7 @@ require (
 	github.com/mattn/go-isatty v0.0.24 // whether the log goes to a terminal
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/rs/zerolog v1.35.1 // the log, given by the product
+	github.com/schollz/progressbar/v3 v3.19.1 // how far a run is, on a terminal
 	github.com/sony/gobreaker/v2 v2.4.0 // nobody waits for a Coder that is down
 	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // the hook's signatures, given by the product
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // spans of requests, ours and Coder's
@@ -54,10 +55,12 @@ require (
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/lib/pq v1.10.9 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	github.com/xi2/xz v0.0.0-20171230120015-48954b6210f8 // indirect
@@ -66,6 +69,7 @@ require (
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
+	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260720211330-0afa2a65878a // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260720211330-0afa2a65878a // indirect

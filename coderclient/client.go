@@ -24,7 +24,8 @@ type Config struct {
 	Token       func() string   // required: the owner's token, asked at every request as it can be rotated
 	LoginType   string          // of new users: "auto" (default), "none", "password", "oidc" or "github"
 	Scope       string          // of new tokens; default "all"
-	HTTPClient  *http.Client    // optional; its redirect policy and cookie jar are not used
+	Way         Way             // how Coder is reached
+	HTTPClient  *http.Client    // optional, instead of one that goes that way; its redirect policy and cookie jar are not used
 	CallTimeout time.Duration   // for one attempt; default 10 s
 	RetryDelay  RetryDelay      // optional; default exponential from 100 ms, with jitter
 	Breaker     BreakerSettings // zero values mean the defaults
@@ -43,6 +44,7 @@ type Client struct {
 	base      *url.URL
 	token     func() string
 	scope     string
+	way       Way
 	http      *http.Client
 	timeout   time.Duration
 	delay     RetryDelay
@@ -61,7 +63,8 @@ func New(cfg Config) (*Client, error) {
 		base:      base,
 		token:     cfg.Token,
 		scope:     orDefault(cfg.Scope, "all"),
-		http:      plainClient(cfg.HTTPClient),
+		way:       cfg.Way,
+		http:      plainClient(cfg.HTTPClient, cfg.Way),
 		timeout:   orDefault(cfg.CallTimeout, defaultCallTimeout),
 		delay:     cfg.RetryDelay,
 		breaker:   newBreaker(cfg.Breaker),
@@ -104,12 +107,14 @@ func parseBase(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// plainClient copies hc without redirects and cookies. Coder sets a cookie on every answer, and a cookie that it
+// plainClient copies hc, or makes one, without redirects and cookies. Coder sets a cookie on every answer, and a cookie that it
 // takes for a session beats the token in the header.
-func plainClient(hc *http.Client) *http.Client {
-	plain := http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+func plainClient(hc *http.Client, way Way) *http.Client {
+	plain := http.Client{}
 	if hc != nil {
 		plain = *hc
+	} else {
+		plain.Transport = way.Transport()
 	}
 	plain.Transport = legible{orDefault(plain.Transport, http.DefaultTransport)}
 	plain.Jar = nil

@@ -36,6 +36,7 @@ type call struct {
 
 // answer is what came back, with the body read.
 type answer struct {
+	asked  *url.URL
 	status int
 	header http.Header
 	body   []byte
@@ -64,7 +65,7 @@ func (c *Client) attempt(ctx context.Context, rq call, read reader) error {
 	if err == nil {
 		return nil
 	}
-	return rq.fail(ans, err, token, rq.secret, rq.query.Encode())
+	return rq.fail(ans, err, append(c.way.secrets(), token, rq.secret, rq.query.Encode())...)
 }
 
 // send returns the answer, and as much of it as came where there is an error.
@@ -78,7 +79,7 @@ func (c *Client) send(ctx context.Context, rq call, token string) (answer, error
 		return answer{}, err
 	}
 	defer resp.Body.Close() // nothing was written
-	ans := answer{status: resp.StatusCode, header: resp.Header}
+	ans := answer{asked: req.URL, status: resp.StatusCode, header: resp.Header}
 	ans.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err == nil && len(ans.body) > maxBody {
 		err = errTooLong
@@ -98,6 +99,10 @@ func (c *Client) request(ctx context.Context, rq call, token string) (*http.Requ
 	req, err := http.NewRequestWithContext(ctx, rq.method, c.url(rq), body)
 	if err != nil {
 		return nil, err
+	}
+	req.Header = c.way.Headers.Clone()
+	if req.Header == nil {
+		req.Header = make(http.Header)
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "coderhook")
@@ -129,11 +134,10 @@ func (rq call) escapedPath() string {
 
 // understand is nil for an answer below 400 that is Coder's and that read can make sense of.
 func (c *Client) understand(ans answer, read reader) error {
-	version := ans.header.Get(headerVersion)
-	if version == "" {
-		return errNotCoder
+	if err := NotCoder(ans.status, ans.header, ans.asked); err != nil {
+		return err
 	}
-	c.loginType.sawVersion(version)
+	c.loginType.sawVersion(ans.header.Get(headerVersion))
 	switch {
 	case ans.status >= 400:
 		return errStatus

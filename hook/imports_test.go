@@ -17,6 +17,7 @@ var rooms = map[string][]string{
 	"claims": nil, "cached": nil, "metrics": nil, "pace": nil, "proof": nil, "grant": nil,
 
 	"webhook": {"claims"},
+	"chain":   {"webhook"},
 	"policy":  {"claims"},
 	"rules":   {"claims", "grant", "metrics"}, // CEL, apart from what is decided without a file
 	"lease":   {"pace"},
@@ -37,11 +38,13 @@ var rooms = map[string][]string{
 
 	"gateway": {"accesstoken", "webhook"}, // what it needs besides it asks for by interfaces of its own
 
+	"ahead": {"provision", "policy", "account", "claims", "pace"},
+
 	"authtest": {"webhook"}, // for tests
 }
 
 // lobby is what hook itself, which puts the rooms behind one server, may import of them.
-var lobby = []string{"webhook", "policy", "claims", "keyring", "rotation", "provision", "apikey", "account", "metrics", "frontend", "accesstoken", "proof"}
+var lobby = []string{"webhook", "chain", "policy", "claims", "keyring", "rotation", "provision", "apikey", "account", "metrics", "frontend", "accesstoken", "proof"}
 
 // withEcho are the packages that answer HTTP requests.
 var withEcho = []string{".", "frontend", "accesstoken", "gateway"}

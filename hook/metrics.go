@@ -36,8 +36,9 @@ func (m *mintMetrics) start() {
 		string(provision.StatusUnavailable): {reasonNoKey},
 		string(provision.StatusConflict):    {reasonNoKey},
 		outcomeTooLarge:                     {reasonNoRoom},
-		"skipped":                           {policy.SkipAnonymous, policy.SkipNoEmail, policy.SkipOAuthClient, policy.SkipAAL, policy.SkipRole},
-		"failed":                            {"panic"},
+		"skipped":                           {policy.SkipAnonymous, policy.SkipNoEmail, policy.SkipOAuthClient, policy.SkipAAL, policy.SkipRole, policy.SkipSubject},
+		outcomeRejected:                     {reasonChain},
+		"failed":                            {"panic", reasonChain},
 		"refused": {
 			http.StatusText(http.StatusUnauthorized), http.StatusText(http.StatusBadRequest), http.StatusText(http.StatusRequestEntityTooLarge),
 			http.StatusText(http.StatusServiceUnavailable), "internal error",

@@ -12,11 +12,15 @@ import (
 const (
 	reasonNoKey  = "no key"
 	reasonNoRoom = "no room" // in what Supabase Auth reads of an answer
-	reasonRule   = "rule"    // of POLICY_FILE
+	reasonChain  = "chained hook"
+	reasonRule   = "rule" // of POLICY_FILE
 )
 
 // outcomeTooLarge: there is a key, but the answer would be too long with it.
 const outcomeTooLarge = "too_large"
+
+// outcomeRejected: the chained hook refuses the sign-in.
+const outcomeRejected = "rejected"
 
 // record is what is told of one mint, in one line of the log and in the metrics.
 // It is filled in on the mint's way.

@@ -7,6 +7,7 @@
 //
 //   - Verify: read the body (intake.go), check its signature (package webhook), refuse a delivery that was answered before
 //     (deliveries.go). Only then is anything decoded, and the listener told that this connection is no stranger's (proof).
+//   - Call the hook that ours has displaced, if there is one (package chain).
 //   - Decide who gets no key (package policy).
 //   - Look up and judge the key (package keyring; apikey/state.go judges). A stored key that lives at least as long as the
 //     token is the common case: it costs one SQL round trip.
@@ -39,6 +40,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"coderhook/hook/chain"
 	"coderhook/hook/frontend"
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
@@ -51,7 +53,7 @@ import (
 )
 
 // Server answers Supabase Auth, the product's front end and the load balancer.
-// All fields but Checks and FrontEnd are required.
+// All fields but Checks, FrontEnd, Chain and Beside are required.
 type Server struct {
 	Verifier      *webhook.Verifier
 	Policy        policy.Policy
@@ -64,6 +66,7 @@ type Server struct {
 	Log           zerolog.Logger
 	Checks        map[string]Check // dependencies shown by /readyz, by name
 	FrontEnd      *frontend.Routes // nil: there are no routes for browsers
+	Chain         chain.Function   // the hook that ours has displaced; nil: there is none
 	Beside        Routes           // what else browsers reach where they reach FrontEnd; nil: nothing
 
 	mints      *mintMetrics

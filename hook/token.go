@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
+	"coderhook/hook/chain"
 	"coderhook/hook/claims"
 	"coderhook/hook/keyring"
 	"coderhook/hook/policy"
@@ -32,18 +34,58 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	defer proof.Give(ctx)()
 	record.line.Stringer("user_id", ev.User).Str("method", ev.Method).Str("call_id", ev.CallID()).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
+	if s.Chain != nil {
+		if ev, err = s.chained(ctx, ev, record); err != nil {
+			return s.unchained(c, err, record)
+		}
+	}
 	s.lastIssuer(c, ev)
-	if reason := s.Policy.Skip(ev.Deciding); reason != "" {
+	if reason := s.skip(ev); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
 	found := s.Keyring.Key(ctx, keyring.Wanted{
-		User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims, Claims: ev.Claims, SigningIn: ev.Method != refreshMethod,
+		User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims, Claims: ev.Facts, SigningIn: ev.Method != refreshMethod,
 	})
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
 	err = s.deliver(c, ev, found, record)
 	record.line.AnErr("undelivered", err)
 	return err
+}
+
+// chained has the hook make its claims that ours has displaced.
+func (s *Server) chained(ctx context.Context, ev *webhook.Event, record *record) (*webhook.Event, error) {
+	started := time.Now()
+	passed, err := chain.Pass(ctx, s.Chain, ev)
+	record.line.Dur("chain_ms", time.Since(started))
+	return passed, err
+}
+
+// unchained answers where that hook made no claims, as Supabase Auth would without us: it may be there to keep somebody
+// out, so that its failure lets nobody in.
+func (s *Server) unchained(c echo.Context, err error, record *record) error {
+	if refused, ok := errors.AsType[*chain.Refusal](err); ok {
+		record.is(outcomeRejected, reasonChain)
+		return answer(c, refused.Answer)
+	}
+	record.is("failed", reasonChain)
+	record.line.AnErr("error", err)
+	return err
+}
+
+// skip gives the reason why there is no key in this token. What a chained hook returned can only be one more: that the
+// session is one of a third-party client, or has no second factor, does not change by its word.
+func (s *Server) skip(ev *webhook.Event) string {
+	if s.Chain == nil {
+		return s.Policy.Skip(ev.Deciding)
+	}
+	switch reason := s.Policy.Skip(ev.Asked); {
+	case reason != "":
+		return reason
+	case !ev.SameUser():
+		return policy.SkipSubject
+	}
+	return s.Policy.Skip(ev.Deciding)
 }
 
 // refreshMethod is that of the token of a session that is there already (supabase/auth, internal/models, TokenRefresh).
@@ -55,7 +97,7 @@ func (s *Server) skipped(c echo.Context, ev *webhook.Event, reason string, recor
 	if reason == policy.SkipRole {
 		record.line.Str("role", ev.Deciding.Role)
 	}
-	if policy.Tells(reason, ev.Deciding) {
+	if policy.Tells(reason, ev.Asked) {
 		return answer(c, ev.With(claims.StatusMember, string(provision.StatusNotEligible)))
 	}
 	return answer(c, webhook.Echo(ev.Claims))

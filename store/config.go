@@ -27,6 +27,7 @@ type Config struct {
 	ProfilesIDColumn  string // the user's uuid; default id
 	ProfilesKeyColumn string // default api_key
 
+	ChainHook     string   // schema.function, see [Store.CallChainHook]; "": none
 	PolicyColumns []string // further columns, which rules look at
 
 	NoTrigger bool // [Migrate] leaves out, or drops, the triggers on auth.users

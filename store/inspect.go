@@ -14,7 +14,8 @@ type Inspector struct {
 	conn     *pgx.Conn // its own; nil where it asks through somebody else's
 	db       querier
 	profiles profiles
-	pooled   bool // the URL says that a pooler is in between
+	chain    Config // names the chained hook
+	pooled   bool   // the URL says that a pooler is in between
 }
 
 // Inspect connects. The caller closes the Inspector.
@@ -27,7 +28,7 @@ func Inspect(ctx context.Context, cfg Config) (*Inspector, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Inspector{profiles: profiles, pooled: withoutPreparing(pool.ConnConfig.DefaultQueryExecMode)}
+	i := &Inspector{profiles: profiles, chain: cfg, pooled: withoutPreparing(pool.ConnConfig.DefaultQueryExecMode)}
 	// Whatever the URL says: a pooler that it does not tell of is to be found, not tripped over.
 	pool.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if i.conn, err = pgx.ConnectConfig(ctx, pool.ConnConfig); err != nil {

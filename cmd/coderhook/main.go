@@ -36,6 +36,7 @@ type program struct {
 	Migrate   migrateCmd   `cmd:"" help:"Create or update the ledger, the profile's column and the database role. Can be run again at any time."`
 	Reconcile reconcileCmd `cmd:"" help:"Take Coder access from users who are gone or banned, give it back to who is here again, and clean up. The server does so too, every RECONCILE_INTERVAL."`
 	Link      linkCmd      `cmd:"" help:"Give a Supabase user an existing Coder account, on purpose."`
+	Provision provisionCmd `cmd:"" help:"Make accounts and keys for all users before the hook is switched on. Broken off, the same command goes on."`
 	Revoke    revokeCmd    `cmd:"" help:"End a user's keys in Coder, or everybody's, and have new ones made."`
 	Audit     auditCmd     `cmd:"" help:"What was done about accounts and keys, by whom, and why."`
 	Seal      sealCmd      `cmd:"" help:"Give the ledger's rows the seals that LEDGER_SECRET asks for, after a look at the accounts that they name."`

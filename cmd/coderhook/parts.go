@@ -19,6 +19,7 @@ type parts struct {
 	database   *store.Store
 	coder      *coderclient.Client
 	reconciler *reconcile.Reconciler
+	ring       *keyring.Keyring
 }
 
 // withParts opens the parts for a command. It needs no hook, and so not its variables.
@@ -55,5 +56,5 @@ func withParts(env *environment, do func(parts) error) error {
 		ring.Rules = rules.NewLive(c.Rules.Source, c.Rules.Policy, registry, log)
 	}
 	defer ring.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
-	return do(parts{c, database, coder, serve.NewReconciler(c, ring, database, coder, registry)})
+	return do(parts{c, database, coder, serve.NewReconciler(c, ring, database, coder, registry), ring})
 }

@@ -1,7 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"coderhook/cmd/internal/progress"
+	"coderhook/store"
 )
 
 type reconcileCmd struct {
@@ -18,12 +24,30 @@ func (cmd *reconcileCmd) Run(env *environment) error {
 		if cmd.DryRun {
 			prefix = "would be: "
 		}
-		r.Tell = func(deed string) { fmt.Fprintln(env.stdout, prefix+deed) }
+		all, err := accountsOf(env.ctx, p.database)
+		if err != nil {
+			return err
+		}
+		shown := progress.Start(env.stdout, "accounts", all)
+		r.Tell, r.Seen = func(deed string) { shown.Say("%s", prefix+deed) }, shown.Step
 		sum, err := r.Reconcile(env.ctx, cmd.DryRun)
+		_ = shown.End() // the summary says more
 		fmt.Fprintln(env.stdout, prefix+sum.String())
+		if env.ctx.Err() != nil {
+			return errors.New("stopped: what is done is done, and the same command does the rest")
+		}
 		if err == nil && sum.Failed > 0 {
 			err = fmt.Errorf("%d accounts could not be reconciled: the reasons are above", sum.Failed)
 		}
 		return err
 	})
+}
+
+// accountsOf counts the ledger's accounts.
+func accountsOf(ctx context.Context, database *store.Store) (all int, err error) {
+	census, err := database.Census(ctx, time.Now())
+	for _, n := range census.Accounts {
+		all += int(n)
+	}
+	return all, err
 }

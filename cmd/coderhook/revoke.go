@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
+	"coderhook/cmd/internal/progress"
 	"coderhook/hook/reconcile"
 	"coderhook/store"
 )
@@ -41,13 +41,9 @@ func (cmd *revokeCmd) Run(env *environment) error {
 }
 
 func (cmd *revokeCmd) everybody(env *environment, r *reconcile.Revoker, database *store.Store) error {
-	census, err := database.Census(env.ctx, time.Now())
+	all, err := accountsOf(env.ctx, database)
 	if err != nil {
 		return err
-	}
-	all := 0
-	for _, n := range census.Accounts {
-		all += int(n)
 	}
 	if !cmd.Yes {
 		question := fmt.Sprintf("The keys of %d accounts are ended and made anew; who uses one now has to refresh the session. Revoke?", all)
@@ -55,41 +51,32 @@ func (cmd *revokeCmd) everybody(env *environment, r *reconcile.Revoker, database
 			return fmt.Errorf("nothing was revoked: %w", err)
 		}
 	}
-	p := &progress{all: all, began: time.Now()}
-	err = r.Everybody(env.ctx, cmd.Anew, func(done reconcile.Revocation, err error) { p.note(env, done, err) })
-	fmt.Fprintln(env.stdout, p)
+	p := &revocations{Progress: progress.Start(env.stdout, "accounts", all)}
+	err = r.Everybody(env.ctx, cmd.Anew, p.note)
+	fmt.Fprintf(env.stdout, "%s: %d failed, %d without a new key yet\n", p.End(), p.failed, p.withoutKey)
+	if env.ctx.Err() != nil {
+		err = errors.New("stopped: the same command goes on from there")
+	}
 	if err == nil && p.failed > 0 {
 		err = errors.New("of some users not all is revoked: they are named above; coderhook revoke --user does one of them")
 	}
 	return err
 }
 
-// progressPause is how often a long run says how far it is.
-const progressPause = 10 * time.Second
-
-// progress counts a run over many users.
-type progress struct {
-	all, done, failed, withoutKey int
-	began, said                   time.Time
+// revocations counts those of a run over many users.
+type revocations struct {
+	*progress.Progress
+	failed, withoutKey int
 }
 
-func (p *progress) String() string {
-	return fmt.Sprintf("%d of about %d accounts in %s: %d failed, %d without a new key yet",
-		p.done, p.all, time.Since(p.began).Round(time.Second), p.failed, p.withoutKey)
-}
-
-// note tells of what failed at once, and of the rest now and then.
-func (p *progress) note(env *environment, done reconcile.Revocation, err error) {
-	p.done++
+// note tells of what failed at once.
+func (p *revocations) note(done reconcile.Revocation, err error) {
 	switch {
 	case err != nil:
 		p.failed++
-		fmt.Fprintf(env.stdout, "user %s: not all is revoked: %v\n", done.User, err)
+		p.Say("user %s: not all is revoked: %v", done.User, err)
 	case done.NoNewKey != nil:
 		p.withoutKey++
 	}
-	if now := time.Now(); now.Sub(p.said) >= progressPause {
-		p.said = now
-		fmt.Fprintln(env.stdout, p)
-	}
+	p.Step()
 }

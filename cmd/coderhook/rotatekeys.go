@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/progress"
 	"coderhook/hook/pace"
 	"coderhook/store"
 )
@@ -95,13 +96,13 @@ type rotation struct {
 	how      store.Reencryption
 	all      int // about as many as there is to do
 
-	written int
-	last    store.Reencrypted // what the last pass left
-	said    time.Time
+	written  int
+	last     store.Reencrypted // what the last pass left
+	progress *progress.Progress
 }
 
 func (r *rotation) run(ctx context.Context) error {
-	r.said = time.Now()
+	r.progress = progress.Start(r.out, "keys", r.all)
 	for range rotationPasses {
 		if err := r.pass(ctx); err != nil {
 			return fmt.Errorf("broken off after %d keys; the same command does what is left: %w", r.written, err)
@@ -110,6 +111,7 @@ func (r *rotation) run(ctx context.Context) error {
 			break
 		}
 	}
+	r.progress.End()
 	if err := r.tell(ctx); err != nil {
 		return err
 	}
@@ -136,9 +138,8 @@ func (r *rotation) pass(ctx context.Context) error {
 		if done.Looked < rotationBatch {
 			return nil
 		}
-		if now := time.Now(); now.Sub(r.said) >= progressPause {
-			r.said = now
-			fmt.Fprintf(r.out, "%d of about %d keys\n", r.written, r.all)
+		for range done.Written {
+			r.progress.Step()
 		}
 		if err := pace.Sleep(ctx, rotationPause); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/mail"
 	"regexp"
 	"strings"
 	"unicode"
@@ -13,8 +14,25 @@ const textInvalid = "Validation failed."
 
 var (
 	usernamePattern = regexp.MustCompile(`^[a-zA-Z0-9]+(?:-[a-zA-Z0-9]+)*$`)
-	emailPattern    = regexp.MustCompile(`^[a-zA-Z0-9.!#$%&'*+/=?^_{|}~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+$`)
+	emailPattern    = regexp.MustCompile(`^(?:` + emailAtom + `(?:\.` + emailAtom + `)*|"[^"\\]*")@(?:` +
+		`(?:` + emailDigit + `|` + emailDigit + emailInner + emailDigit + `)\.)+(?:` + emailLetter + `|` + emailLetter + emailInner + emailLetter + `)$`)
 )
+
+// The parts of an address as Coder's validator has them (github.com/go-playground/validator, its tag email): letters of
+// all scripts, but none beyond the first plane; underscores only before the @.
+const (
+	beyondASCII = `\x{00A0}-\x{D7FF}\x{F900}-\x{FDCF}\x{FDF0}-\x{FFEF}`
+	emailAtom   = "[a-zA-Z0-9!#$%&'*+/=?^_`{|}~" + beyondASCII + "-]+"
+	emailLetter = `[a-zA-Z` + beyondASCII + `]`
+	emailDigit  = `[a-zA-Z0-9` + beyondASCII + `]`
+	emailInner  = `[a-zA-Z0-9.~` + beyondASCII + `-]*`
+)
+
+// validEmail reports whether Coder takes an address. Nobody limits its length.
+func validEmail(email string) bool {
+	_, err := mail.ParseAddress(email)
+	return err == nil && emailPattern.MatchString(email)
+}
 
 // checkFields has one complaint for each field that is wrong.
 func (e *exchange) checkFields(nu *newUser) *reply {
@@ -26,7 +44,7 @@ func (e *exchange) checkFields(nu *newUser) *reply {
 		complain("email", "required_unless", "")
 	case nu.email == "":
 		complain("email", "required", "")
-	case !emailPattern.MatchString(nu.email):
+	case !validEmail(nu.email):
 		complain("email", "email", nu.email)
 	}
 	switch {

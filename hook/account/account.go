@@ -29,6 +29,9 @@ var ErrForeign = errors.New("a Coder account with this e-mail exists that was no
 // user with an address gets the account that waits there.
 var ErrUnconfirmed = errors.New("the e-mail address is not confirmed in Supabase, and CODER_LOGIN_TYPE gives the account to whoever has it")
 
+// ErrAddress says that Coder makes no account with such an e-mail address.
+var ErrAddress = errors.New("Coder takes no such e-mail address: the user needs another one in Supabase")
+
 // Distrust returns a conflict for a row that somebody else wrote: nothing is made, handed out, activated or deleted on its word.
 func Distrust(a store.Account) error {
 	if why := a.Distrust(); why != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,6 +115,9 @@ func (m *Maker) ours(ctx context.Context, r Request, user coderclient.User, emai
 	return owner == r.UserID, nil
 }
 
+// ofEmail reports whether Coder complains about the address.
+func ofEmail(v coderclient.Validation) bool { return v.Field == "email" }
+
 // createFailed separates failures that need an operator from those that heal by themselves.
 func (m *Maker) createFailed(err error) error {
 	answer, answered := errors.AsType[*coderclient.Error](err)
@@ -122,6 +126,8 @@ func (m *Maker) createFailed(err error) error {
 		m.orgs.forget() // it was deleted, or Coder was installed anew: the next mint asks again
 	case errors.Is(err, coderclient.ErrPasswordOff):
 		return fmt.Errorf("%w: password login is off in Coder, so that it takes no user with one: set CODER_LOGIN_TYPE=oidc or github: create Coder user: %w", ErrConflict, err)
+	case answered && errors.Is(err, coderclient.ErrRefused) && slices.ContainsFunc(answer.Validations, ofEmail):
+		return fmt.Errorf("%w: %w: create Coder user: %w", ErrConflict, ErrAddress, err)
 	case errors.Is(err, coderclient.ErrRefused):
 		return fmt.Errorf("%w: create Coder user: %w", ErrConflict, err)
 	}

@@ -102,6 +102,10 @@ type Gateway struct {
 	Log      zerolog.Logger
 	Now      func() time.Time
 
+	Transport *http.Transport            // optional: the way to Coder; the gateway's own from then on
+	Headers   http.Header                // optional: what a proxy in front of Coder wants; no browser sees it
+	LoginPage func(*http.Response) error // optional: names the proxy that answers in Coder's place, as it wants a login
+
 	KeyWait       time.Duration // for a key that has to be made; default 2.5 s
 	WatchInterval time.Duration // between two looks at open sessions; default 2 s
 	SlowClient    time.Duration // for a client that takes or sends nothing; default 30 s
@@ -136,7 +140,10 @@ func (g *Gateway) Start() error {
 	g.Limits = g.Limits.withDefaults()
 	g.counts = newCounts(g.Metrics)
 	g.countOpen()
-	g.via = newTransport()
+	if g.Transport == nil {
+		g.Transport = new(http.Transport)
+	}
+	g.via = tuned(g.Transport)
 	g.proxy = g.newProxy()
 	for _, text := range g.Rules.Opens() {
 		g.Log.Warn().Str("rule", text).Msg("GATEWAY_ROUTES_FILE")

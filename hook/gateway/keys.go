@@ -131,7 +131,7 @@ func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
 	// The call's own context: others have hung into it what would answer Coder's 1xx to the browser.
 	r = r.WithContext(context.WithValue(c.ctx, callKey{}, c))
 	resp, err := t.send(r)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !fromCoder(resp) {
 		return resp, err
 	}
 	discard(resp)

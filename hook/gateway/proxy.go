@@ -21,16 +21,15 @@ import (
 // repeatable bounds the body of a request that may be sent twice, in bytes.
 const repeatable = 64 << 10
 
-// newTransport makes connections to Coder: HTTP/1.1, on which all that it streams works.
-func newTransport() http.RoundTripper {
+// tuned makes connections to Coder suit: HTTP/1.1, on which all that it streams works.
+func tuned(t *http.Transport) http.RoundTripper {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second, Proxy: http.ProxyFromEnvironment, Protocols: protocols,
-		MaxIdleConns: 256, MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
-		ResponseHeaderTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
-	}
+	t.DialContext, t.TLSHandshakeTimeout, t.Protocols = dialer.DialContext, 5*time.Second, protocols
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.IdleConnTimeout, t.DisableCompression = 256, 256, 90*time.Second, true
+	t.ResponseHeaderTimeout, t.MaxResponseHeaderBytes = time.Minute, 64<<10
+	return t
 }
 
 func (g *Gateway) newProxy() *httputil.ReverseProxy {
@@ -119,6 +118,9 @@ func (g *Gateway) address(out *http.Request, c *call) {
 			out.Header[name] = values
 		}
 	}
+	for name, values := range g.Headers {
+		out.Header[name] = values
+	}
 	out.Header.Set(sessionHeader, c.key)
 	if from, err := netip.ParseAddrPort(c.r.RemoteAddr); err == nil {
 		out.Header.Set("X-Forwarded-For", from.Addr().Unmap().String())
@@ -145,11 +147,12 @@ func trimSlash(path string) string {
 // censor lets through of an answer what is listed. An answer that leads elsewhere, or is none of Coder's, is an error.
 func (g *Gateway) censor(resp *http.Response, c *call) error {
 	location := resp.Header.Get("Location")
-	fromCoder := resp.Header.Get("X-Coder-Build-Version") != ""
 	switch {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		return refusal(http.StatusBadGateway, "upgrade", "Coder wants another protocol than it was asked for")
-	case resp.StatusCode >= http.StatusBadGateway && !fromCoder:
+	case !fromCoder(resp) && g.behindLogin(resp):
+		return later(http.StatusServiceUnavailable, "unavailable", accesstoken.RetryPause, "the development environment can't be reached at the moment: try again in a few seconds")
+	case resp.StatusCode >= http.StatusBadGateway && !fromCoder(resp):
 		return later(http.StatusServiceUnavailable, "unavailable", accesstoken.RetryPause, "the development environment can't be reached at the moment: try again in a few seconds")
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -164,6 +167,22 @@ func (g *Gateway) censor(resp *http.Response, c *call) error {
 	}
 	resp.Header.Set("Location", to)
 	return nil
+}
+
+// fromCoder reports whether Coder answered, and not something between it and us.
+func fromCoder(resp *http.Response) bool { return resp.Header.Get("X-Coder-Build-Version") != "" }
+
+// behindLogin reports whether a proxy that wants a login answers in Coder's place. The log says so; the page of that
+// proxy is for nobody.
+func (g *Gateway) behindLogin(resp *http.Response) bool {
+	if g.LoginPage == nil {
+		return false
+	}
+	err := g.LoginPage(resp)
+	if err != nil {
+		g.Log.Warn().Err(err).Msg("gateway: no answer of Coder's")
+	}
+	return err != nil
 }
 
 // broken answers where there is no answer of Coder's.

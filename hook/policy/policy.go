@@ -22,6 +22,7 @@ const (
 	SkipOAuthClient = "third-party OAuth client"
 	SkipAAL         = "assurance level too low"
 	SkipRole        = "other role"
+	SkipSubject     = "other subject" // by a chained hook: it is not the user's token any more
 )
 
 // Skip gives the reason why these claims are passed through as they came, or "".
@@ -66,6 +67,8 @@ func Cure(skip string) string {
 		return "name the client in ALLOWED_CLIENT_IDS, if it may act in Coder for its users"
 	case SkipNoEmail:
 		return "give the user an e-mail address: Coder wants one for each account"
+	case SkipSubject:
+		return "let the function of CHAIN_HOOK leave claims.sub as it is"
 	case SkipAAL:
 		return "sign in with a second factor, or lower REQUIRE_AAL"
 	}

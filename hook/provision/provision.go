@@ -17,6 +17,7 @@ import (
 	"coderhook/hook/apikey"
 	"coderhook/hook/lease"
 	"coderhook/hook/metrics"
+	"coderhook/hook/pace"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -248,6 +249,33 @@ func (p *Provisioner) Withdraw(ctx context.Context, known store.Account, life ti
 		err = errors.New("withdraw: the new key is not stored")
 	}
 	return err
+}
+
+// Ahead is [Provisioner.Provision] for somebody whom no sign-in waits for: it waits for its turn within Coder's rate
+// limit, and sits out what Coder refuses.
+func (p *Provisioner) Ahead(ctx context.Context, r Request) Result {
+	for {
+		err := error(nil)
+		if r.Known.CoderUserID == uuid.Nil {
+			err = p.Accounts.Pace.Wait(ctx)
+		}
+		if err == nil {
+			r.turn = true
+			found := p.Provision(ctx, r)
+			if !errors.Is(found.Err, coderclient.ErrRateLimited) {
+				return found
+			}
+			found.Answered()
+			err = found.Err
+		}
+		limited, known := errors.AsType[*coderclient.Error](err)
+		if !known {
+			return Result{Err: err, Answered: func() {}}
+		}
+		if err := pace.Sleep(ctx, min(max(limited.RetryAfter, shortestDelay), pace.LongestRest)); err != nil {
+			return Result{Err: err, Answered: func() {}}
+		}
+	}
 }
 
 // join returns the job that works for the user, and whether it is a new one.

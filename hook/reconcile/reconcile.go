@@ -73,6 +73,7 @@ type Reconciler struct {
 	Interval time.Duration // between two runs of any replica
 	Pause    time.Duration // after each account, for Coder's sake
 	Tell     func(string)  // gets every deed in words; nil logs it
+	Seen     func()        // is told of each account that was looked at; may be nil
 
 	Wait func(context.Context, time.Duration) error // sits out Coder's rate limit; nil: in real time
 }

@@ -177,6 +177,9 @@ func (w *walk) pages(ctx context.Context, do func(store.Entry, store.AuthUser) e
 			if err := do(entry, found[entry.UserID]); err != nil {
 				return err
 			}
+			if w.Seen != nil {
+				w.Seen()
+			}
 		}
 		return nil
 	})

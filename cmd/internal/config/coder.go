@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"time"
 
+	"coderhook/cmd/internal/keypair"
 	"coderhook/coderclient"
 	"coderhook/hook/owner"
 	"coderhook/hook/provision"
@@ -12,7 +13,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-func readCoder(v *variables) coderclient.Config {
+func readCoder(v *variables) (coderclient.Config, *keypair.Pair) {
 	base := v.text("CODER_URL", "")
 	if base == "" {
 		v.fault("CODER_URL", "is missing; set it to Coder's address, like https://coder.example.com")
@@ -21,7 +22,9 @@ func readCoder(v *variables) coderclient.Config {
 	if _, err := owner.NewToken(token); token != "" && err != nil {
 		v.fault("CODER_OWNER_TOKEN", "%w", err)
 	}
+	way, client := readWay(v)
 	c := coderclient.Config{
+		Way:         way,
 		URL:         v.address("CODER_URL", base, "https", "http"),
 		Token:       func() string { return token },
 		LoginType:   v.oneOf("CODER_LOGIN_TYPE", "auto", "none", "password", "oidc", "github"),
@@ -31,7 +34,7 @@ func readCoder(v *variables) coderclient.Config {
 	if _, err := coderclient.New(c); c.URL != "" && err != nil {
 		v.fault("CODER_URL", "%w", err)
 	}
-	return c
+	return c, client
 }
 
 // OpenOwnerToken returns the token with which we act as Coder's owner, which follows its file where it is in one.

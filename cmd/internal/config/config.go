@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
+	"coderhook/cmd/internal/keypair"
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/frontend"
@@ -35,6 +37,7 @@ type Config struct {
 
 	Database store.Config
 	Coder    coderclient.Config
+	Client   *keypair.Pair // with which we go to Coder; nil: none
 
 	Secrets  []string // the hook's, newest first; none where one has a fault
 	Verifier *webhook.Verifier
@@ -89,9 +92,9 @@ func Read(get func(string) string) (Config, error) {
 		Logging:     readLogging(v),
 		Traces:      readTraces(v),
 		Database:    readDatabase(v),
-		Coder:       readCoder(v),
 	}
 	c.OTLP = readOTLP(v, c.Traces)
+	c.Coder, c.Client = readCoder(v)
 	c.Secrets, c.Verifier = readSecrets(v)
 	c.Policy = readPolicy(v)
 	c.Rules = readRules(v, c.Database.PolicyColumns)
@@ -101,7 +104,7 @@ func Read(get func(string) string) (Config, error) {
 	c.Gateway = readGateway(v, c)
 	c.Deadline = readDeadline(v)
 	c.Reject = v.oneOf("ON_ERROR", "omit", "reject") == "reject"
-	c.AllowReadable = v.oneOf("ALLOW_READABLE_KEYS", "false", "true") == "true"
+	c.AllowReadable = readAllowReadable(v)
 	c.Upkeep = readUpkeep(v)
 	return c, v.err()
 }
@@ -110,11 +113,17 @@ func Read(get func(string) string) (Config, error) {
 func ReadWithoutHook(get func(string) string) (Config, error) {
 	v := &variables{get: get}
 	c := Config{
-		Logging: readLogging(v), Database: readDatabase(v), Coder: readCoder(v),
+		Logging: readLogging(v), Database: readDatabase(v),
 		Provisioning: readProvisioning(v), Upkeep: readUpkeep(v),
 	}
+	c.Coder, c.Client = readCoder(v)
 	c.Rules = readRules(v, c.Database.PolicyColumns)
+	c.Policy, c.AllowReadable = readPolicy(v), readAllowReadable(v)
 	return c, v.err()
+}
+
+func readAllowReadable(v *variables) bool {
+	return v.oneOf("ALLOW_READABLE_KEYS", "false", "true") == "true"
 }
 
 // ReadDatabase reads the database's variables alone.
@@ -130,8 +139,11 @@ func ReadSecrets(get func(string) string) (string, error) {
 }
 
 // Getenv returns a variable of the process. It finds one also where the byte order mark of a file became a part of the
-// first one's name, and leaves the mark in its value, which is a fault.
+// first one's name, and leaves the mark in its value, which is a fault; and those of proxies by custom in lower case, too.
 func Getenv(name string) string {
+	if strings.HasSuffix(name, "_PROXY") && os.Getenv(name) == "" {
+		return os.Getenv(strings.ToLower(name))
+	}
 	if marked := os.Getenv(byteOrderMark + name); marked != "" && os.Getenv(name) == "" {
 		return byteOrderMark + marked
 	}

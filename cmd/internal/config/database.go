@@ -24,6 +24,10 @@ func readDatabase(v *variables) store.Config {
 		PolicyColumns:     v.list("PROFILES_POLICY_COLUMNS"),
 		LedgerSecrets:     readLedgerSecrets(v),
 		EncryptionKeys:    readEncryptionKeys(v),
+		ChainHook:         v.text("CHAIN_HOOK", ""),
+	}
+	if err := c.CheckChainHook(); err != nil {
+		v.fault("CHAIN_HOOK", "%w", err)
 	}
 	if err := (store.Config{PolicyColumns: c.PolicyColumns, ProfilesKeyColumn: c.ProfilesKeyColumn}).CheckNames(); err != nil && len(c.PolicyColumns) > 0 {
 		v.fault("PROFILES_POLICY_COLUMNS", "%s", withCure(err, "name columns like plan,seats"))

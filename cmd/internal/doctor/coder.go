@@ -17,7 +17,7 @@ import (
 // checkCoder asks all that Coder can tell. Each check says whether the next one makes sense.
 func (d *Doctor) checkCoder(ctx context.Context) {
 	cfg := d.config.Coder
-	if cfg.URL == "" || coderclient.KeyID(cfg.Token()) == "" {
+	if slices.Contains(d.skipped, "Coder") || cfg.URL == "" || coderclient.KeyID(cfg.Token()) == "" {
 		return
 	}
 	coder, err := coderclient.New(cfg)
@@ -25,6 +25,7 @@ func (d *Doctor) checkCoder(ctx context.Context) {
 		d.fail("Coder", cure{do: "correct CODER_URL; it is Coder's address, like https://coder.example.com"}, "%v", err)
 		return
 	}
+	d.checkWay()
 	if !d.checkVersion(ctx, coder) {
 		return
 	}
@@ -43,6 +44,9 @@ func (d *Doctor) checkVersion(ctx context.Context, coder *coderclient.Client) bo
 	asked := d.Now()
 	info, err := coder.BuildInfo(ctx)
 	switch {
+	case errors.Is(err, coderclient.ErrLogin):
+		d.fail("Coder", cure{do: loginCure}, "%v (skipped because of this: the owner's token, organization, application host)", err)
+		return false
 	case err != nil:
 		d.fail("Coder", cure{do: "see that CODER_URL is Coder's access URL, and that it can be reached from here"},
 			"%v (skipped because of this: the owner's token, organization, application host)", err)

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"slices"
 	"strings"
@@ -27,6 +28,13 @@ var skippedFor = map[string]string{
 	"SUPABASE_URL":                "access tokens",
 	"SUPABASE_JWT_SECRET":         "access tokens",
 	"SUPABASE_JWT_ISSUER":         "access tokens",
+	"CHAIN_HOOK":                  "the database",
+	"CODER_HEADERS":               "Coder",
+	"CODER_CA_FILE":               "Coder",
+	"CODER_CLIENT_CERT_FILE":      "Coder",
+	config.ClientVariables:        "Coder",
+	"HTTP_PROXY":                  "Coder",
+	"HTTPS_PROXY":                 "Coder",
 }
 
 // checkVariables makes a finding of each fault that the server would not start with.
@@ -36,7 +44,7 @@ func (d *Doctor) checkVariables() {
 	for _, fault := range config.Faults(err) {
 		name, text, _ := strings.Cut(fault.Error(), ": ")
 		what, do, _ := strings.Cut(text, "; ")
-		if party := skippedFor[strings.TrimSuffix(name, "_FILE")]; party != "" {
+		if party := cmp.Or(skippedFor[name], skippedFor[strings.TrimSuffix(name, "_FILE")]); party != "" {
 			d.skipped = append(d.skipped, party)
 			what += " (skipped because of this: " + party + ")"
 		}
@@ -75,11 +83,14 @@ func (d *Doctor) checkSecrets() {
 const certificateWarning = 14 * 24 * time.Hour
 
 func (d *Doctor) checkCertificate() {
-	const check = "TLS certificate"
-	end, renew := d.config.Certificate.Ends, cure{do: "renew it and write it to TLS_CERT_FILE and TLS_KEY_FILE; the server reads them again by itself"}
+	if end := d.config.Certificate.Ends; !end.IsZero() { // else there is none, or it is among the faults
+		d.judgeCertificate("TLS certificate", end, "TLS_CERT_FILE and TLS_KEY_FILE")
+	}
+}
+
+func (d *Doctor) judgeCertificate(check string, end time.Time, files string) {
+	renew := cure{do: "renew it and write it to " + files + "; the server reads them again by itself"}
 	switch left := end.Sub(d.Now()); {
-	case end.IsZero():
-		return // there is none, or it is among the faults
 	case left <= 0:
 		d.fail(check, renew, "ended on %s", end.UTC().Format(time.RFC3339))
 	case left < certificateWarning:

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"coderhook/cmd/internal/keypair"
 	"coderhook/cmd/internal/selfsigned"
 
 	"github.com/rs/zerolog"
@@ -20,7 +21,7 @@ import (
 
 func okHandler(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 
-func openTestPort(t *testing.T, cert *Certificate, headerTimeout time.Duration) *Port {
+func openTestPort(t *testing.T, cert *keypair.Pair, headerTimeout time.Duration) *Port {
 	t.Helper()
 	port, err := Open(t.Context(), "127.0.0.1:0", Options{Handler: http.HandlerFunc(okHandler), Certificate: cert})
 	if err != nil {
@@ -121,10 +122,11 @@ func TestTLSCertificateIsReadAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writePair(t, dir, "first.example.com")
-	cert, err := OpenCertificate(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), zerolog.Nop())
+	cert, err := keypair.Open(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}
+	cert.Recheck = 0 // each handshake looks at the files
 	port := openTestPort(t, cert, time.Second)
 	if got := servedName(t, port); got != "first.example.com" {
 		t.Errorf("got %s", got)
@@ -133,25 +135,16 @@ func TestTLSCertificateIsReadAgain(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "cert.pem"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cert.lookNow()
 	if got := servedName(t, port); got != "first.example.com" {
 		t.Errorf("after a broken renewal: got %s", got)
 	}
 	writePair(t, dir, "second.example.com")
-	cert.lookNow()
 	if got := servedName(t, port); got != "second.example.com" {
 		t.Errorf("after a renewal: got %s", got)
 	}
-	if _, err := OpenCertificate("/none", "/none", zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "/none") {
+	if _, err := keypair.Open("/none", "/none", zerolog.Nop()); err == nil || !strings.Contains(err.Error(), "/none") {
 		t.Errorf("got %v", err)
 	}
-}
-
-// lookNow lets the next handshake look at the files again.
-func (c *Certificate) lookNow() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.lookedAt = time.Time{}
 }
 
 func servedName(t *testing.T, port *Port) string {
@@ -169,11 +162,11 @@ func dialTLS(t *testing.T, port *Port, protocols ...string) *tls.Conn {
 	return conn
 }
 
-func testCertificate(t *testing.T) *Certificate {
+func testCertificate(t *testing.T) *keypair.Pair {
 	t.Helper()
 	dir := t.TempDir()
 	writePair(t, dir, "coderhook.example.com")
-	cert, err := OpenCertificate(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), zerolog.Nop())
+	cert, err := keypair.Open(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), zerolog.Nop())
 	if err != nil {
 		t.Fatal(err)
 	}

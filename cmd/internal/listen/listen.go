@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"time"
 
+	"coderhook/cmd/internal/keypair"
+
 	"github.com/rs/zerolog"
 )
 
@@ -29,8 +31,8 @@ const (
 
 // Options say what a port does.
 type Options struct {
-	Handler     http.Handler // required
-	Certificate *Certificate // nil: without TLS
+	Handler     http.Handler  // required
+	Certificate *keypair.Pair // nil: without TLS
 	Log         zerolog.Logger
 	Connections int // that may be open; 0: 1,024. WebSockets leave them
 	Streams     int // that may be open on each HTTP/2 connection; 0: 16
@@ -81,7 +83,7 @@ func newServer(o Options, connections *pool) *http.Server {
 		ConnState: connections.connState,
 	}
 	if o.Certificate != nil {
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.Certificate.get}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.Certificate.ForClient}
 	}
 	if o.Proof != nil {
 		server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/gateway"
 	"coderhook/hook/keyring"
@@ -38,11 +39,21 @@ func (s *server) makeGateway() error {
 		Metrics:  s.registry,
 		Log:      s.Log,
 		Now:      time.Now,
+
+		Transport: c.Coder.Way.Transport(), Headers: c.Coder.Way.Headers, LoginPage: loginPage,
 	}
 	if c.Gateway.Addr == "" {
 		s.hook.Beside = s.gateway
 	}
 	return s.gateway.Start()
+}
+
+// loginPage names a proxy that wants a login and answers in Coder's place.
+func loginPage(resp *http.Response) error {
+	if err := coderclient.NotCoder(resp.StatusCode, resp.Header, resp.Request.URL); errors.Is(err, coderclient.ErrLogin) {
+		return err
+	}
+	return nil
 }
 
 // watchGateway ends what is open of sessions that are over, until ctx ends.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"coderhook/cmd/internal/config"
+	"coderhook/cmd/internal/keypair"
 	"coderhook/cmd/internal/listen"
 	"coderhook/hook/gateway"
 	"coderhook/hook/metrics"
@@ -100,12 +101,12 @@ func (p ports) close() (err error) {
 }
 
 // openCertificate returns nil where TLS is off.
-func (s *server) openCertificate() (*listen.Certificate, error) {
+func (s *server) openCertificate() (*keypair.Pair, error) {
 	files := s.Config.Certificate
 	if files.CertFile == "" {
 		return nil, nil
 	}
-	certificate, err := listen.OpenCertificate(files.CertFile, files.KeyFile, s.Log)
+	certificate, err := keypair.Open(files.CertFile, files.KeyFile, s.Log)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.CertificateVariables, err)
 	}

@@ -114,7 +114,10 @@ func (s *server) openCoder() (err error) {
 	}
 	s.registry = metrics.New()
 	c := s.Config.Coder
-	c.HTTPClient = s.tracing.client()
+	if s.Config.Client != nil {
+		s.Config.Client.Log = s.Log
+	}
+	c.HTTPClient = s.tracing.client(c.Way.Transport())
 	c.Token, c.Observe = s.owner.Current, both(s.registry.CoderCall(), s.owner.Observe)
 	s.coder, err = coderclient.New(c)
 	s.watch = &coderWatch{coder: s.coder, log: s.Log}
@@ -165,6 +168,9 @@ func (s *server) makeHook() {
 			"keys":        {Run: s.keys.check},
 			"encryption":  {Run: hook.Shared(s.database.CheckEncryptionKeys, time.Now)},
 		},
+	}
+	if c.Database.ChainHook != "" {
+		s.hook.Chain = s.database
 	}
 	if s.rules != nil {
 		s.hook.Checks["policy"] = hook.Check{Run: s.rules.Check}

@@ -71,6 +71,9 @@ func (s *server) checkStart(ctx context.Context) error {
 			log.Error().Err(err).Msg("tokens of users whose keys the other replicas have encrypted go out without them")
 		}
 	}
+	if err := chainFault(ctx, s.Config.Database); err != nil {
+		log.Error().Err(err).Str("cure", "coderhook doctor says what to grant").Msg("CHAIN_HOOK can't be called: all sign-ins fail")
+	}
 	return apikey.CheckLifetime(ctx, s.database, s.Config.Provisioning.TokenLifetime, log)
 }
 
@@ -99,6 +102,30 @@ func databaseFault(ctx context.Context, cfg store.Config) error {
 		return fmt.Errorf("%w: there is no %s with a column %s", store.ErrNotMigrated, i.Table(), i.Key())
 	case !ledger.Usable || !shape.Rights || shape.RowSecurity && !shape.Policies:
 		return errors.New("the role of DATABASE_URL lacks rights; coderhook doctor says which")
+	}
+	return nil
+}
+
+// chainFault returns why the chained hook can't be called, or nil.
+func chainFault(ctx context.Context, cfg store.Config) error {
+	if cfg.ChainHook == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	i, err := store.Inspect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer i.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
+	hook, err := i.ChainHook(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !hook.Exists:
+		return fmt.Errorf("there is no %s(jsonb) that returns jsonb", cfg.ChainHook)
+	case !hook.Callable:
+		return fmt.Errorf("the role of DATABASE_URL may not call %s", cfg.ChainHook)
 	}
 	return nil
 }

@@ -73,8 +73,7 @@ func spanName(_ string, r *http.Request) string {
 }
 
 // client makes a span of each request to Coder, without its query: an app's address is in there, with secrets of its own.
-func (t tracing) client() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+func (t tracing) client(transport *http.Transport) *http.Client {
 	if !t.on {
 		return &http.Client{Transport: transport}
 	}

@@ -1,4 +1,5 @@
 -- What rules about who gets a key look at, and what comes of them. Safe to apply any number of times.
+-- Beside it runs: every version; one that does not know POLICY_FILE gives everybody a key.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
