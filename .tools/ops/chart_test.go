@@ -34,8 +34,10 @@ config:
   SUPABASE_URL: https://abcdefghijklmnopqrst.supabase.co
   CORS_ORIGINS: https://app.example.com
   PROFILES_TABLE: public.people
+  PROFILES_POLICY_COLUMNS: plan
   PROVISION_CONCURRENCY: 4
   KEY_IN_CLAIMS: false
+secret: {files: {GATEWAY_ROUTES: routes}}
 gateway: {enabled: true}
 ingress: {enabled: true, className: nginx, host: hook.example.com, tlsSecret: hook-tls, annotations: {a: b}}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
@@ -273,6 +275,23 @@ func TestChartRunsAsAProductNeedsIt(t *testing.T) {
 	admin := c.Policies[0].Spec.Ingress[len(c.Policies[0].Spec.Ingress)-1]
 	if admin.Ports[0].Port.StrVal != "admin" || len(admin.From) == 0 {
 		t.Error("everybody in the cluster reads metrics and profiles")
+	}
+}
+
+// The migration gives rights on the table and the columns that the server is told of.
+func TestChartMigratesWhatTheServerReads(t *testing.T) {
+	c, err := render(t, everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	migration := make(map[string]string)
+	for _, variable := range c.Jobs[0].Spec.Template.Spec.Containers[0].Env {
+		migration[variable.Name] = variable.Value
+	}
+	for _, variable := range c.Deployments[0].Spec.Template.Spec.Containers[0].Env {
+		if strings.HasPrefix(variable.Name, "PROFILES_") && migration[variable.Name] != variable.Value {
+			t.Errorf("%s is %q for the migration, and %q for the server", variable.Name, migration[variable.Name], variable.Value)
+		}
 	}
 }
 

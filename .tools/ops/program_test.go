@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 var contents = map[string]string{
 	"database-url": "postgres://coderhook:x@127.0.0.1:1/postgres", "hook-secrets": "v1,whsec_3v1ZC4p0qYJx8m2Tn6sQwR9uXkLbHgEf",
 	"ledger-secret": "VtZ0m3xq8c1Rj5Yw7Ua2Kd9Ge4Lh6Pb0", "owner-token": "AbCdEfGhIj-0123456789012345678901",
+	"routes": "refuse * /api/v2/files/**\n",
 }
 
 // mustStart asks the program itself whether it would start with these variables. Files that they name are put where
