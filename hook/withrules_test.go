@@ -13,6 +13,7 @@ import (
 
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
 	"coderhook/hook/reconcile"
 	"coderhook/hook/rules"
@@ -532,5 +533,18 @@ func TestPolicyThatNarrows(t *testing.T) {
 	r.reconcile(t, rec, reconcile.Summary{Tokens: 1})
 	if r.works(t, key) {
 		t.Error("the wide key is alive")
+	}
+}
+
+// A version that does not know of rules makes a key for everything, and leaves in the ledger what was said of the key before.
+func TestAKeyOfAVersionWithoutRules(t *testing.T) {
+	t.Parallel()
+	r := newRuled(t, profileNew(), `rules: [{name: all, when: "true", give: {scopes: ["workspace:read"]}}]`)
+	narrow := r.mintAs(t, pro, "aal1").key(t)
+	wide := r.coder.AddToken("ada0ada0", apikey.Prefix+"oooooooooooo", 7*authtest.Day)
+	r.db.Exec(t, `update coderhook.accounts set key_id = $1`, wide.ID)
+	r.db.Exec(t, `update public.profiles set api_key = $1`, wide.Whole)
+	if got := r.mintAs(t, pro, "aal1").key(t); got == wide.Whole || got == narrow || got == "" {
+		t.Errorf("handed out %q", got)
 	}
 }

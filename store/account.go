@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -123,8 +124,18 @@ func (row accountRow) account(userID uuid.UUID, seals seals) Account {
 		Seal:          seals.judge(decisive{row.CoderUserID, row.Linked, row.SuspendedByUs}, userID, row.Seal),
 
 		IneligibleSince: row.IneligibleSince.Time,
-		KeyGrant:        row.KeyGrant.String,
+		KeyGrant:        row.keyGrant(),
 	}
+}
+
+// keyGrant stands behind the id of the key that it is of: a version without rules, which runs beside, leaves it as it is when it
+// makes another key.
+func (row accountRow) keyGrant() string {
+	grant, ofKey := strings.CutPrefix(row.KeyGrant.String, row.KeyID.String+" ")
+	if !ofKey {
+		return ""
+	}
+	return grant
 }
 
 // Lookup returns what is known of a user, which may be nothing: a user without

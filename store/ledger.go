@@ -84,7 +84,7 @@ update coderhook.accounts
    set key_id = $3, key_expires_at = $4, key_lifetime_seconds = $5, key_refused_at = null,
        key_checked_at = coalesce($6, key_checked_at),
        unseen_key_id = case when $7::boolean then $3 else unseen_key_id end,
-       key_grant = nullif($8::text, ''),
+       key_grant = case when $8::text <> '' then $3 || ' ' || $8 end,
        status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 

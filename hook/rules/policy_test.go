@@ -208,8 +208,10 @@ func TestAFileThatChanges(t *testing.T) {
 	write("rules:\n- {name: b, when: claims.app_metadata.none == 1, give: {}}\n- {name: c, when: 'true', give: none}")
 	live.Reread()
 	log.Reset()
-	if decided() != "c" || decided() != "c" || live.Check(t.Context()) != nil {
-		t.Errorf("mended: %s, %v", decided(), live.Check(t.Context()))
+	for range 2 {
+		if got := decided(); got != "c" || live.Check(t.Context()) != nil {
+			t.Errorf("mended: %s, %v", got, live.Check(t.Context()))
+		}
 	}
 	if strings.Count(log.String(), "there is no member none") != 1 {
 		t.Errorf("not told once: %s", &log)
