@@ -49,7 +49,7 @@ func wantNewCaddy(t *testing.T) {
 	t.Helper()
 	validate := exec.CommandContext(t.Context(), caddyProgram(t), "validate", "--config", "../../testdata/ops/Caddyfile", "--adapter", "caddyfile")
 	if out, err := validate.CombinedOutput(); err != nil {
-		if strings.Contains(string(out), "request_buffers") && os.Getenv("CI") != "true" {
+		if strings.Contains(string(out), "request_buffers") && os.Getenv("CADDY") == "" {
 			t.Skip("this Caddy is older than 2.7: CADDY=$(go tool -modfile=.tools/caddy/go.mod -n caddy) has a newer one compiled")
 		}
 		t.Fatalf("%v: %s", err, out)
@@ -135,7 +135,11 @@ func caddyProgram(t *testing.T) string {
 	if program := os.Getenv("CADDY"); program != "" {
 		return program
 	}
-	return proxyProgram(t, "caddy")
+	program, err := exec.LookPath("caddy")
+	if err != nil {
+		t.Skip("no Caddy: CADDY=$(go tool -modfile=.tools/caddy/go.mod -n caddy) has one compiled, as CI does last")
+	}
+	return program
 }
 
 // proxyProgram finds the program, which CI has.
