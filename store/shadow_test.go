@@ -122,7 +122,7 @@ func callAll(t *testing.T, on any, user uuid.UUID) {
 	var order []int
 	for i := range methods.NumMethod() {
 		switch name := methods.Method(i).Name; name {
-		case "Close", "Remove":
+		case "Close", "Remove", "CallChainHook": // the last calls what an operator names, where the product has put it
 		case "Claim":
 			order = slices.Insert(order, 0, i)
 		default:
