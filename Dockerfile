@@ -1,7 +1,9 @@
 # A static program and the certificates of the authorities, and nothing else: no shell, no root.
 #   docker build --build-arg VERSION=v1.2.3 -t coderhook .
 # and, as the repository itself is not copied, --build-arg COMMIT=$(git rev-parse HEAD)
-FROM golang:1.26 AS build
+# To build with exactly one image: --build-arg GOLANG=golang:1.26@sha256:…, which docker buildx imagetools inspect golang:1.26 prints.
+ARG GOLANG=golang:1.26
+FROM ${GOLANG} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

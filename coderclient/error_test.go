@@ -227,11 +227,10 @@ func TestTimeouts(t *testing.T) {
 	s := startCoder(t, codertest.ProfileNew)
 	defer s.Fail(codertest.Fault{Hang: true})()
 	c := clientOf(t, s, func(cfg *coderclient.Config) { cfg.CallTimeout = 200 * time.Millisecond })
-	began := time.Now()
 	_, err := c.User(t.Context(), "alice")
 	onlyIs(t, err, coderclient.ErrUnavailable)
-	if !errors.Is(err, context.DeadlineExceeded) || len(s.Requests()) != 3 || time.Since(began) > 5*time.Second {
-		t.Errorf("own timeout: %d requests in %v, %v", len(s.Requests()), time.Since(began), err)
+	if !errors.Is(err, context.DeadlineExceeded) || len(s.Requests()) != 3 {
+		t.Errorf("own timeout: %d requests, %v", len(s.Requests()), err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

@@ -28,7 +28,7 @@ type authServer struct {
 	signer  *ecdsa.PrivateKey
 	hook    string // set once the hook runs
 	url     string
-	control func(what string, a *authAccount) error
+	control func(what string, a *authAccount) (answer string, err error)
 
 	mu       sync.Mutex
 	accounts map[string]*authAccount // by e-mail
@@ -37,7 +37,7 @@ type authServer struct {
 
 // authAccount is a signed-up user. The switches hold for one mint.
 type authAccount struct {
-	id                   uuid.UUID
+	id, session          uuid.UUID
 	email                string
 	refreshes            int
 	withoutHook, expired bool
@@ -82,7 +82,8 @@ func (a *authServer) signUp(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"msg":"bad request"}`, http.StatusBadRequest)
 		return
 	}
-	account := &authAccount{id: a.db.AddUser(a.t, body.Email), email: body.Email}
+	account := &authAccount{id: a.db.AddUser(a.t, body.Email), session: uuid.New(), email: body.Email}
+	a.db.Exec(a.t, `insert into auth.sessions (id, user_id) values ($1, $2)`, account.session, account.id)
 	a.mu.Lock()
 	a.accounts[body.Email] = account
 	a.mu.Unlock()
@@ -140,7 +141,7 @@ func (a *authServer) mint(account *authAccount) (string, error) {
 	account.withoutHook, account.expired, account.withoutEmail = false, false, false
 	a.mu.Unlock()
 	minted := claimsOf(account.id, email)
-	minted["iss"], minted["app_metadata"] = a.url+"/auth/v1", map[string]any{"provider": "email"}
+	minted["iss"], minted["session_id"], minted["app_metadata"] = a.url+"/auth/v1", account.session, map[string]any{"provider": "email"}
 	if !withoutHook {
 		var err error
 		if minted, err = a.askHook(account, minted); err != nil {
@@ -184,10 +185,11 @@ func (a *authServer) controlled(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	var answer string
 	var err error
 	switch what := r.PathValue("what"); what {
 	case "refreshes":
-		_, _ = io.WriteString(w, fmt.Sprint(account.refreshes))
+		answer = fmt.Sprint(account.refreshes)
 	case "without-hook":
 		account.withoutHook = true
 	case "without-email":
@@ -195,9 +197,11 @@ func (a *authServer) controlled(w http.ResponseWriter, r *http.Request) {
 	case "expired-token":
 		account.expired = true
 	default:
-		err = a.control(what, account)
+		answer, err = a.control(what, account)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	_, _ = io.WriteString(w, answer)
 }

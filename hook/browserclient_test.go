@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func TestBrowserClient(t *testing.T) {
 	coder.Configure(func(s *codertest.Settings) { s.AppHost = "*.apps.localhost:" + app.Port() })
 	pages := newPages(t, coder.URL)
 	auth := newAuthServer(t, db)
-	auth.control = func(what string, a *authAccount) error { return control(t, what, a, db, coder) }
+	auth.control = func(what string, a *authAccount) (string, error) { return "", control(t, what, a, db, coder) }
 	auth.hook = startProgram(t,
 		"DATABASE_URL="+db.RoleURL("coderhook"),
 		"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS="+authtest.SecretA,
@@ -42,7 +43,7 @@ func TestBrowserClient(t *testing.T) {
 		"SUPABASE_URL="+auth.url,
 		"CORS_ORIGINS=http://localhost:"+pages.Port(),
 	)
-	npm(t, nil, "run", "build")
+	buildClient(t)
 	npm(t, []string{
 		"STACK_AUTH_URL=" + auth.url, "STACK_HOOK_URL=" + auth.hook, "STACK_CODER_URL=" + coder.URL,
 		"STACK_PAGE_URL=http://localhost:" + pages.Port(), "STACK_OTHER_PAGE_URL=http://127.0.0.1:" + pages.Port(),
@@ -79,6 +80,14 @@ func chromium() string {
 	}
 	return "/usr/bin/chromium"
 }
+
+// buildClient makes what the tests in Node and the pages run.
+func buildClient(t *testing.T) {
+	t.Helper()
+	clientBuilt.Do(func() { npm(t, nil, "run", "build") })
+}
+
+var clientBuilt sync.Once
 
 // npm runs a script of the client's package.
 func npm(t *testing.T, env []string, args ...string) {
@@ -124,7 +133,7 @@ func startProgram(t *testing.T, env ...string) string {
 		return "http://" + at
 	case <-read:
 		t.Fatal("coderhook ended by itself")
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("coderhook does not listen")
 	}
 	return ""
@@ -207,12 +216,7 @@ func newAppHost(t *testing.T) server {
 
 // control plays an operator who changes something in Coder, for a user whose key is stored.
 func control(t *testing.T, what string, a *authAccount, db *storetest.DB, coder *codertest.Server) error {
-	eventually(t, "the key is stored", func() bool {
-		stored := storetest.QueryAll[string](t, db, `select p.api_key from public.profiles p join coderhook.accounts a on a.user_id = p.id
-			where p.id = $1 and p.api_key is not null and a.lease_until is null`, a.id)
-		return len(stored) == 1
-	})
-	name := strings.Split(a.id.String(), "-")[0]
+	name := stored(t, a, db)
 	switch what {
 	case "suspend":
 		coder.SuspendUser(name)
@@ -228,4 +232,14 @@ func control(t *testing.T, what string, a *authAccount, db *storetest.DB, coder 
 		return fmt.Errorf("unknown: %s", what)
 	}
 	return nil
+}
+
+// stored waits until the user's key is, and gives their name in Coder.
+func stored(t *testing.T, a *authAccount, db *storetest.DB) (username string) {
+	eventually(t, "the key is stored", func() bool {
+		keys := storetest.QueryAll[string](t, db, `select p.api_key from public.profiles p join coderhook.accounts a on a.user_id = p.id
+			where p.id = $1 and p.api_key is not null and a.lease_until is null`, a.id)
+		return len(keys) == 1
+	})
+	return strings.Split(a.id.String(), "-")[0]
 }

@@ -37,7 +37,7 @@ func promptly(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	began := time.Now()
 	for !holds() {
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > patience {
 			t.Fatalf("not in time: %s", what)
 		}
 		<-time.After(5 * time.Millisecond)

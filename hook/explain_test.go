@@ -38,6 +38,8 @@ func TestExplain(t *testing.T) {
 		"dead":         {func(a *store.Account) { a.KeyExpiresAt = now.Add(-authtest.Day) }, []string{"makes a key for the Coder user ada", "ended at 2026-11-22T12:00:00Z"}, "carries"},
 		"refused":      {func(a *store.Account) { a.KeyRefused = true }, []string{"makes a key for the Coder user ada", "did not take"}, "carries"},
 		"rubbish":      {func(a *store.Account) { a.APIKey = "rubbish" }, []string{"makes a key", "not the form of a key"}, "carries"},
+		"locked":       {func(a *store.Account) { a.APIKey, a.Encryption = "", store.Locked }, []string{"answers unavailable, and leaves everything as it is", "KEY_ENCRYPTION_KEYS"}, "makes"},
+		"forged":       {func(a *store.Account) { a.APIKey, a.Encryption = "", store.Forged }, []string{"makes a key for the Coder user ada", "was not encrypted for this user by us"}, "carries"},
 		"nobody knows": {func(a *store.Account) { *a = store.Account{} }, []string{"makes a Coder user, then a key", "there is none"}, "carries"},
 		"at work":      {func(a *store.Account) { a.APIKey, a.Leased = "", true }, []string{"waits for another mint", "5s"}, "carries"},
 		"suspended": {
@@ -62,6 +64,23 @@ func TestExplain(t *testing.T) {
 		}
 		if test.not != "" && strings.Contains(got, test.not) || strings.Contains(got, key[11:]) {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+	unseen := good
+	unseen.KeyUnseen = true
+	out := o
+	out.OutOfClaims = true
+	for _, test := range []struct {
+		o       provision.Options
+		account store.Account
+		want    string
+	}{
+		{out, good, "says ready, and does not carry the key AbCdEfGhIj; tokens have carried it"},
+		{out, unseen, "says ready, and does not carry the key AbCdEfGhIj: it lives until 2026-11-29T12:00:00Z, longer than the token"},
+		{o, unseen, "it is the first token to do so"},
+	} {
+		if got := keyring.Explain(test.o, test.account, now.Add(time.Hour)); !strings.Contains(got, test.want) {
+			t.Errorf("%s; want %q", got, test.want)
 		}
 	}
 }

@@ -19,7 +19,9 @@ type FrontEndKeys struct{ Keyring *keyring.Keyring }
 
 // Key returns the user's key, and has one made where there is none that outlives the token.
 func (k FrontEndKeys) Key(ctx context.Context, want frontend.Wanted) frontend.Found {
-	found := k.Keyring.Key(ctx, keyring.Wanted{User: want.User, Email: want.Email, Until: want.Until, Claims: want.Claims})
+	found := k.Keyring.Key(ctx, keyring.Wanted{
+		User: want.User, Email: want.Email, Until: want.Until, Claims: want.Claims, OutOfClaims: k.Keyring.Provisioner.OutOfClaims,
+	})
 	stages := []frontend.Stage{{Name: "lookup", Took: found.Lookup}}
 	if found.Provision > 0 {
 		stages = append(stages, frontend.Stage{Name: "provision", Took: found.Provision})

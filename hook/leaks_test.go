@@ -63,7 +63,7 @@ func checkLeaks(t testing.TB, coder *codertest.Server, mark string) {
 
 // soon waits for what the end of the test has set off.
 func soon(holds func() bool) bool {
-	timeout := time.After(5 * time.Second)
+	timeout := time.After(patience)
 	for !holds() {
 		select {
 		case <-time.After(time.Millisecond):

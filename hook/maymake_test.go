@@ -46,7 +46,7 @@ func TestNoKeyIsMadeWhileNoneMayBe(t *testing.T) {
 		t.Error("the log does not say why")
 	}
 	open.Store(true)
-	b.wantKeys(t, w, time.Minute)
+	b.wantKeys(t, w)
 }
 
 // A stored key goes on, and is not renewed; one that ends is handed out for as long as it lives.

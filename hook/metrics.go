@@ -31,6 +31,7 @@ func newMintMetrics(r *metrics.Registry) *mintMetrics {
 func (m *mintMetrics) start() {
 	for outcome, reasons := range map[string][]string{
 		"injected":                          {provision.ReasonFound, provision.ReasonMade, provision.ReasonKept, keyring.ReasonShort},
+		string(provision.StatusReady):       {provision.ReasonFound, provision.ReasonMade, provision.ReasonKept, keyring.ReasonShort},
 		string(provision.StatusPending):     {reasonNoKey},
 		string(provision.StatusUnavailable): {reasonNoKey},
 		string(provision.StatusConflict):    {reasonNoKey},

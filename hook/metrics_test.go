@@ -38,21 +38,28 @@ func TestMintsAreCounted(t *testing.T) {
 # HELP coderhook_mints_total Token mints by outcome and reason.
 # TYPE coderhook_mints_total counter
 coderhook_mints_total{outcome="conflict",reason="no key"} 0
+coderhook_mints_total{outcome="failed",reason="chained hook"} 0
 coderhook_mints_total{outcome="failed",reason="panic"} 0
 coderhook_mints_total{outcome="injected",reason="key found"} 1
 coderhook_mints_total{outcome="injected",reason="key kept"} 0
 coderhook_mints_total{outcome="injected",reason="key made"} 1
 coderhook_mints_total{outcome="injected",reason="old key"} 0
 coderhook_mints_total{outcome="pending",reason="no key"} 0
+coderhook_mints_total{outcome="ready",reason="key found"} 0
+coderhook_mints_total{outcome="ready",reason="key kept"} 0
+coderhook_mints_total{outcome="ready",reason="key made"} 0
+coderhook_mints_total{outcome="ready",reason="old key"} 0
 coderhook_mints_total{outcome="refused",reason="Bad Request"} 0
 coderhook_mints_total{outcome="refused",reason="Request Entity Too Large"} 0
 coderhook_mints_total{outcome="refused",reason="Service Unavailable"} 0
 coderhook_mints_total{outcome="refused",reason="Unauthorized"} 1
 coderhook_mints_total{outcome="refused",reason="internal error"} 0
+coderhook_mints_total{outcome="rejected",reason="chained hook"} 0
 coderhook_mints_total{outcome="skipped",reason="anonymous user"} 1
 coderhook_mints_total{outcome="skipped",reason="assurance level too low"} 0
 coderhook_mints_total{outcome="skipped",reason="no e-mail"} 0
 coderhook_mints_total{outcome="skipped",reason="other role"} 0
+coderhook_mints_total{outcome="skipped",reason="other subject"} 0
 coderhook_mints_total{outcome="skipped",reason="third-party OAuth client"} 0
 coderhook_mints_total{outcome="too_large",reason="no room"} 0
 coderhook_mints_total{outcome="unavailable",reason="no key"} 1

@@ -121,6 +121,10 @@ func (m mortalLedger) StoreKey(ctx context.Context, l store.Lease, k store.Key) 
 	return m.do(func() error { return m.Store.StoreKey(ctx, l, k) })
 }
 
+func (m mortalLedger) GiveOut(ctx context.Context, id uuid.UUID, keyID string) error {
+	return m.do(func() error { return m.Store.GiveOut(ctx, id, keyID) })
+}
+
 func (m mortalLedger) Orphan(ctx context.Context, l store.Lease) error {
 	return m.do(func() error { return m.Store.Orphan(ctx, l) })
 }

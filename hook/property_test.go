@@ -43,6 +43,7 @@ func TestProperties(t *testing.T) {
 				c.life.crashAfter(rapid.IntRange(1, 12).Draw(rt, "calls"), rapid.Bool().Draw(rt, "after"))
 			},
 			"reconcile": func(rt *rapid.T) { c.reconcile(rt) },
+			"in claims": func(rt *rapid.T) { p.inClaims(rt, rapid.Bool().Draw(rt, "in")) },
 		})
 		p.makeWell(rt)
 	})
@@ -73,6 +74,9 @@ func (p *play) mint(rt *rapid.T) {
 	key, status := p.city.mint(rt, u)
 	if (key == "") == (status == "") {
 		rt.Fatalf("key %q and status %q", coderclient.KeyID(key), status)
+	}
+	if p.out != (status == "ready") && (key != "" || status == "ready") {
+		rt.Fatalf("key %q and status %q, out of claims: %t", coderclient.KeyID(key), status, p.out)
 	}
 	if key == "" {
 		return
@@ -139,7 +143,15 @@ func (p *play) ban(rt *rapid.T) {
 	}
 }
 
-// check is what holds always: one Coder account for each user, which no other has.
+// inClaims is a change of KEY_IN_CLAIMS.
+func (p *play) inClaims(rt *rapid.T, in bool) {
+	if p.out == in {
+		p.out = !in
+		p.restart(rt)
+	}
+}
+
+// check is what holds always: one Coder account for each user, which no other has; and what was in a token is known.
 func (p *play) check(rt *rapid.T) {
 	accounts := make(map[string]int)
 	for _, user := range p.coder.Users() {
@@ -150,6 +162,9 @@ func (p *play) check(rt *rapid.T) {
 			rt.Fatalf("%s has %d Coder accounts", u.email, accounts[u.email])
 		}
 		account := p.account(rt, u)
+		if account.KeyUnseen && u.seen[account.KeyID] {
+			rt.Fatalf("key %s was in a token, and counts as one that was in none", account.KeyID)
+		}
 		if account.APIKey == "" {
 			continue
 		}
@@ -165,6 +180,7 @@ func (p *play) check(rt *rapid.T) {
 func (p *play) makeWell(rt *rapid.T) {
 	p.outage(false)
 	p.life.crashAfter(0, false)
+	p.inClaims(rt, true)
 	if err := p.db.Run(`update auth.users set banned_until = null`); err != nil {
 		rt.Fatalf("%v", err)
 	}
@@ -191,5 +207,23 @@ func (p *play) makeWell(rt *rapid.T) {
 	p.reconcile(rt)
 	for _, u := range p.users {
 		p.wantOneToken(rt, u)
+	}
+	p.withdraw(rt)
+}
+
+// withdraw takes all keys out of the tokens. Nobody mints, and still none is left that was in one.
+func (p *play) withdraw(rt *rapid.T) {
+	p.inClaims(rt, false)
+	p.reconcile(rt)
+	p.clock.Advance(90 * time.Minute)
+	p.reconcile(rt)
+	for _, u := range p.users {
+		p.wantOneToken(rt, u)
+		if account := p.account(rt, u); !account.KeyUnseen || u.seen[account.KeyID] {
+			rt.Fatalf("%v was in a token", account)
+		}
+		if _, status := p.city.mint(rt, u); status != "ready" {
+			rt.Fatalf("%s: %s", u.email, status)
+		}
 	}
 }

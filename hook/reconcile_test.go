@@ -31,6 +31,9 @@ func (w *world) reconcilerOf(r *replica) *reconcile.Reconciler {
 	}
 	reconciler := keyring.NewReconciler(r.Keyring, r.ledger, coder, w.store, r.Registry)
 	reconciler.Interval = time.Hour
+	if r.OutOfClaims {
+		reconciler.Withdraw = r.Keyring.Provisioner.Withdraw
+	}
 	return reconciler
 }
 

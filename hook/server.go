@@ -13,7 +13,8 @@
 //     token is the common case: it costs one SQL round trip.
 //   - Provision where there is no such key (package provision): one worker per user, across all replicas, by a lease
 //     (lease). It finds or makes the Coder account (account) and the key (apikey), within Coder's rate limit (pace).
-//   - Answer: the claims are spliced (package claims), not encoded anew. Every byte but ours stays as it came.
+//   - Answer: the claims are spliced (package claims), not encoded anew. Every byte but ours stays as it came. Where keys
+//     stay out of tokens, the claims only say that there is one.
 //   - Persist, only after the answer: Supabase Auth holds row locks while it waits for us, and a new user may not even be
 //     committed yet. Then look after the key (package rotation).
 //
@@ -59,6 +60,7 @@ type Server struct {
 	Keyring       *keyring.Keyring
 	Registry      *metrics.Registry
 	Deadline      time.Duration // from the request's arrival to the answer
+	OutOfClaims   bool          // tokens do not carry keys, where their mint does not say otherwise
 	RejectOnError bool          // refuse the sign-in of a user who gets no key, instead of leaving the key out
 	Now           func() time.Time
 	Log           zerolog.Logger

@@ -43,7 +43,9 @@ func (s *Server) customAccessToken(c echo.Context) error {
 	if reason := s.skip(ev); reason != "" {
 		return s.skipped(c, ev, reason, record)
 	}
-	found := s.Keyring.Key(ctx, keyring.Wanted{User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), Claims: ev.Facts, SigningIn: ev.Method != refreshMethod})
+	found := s.Keyring.Key(ctx, keyring.Wanted{
+		User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims, Claims: ev.Facts, SigningIn: ev.Method != refreshMethod,
+	})
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
 	err = s.deliver(c, ev, found, record)
@@ -129,7 +131,7 @@ func refusal(err error) string {
 	return "internal error"
 }
 
-// deliver sends the claims with the key, or with the reason why it is missing.
+// deliver sends the claims with the key, or with the reason why it is missing. A token that is not to carry it says that it is ready.
 func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result, record *record) error {
 	if ineligible, ok := errors.AsType[*provision.IneligibleError](found.Err); ok {
 		record.is("skipped", reasonRule)
@@ -141,6 +143,10 @@ func (s *Server) deliver(c echo.Context, ev *webhook.Event, found keyring.Result
 		record.is(string(status), reasonNoKey)
 		record.line.AnErr("error", found.Err)
 		return s.withoutKey(c, ev, status)
+	}
+	if found.OutOfClaims {
+		record.outcome = string(provision.StatusReady)
+		return answer(c, ev.With(claims.StatusMember, string(provision.StatusReady)))
 	}
 	if body, fits := ev.Fitting(claims.KeyMember, found.Key); fits {
 		record.outcome = "injected"

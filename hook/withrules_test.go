@@ -13,6 +13,7 @@ import (
 
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
 	"coderhook/hook/reconcile"
 	"coderhook/hook/rules"
@@ -275,7 +276,7 @@ func TestWhoIsNotEligibleAnyMore(t *testing.T) {
 	r.reconcile(t, rec, reconcile.Summary{})
 	r.wantWorkingKey(t, key, "ada@example.com") // a token may carry it
 	r.clock.Advance(20 * time.Minute)
-	r.reconcile(t, rec, reconcile.Summary{Withdrawn: 1, Tokens: 1})
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1, Tokens: 1})
 	if r.works(t, key) || r.adaInCoder(t).Status == "suspended" {
 		t.Errorf("key works: %v, she is %s", r.works(t, key), r.adaInCoder(t).Status)
 	}
@@ -343,7 +344,7 @@ func TestALinkedAccountIsNotSuspendedForARule(t *testing.T) {
 	rec := r.reconciler()
 	r.reconcile(t, rec, reconcile.Summary{Ineligible: 1})
 	r.clock.Advance(2 * time.Hour)
-	r.reconcile(t, rec, reconcile.Summary{Withdrawn: 1, Tokens: 1})
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1, Tokens: 1})
 	r.clock.Advance(9 * authtest.Day)
 	r.reconcile(t, rec, reconcile.Summary{})
 	if got := r.adaInCoder(t); got.Status == "suspended" || r.works(t, key) {
@@ -408,7 +409,11 @@ func TestNoChangeOfPolicyLeavesAKeyAlive(t *testing.T) {
 		text, person := file(), people[random.IntN(len(people))]
 		r.change(t, text)
 		said = append(said, text+"  for "+person)
-		r.mintAs(t, person, "aal1")
+		if random.IntN(3) == 0 { // who does not come is not spared
+			r.db.Exec(t, `update auth.users set raw_app_meta_data = $2::jsonb where id = $1`, ada, person)
+		} else {
+			r.mintAs(t, person, "aal1")
+		}
 		for range 3 { // told, then withdrawn, and what is late
 			r.clock.Advance(80 * time.Minute)
 			if _, err := rec.Reconcile(t.Context(), false); err != nil {
@@ -483,5 +488,63 @@ func TestFrontEndRefusesByRule(t *testing.T) {
 	claims["app_metadata"] = map[string]any{"plan": "pro"}
 	if got := f.create(t, f.sign(t, claims)); got.status != 201 {
 		t.Errorf("pro: %d %s", got.status, got.body)
+	}
+}
+
+// A rule says for whom the key stays out of the claims, or is in them all the same.
+func TestInClaimsByRule(t *testing.T) {
+	t.Parallel()
+	const file = `
+rules:
+  - {name: pro, when: claims.app_metadata.plan == "pro", give: {in_claims: IN}}
+  - {name: others, when: "true", give: {}}
+`
+	for name, test := range map[string]struct {
+		in  string
+		out bool // without a rule
+	}{"kept out": {"false", false}, "let in": {"true", true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := profileNew()
+			s.options.OutOfClaims = test.out
+			r := newRuled(t, s, strings.Replace(file, "IN", test.in, 1))
+			r.OutOfClaims = test.out
+			in, out := r.mintAs(t, free, "aal1"), r.mintAs(t, pro, "aal1")
+			if test.out {
+				in, out = out, in
+			}
+			if in.key(t) == "" || out.key(t) != "" || out.keyStatus(t) != "ready" {
+				t.Errorf("in %s\nout %s", in.body, out.body)
+			}
+		})
+	}
+}
+
+// A key that may do more than the rules give now ends, also where its user does not come back.
+func TestPolicyThatNarrows(t *testing.T) {
+	t.Parallel()
+	r := newRuled(t, profileNew(), `rules: [{name: all, when: "true", give: {}}]`)
+	key := r.mintAs(t, pro, "aal1").key(t)
+	r.change(t, `rules: [{name: all, when: "true", give: {scopes: ["workspace:read"]}}]`)
+	rec := r.reconciler()
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1})
+	r.wantWorkingKey(t, key, "ada@example.com") // a token may carry it
+	r.clock.Advance(90 * time.Minute)
+	r.reconcile(t, rec, reconcile.Summary{Tokens: 1})
+	if r.works(t, key) {
+		t.Error("the wide key is alive")
+	}
+}
+
+// A version that does not know of rules makes a key for everything, and leaves in the ledger what was said of the key before.
+func TestAKeyOfAVersionWithoutRules(t *testing.T) {
+	t.Parallel()
+	r := newRuled(t, profileNew(), `rules: [{name: all, when: "true", give: {scopes: ["workspace:read"]}}]`)
+	narrow := r.mintAs(t, pro, "aal1").key(t)
+	wide := r.coder.AddToken("ada0ada0", apikey.Prefix+"oooooooooooo", 7*authtest.Day)
+	r.db.Exec(t, `update coderhook.accounts set key_id = $1`, wide.ID)
+	r.db.Exec(t, `update public.profiles set api_key = $1`, wide.Whole)
+	if got := r.mintAs(t, pro, "aal1").key(t); got == wide.Whole || got == narrow || got == "" {
+		t.Errorf("handed out %q", got)
 	}
 }

@@ -59,6 +59,8 @@ type settings struct {
 	clock   *authtest.Clock // nil: the real one
 	secrets []string        // of the ledger's seals
 	columns []string        // that rules look at
+	keys    []string        // with which keys are encrypted
+	refuse  bool            // plain ones
 }
 
 func patient() settings {
@@ -66,7 +68,7 @@ func patient() settings {
 	o.Poll = 5 * time.Millisecond
 	o.RetryConflict = 0
 	o.ConfirmAfter = 5 * time.Millisecond
-	return settings{profile: codertest.ProfileV231, options: o, coder: coderclient.Config{CallTimeout: 2 * time.Second}}
+	return settings{profile: codertest.ProfileV231, options: o, coder: coderclient.Config{CallTimeout: time.Minute}}
 }
 
 // newWorld starts it all. When the test has ended, no secret may stand in the log, and nothing may
@@ -96,14 +98,17 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = storetest.Open(t, store.Config{URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets, PolicyColumns: s.columns})
+	w.store = storetest.Open(t, store.Config{
+		URL: w.db.RoleURL("coderhook"), LedgerSecrets: s.secrets, PolicyColumns: s.columns, EncryptionKeys: s.keys, RefusePlainKeys: s.refuse,
+	})
 	log := zerolog.New(w.log).Level(zerolog.DebugLevel)
 	s.options.Instance, s.options.Now = uuid.NewString(), s.clock.Now
 	registry := metrics.New()
 	ring := keyring.New(s.options, w.store, client, registry, log)
 	r := &replica{client: client, ledger: w.store, toCoder: client, Server: &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry,
-		Deadline: 2500 * time.Millisecond, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
+		OutOfClaims: s.options.OutOfClaims,
+		Deadline:    time.Minute, Now: s.clock.Now, Log: log, FrontEnd: &frontend.Routes{Accounts: w.store, Apps: client, Log: log},
 		Checks: map[string]Check{"database": {Required: true, Run: w.store.Ping}, "coder": {Run: client.Probe}},
 	}}
 	if s.server != nil {
@@ -116,7 +121,7 @@ func (w *world) start(t *testing.T, s settings) *replica {
 	t.Cleanup(func() {
 		server.Close()
 		w.coder.EndHanging()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := ring.Stop(ctx); err != nil {
 			t.Error(err)
@@ -182,7 +187,6 @@ func claimsAt(at time.Time, user uuid.UUID, email string) map[string]any {
 type reply struct {
 	status int
 	body   []byte
-	took   time.Duration
 	header http.Header
 }
 
@@ -246,7 +250,6 @@ func (r *replica) post(t testing.TB, body []byte, header http.Header) reply {
 		t.Fatal(err)
 	}
 	request.Header = header
-	started := time.Now()
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -256,13 +259,16 @@ func (r *replica) post(t testing.TB, body []byte, header http.Header) reply {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reply{response.StatusCode, answer, time.Since(started), response.Header}
+	return reply{response.StatusCode, answer, response.Header}
 }
+
+// patience is how long a test waits for what has to come; only one that fails waits for so long.
+const patience = 2 * time.Minute
 
 // eventually polls until the condition holds; a test must not sleep and hope.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
@@ -347,6 +353,7 @@ func (r *replica) useLedger(ledger keyring.Ledger) {
 	r.ledger = ledger
 	p, k := r.Keyring.Provisioner, r.Keyring.Rotator
 	p.Ledger, p.Accounts.Ledger, p.Keys.Ledger, k.Ledger, k.Lookups = ledger, ledger, ledger, ledger, ledger
+	r.Keyring.Accounts, r.Keyring.Givings = ledger, ledger
 }
 
 // useCoder puts another client before Coder.

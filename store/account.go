@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,13 +29,15 @@ type Account struct {
 	UserID uuid.UUID
 
 	HasProfile bool   // the product's table has a row
-	APIKey     string // as the profile says; "" when null or without a row
+	APIKey     string // as the profile says, decrypted; "" when null, without a row, or unreadable
+	Encryption Encryption
 
 	Known         bool      // the ledger has a row; what follows is zero without
 	CoderUserID   uuid.UUID // zero when unknown, as are all below
 	CoderUsername string
 	Status        Status
 	KeyID         string // the public part of the key that the ledger knows
+	KeyUnseen     bool   // no token has carried that key, nor can one; false also where that is not known
 	KeyExpiresAt  time.Time
 	LeaseUntil    time.Time
 	Leased        bool // the lease runs, by the database's clock
@@ -70,7 +73,7 @@ const lookupSQL = `
 select p.{id} is not null            as has_profile,
        p.{key}                       as api_key,
        a.user_id is not null         as known,
-       a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
+       a.coder_user_id, a.coder_username, a.status, a.key_id, a.unseen_key_id, a.key_expires_at, a.lease_until,
        a.lease_until > pg_catalog.clock_timestamp() as leased,
        a.last_error, a.updated_at,
        a.key_lifetime_seconds        as key_lifetime,
@@ -85,7 +88,8 @@ type accountRow struct {
 	HasProfile, Known                        bool
 	APIKey                                   pgtype.Text `db:"api_key"`
 	CoderUserID                              pgtype.UUID
-	CoderUsername, Status, KeyID, LastError  pgtype.Text
+	CoderUsername, Status, LastError         pgtype.Text
+	KeyID, UnseenKeyID                       pgtype.Text
 	KeyExpiresAt, KeyCheckedAt, KeyRefusedAt pgtype.Timestamptz
 	LeaseUntil, UpdatedAt                    pgtype.Timestamptz
 	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
@@ -105,6 +109,7 @@ func (row accountRow) account(userID uuid.UUID, seals seals) Account {
 		CoderUsername: row.CoderUsername.String,
 		Status:        Status(row.Status.String),
 		KeyID:         row.KeyID.String,
+		KeyUnseen:     row.KeyID.Valid && row.UnseenKeyID == row.KeyID,
 		KeyExpiresAt:  row.KeyExpiresAt.Time,
 		LeaseUntil:    row.LeaseUntil.Time,
 		Leased:        row.Leased.Bool,
@@ -119,8 +124,18 @@ func (row accountRow) account(userID uuid.UUID, seals seals) Account {
 		Seal:          seals.judge(decisive{row.CoderUserID, row.Linked, row.SuspendedByUs}, userID, row.Seal),
 
 		IneligibleSince: row.IneligibleSince.Time,
-		KeyGrant:        row.KeyGrant.String,
+		KeyGrant:        row.keyGrant(),
 	}
+}
+
+// keyGrant stands behind the id of the key that it is of: a version without rules, which runs beside, leaves it as it is when it
+// makes another key.
+func (row accountRow) keyGrant() string {
+	grant, ofKey := strings.CutPrefix(row.KeyGrant.String, row.KeyID.String+" ")
+	if !ofKey {
+		return ""
+	}
+	return grant
 }
 
 // Lookup returns what is known of a user, which may be nothing: a user without
@@ -130,7 +145,7 @@ func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
 	if err != nil {
 		return Account{}, fmt.Errorf("look up account: %w", err)
 	}
-	return row.account(userID, s.seals), nil
+	return s.decrypted(ctx, row.account(userID, s.seals))
 }
 
 const ownerSQL = `select user_id from coderhook.accounts where coder_user_id = $1`

@@ -139,3 +139,28 @@ func (s *Store) AddressConfirmed(ctx context.Context, user uuid.UUID, address st
 	}
 	return row.Confirmed, nil
 }
+
+// ErrNoSessions says that the database does not tell which sessions are signed out: there is no auth.sessions, or who applied
+// the migrations may not read it.
+var ErrNoSessions = errors.New("auth.sessions can't be read")
+
+// As text, see authUsersSQL.
+const livingSessionsSQL = `select coderhook.auth_sessions_living($1::text[]::uuid[])::text[] as living`
+
+// LivingSessions returns those of the sessions that are not signed out, in no order, or [ErrNoSessions].
+func (s *Store) LivingSessions(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	row, err := one[struct{ Living []string }](ctx, s, livingSessionsSQL, uuid.UUIDs(ids).Strings())
+	if err == nil && row.Living == nil {
+		err = ErrNoSessions
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read auth sessions: %w", authUsersFault(err))
+	}
+	living := make([]uuid.UUID, len(row.Living))
+	for i, id := range row.Living {
+		if living[i], err = uuid.Parse(id); err != nil {
+			return nil, fmt.Errorf("read auth sessions: %w", err)
+		}
+	}
+	return living, nil
+}

@@ -122,3 +122,46 @@ func TestOneAuthUser(t *testing.T) {
 		}
 	}
 }
+
+func TestLivingSessions(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s, ada := db.Store(t), db.AddUser(t, "ada@example.com")
+	open, timed, over, signedOut := uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	db.Exec(t, `insert into auth.sessions (id, user_id, not_after)
+		values ($1, $4, null), ($2, $4, now() + interval '1 hour'), ($3, $4, now() - interval '1 second')`, open, timed, over, ada)
+	wants := func(want ...uuid.UUID) {
+		t.Helper()
+		got, err := s.LivingSessions(t.Context(), []uuid.UUID{open, timed, over, signedOut})
+		sortIDs := cmpopts.SortSlices(func(a, b uuid.UUID) bool { return a.String() < b.String() })
+		if diff := cmp.Diff(want, got, sortIDs, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("%v\n%s", err, diff)
+		}
+	}
+	wants(open, timed)
+	db.Script(t, `alter table auth.sessions drop column not_after`)
+	wants(open, timed, over)
+	db.Exec(t, `delete from auth.users`)
+	wants()
+}
+
+// Where it can't be known who has signed out, nobody is taken for one who has.
+func TestLivingSessionsThatCanNotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, setUp := range map[string]string{
+		"no table":  `drop table auth.sessions`,
+		"no schema": `drop schema auth cascade`,
+		"no right":  `revoke select on auth.sessions from product_admin`,
+		"rows hidden by policies": `grant usage on schema auth to authenticator; grant select on auth.sessions to authenticator;
+			alter function coderhook.auth_sessions_living owner to authenticator`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.New(t)
+			db.Script(t, setUp)
+			if got, err := db.Store(t).LivingSessions(t.Context(), []uuid.UUID{uuid.New()}); !errors.Is(err, store.ErrNoSessions) {
+				t.Errorf("got %v and error %v", got, err)
+			}
+		})
+	}
+}

@@ -98,7 +98,7 @@ insert into coderhook.accounts as a (user_id, coder_user_id, coder_username, key
        key_lifetime_seconds, linked, status)
 values ($1, $2, $3, $4, $5, $6, $7, 'active')
 on conflict (user_id) do update
-   set coder_user_id = excluded.coder_user_id, coder_username = excluded.coder_username, key_id = excluded.key_id,
+   set coder_user_id = excluded.coder_user_id, coder_username = excluded.coder_username, key_id = excluded.key_id, unseen_key_id = null,
        key_expires_at = excluded.key_expires_at, key_lifetime_seconds = excluded.key_lifetime_seconds,
        linked = case when a.coder_user_id = excluded.coder_user_id then a.linked else excluded.linked end,
        key_refused_at = null, status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp(), seal = null
@@ -137,7 +137,7 @@ func (s *Store) Adopt(ctx context.Context, a Adoption) error {
 const refuseUnknownSQL = `
 insert into coderhook.accounts as a (user_id, key_id, key_refused_at, last_error) values ($1, $2, $3, $4)
 on conflict (user_id) do update
-   set key_id = excluded.key_id, key_expires_at = null, key_lifetime_seconds = null,
+   set key_id = excluded.key_id, unseen_key_id = null, key_expires_at = null, key_lifetime_seconds = null,
        key_refused_at = excluded.key_refused_at, last_error = excluded.last_error, updated_at = pg_catalog.clock_timestamp()
  where true` + noOwnKeyRow + unattendedRow
 

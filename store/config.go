@@ -34,6 +34,11 @@ type Config struct {
 
 	LedgerSecrets []string // seal the ledger's rows, the newest first; none: they are not sealed
 
+	// EncryptionKeys encrypt the keys in the profiles, the newest first: 32 bytes each, in base64. The first may be
+	// [WriteInPlain]. None: they are not encrypted.
+	EncryptionKeys  []string
+	RefusePlainKeys bool // a key that is not encrypted counts as planted
+
 	Replica  string // names this process in the audit trail; default coderhook
 	Trace    bool   // makes OpenTelemetry spans of the statements
 	MaxConns int32  // default 10; pool_max_conns in the URL comes first

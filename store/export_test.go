@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -42,3 +43,13 @@ func Judged(err error) string {
 
 // Writers is how many writes may wait for a lock at a time.
 func Writers(s *Store) int { return s.writers.granted() }
+
+// EncryptFor encrypts what a profile is to hold.
+func EncryptFor(s *Store, user uuid.UUID, secret string) string {
+	return s.encryption.encrypt(profileKey, user, secret)
+}
+
+// EncryptForAnotherPurpose encrypts what stands elsewhere.
+func EncryptForAnotherPurpose(s *Store, user uuid.UUID, secret string) string {
+	return s.encryption.encrypt("another", user, secret)
+}

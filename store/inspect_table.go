@@ -30,8 +30,10 @@ const missingSQL = `
      'role coderhook', 'table coderhook.accounts', 'function coderhook.auth_users_state',
      'column coderhook.accounts.key_lifetime_seconds', 'column coderhook.accounts.key_checked_at', 'column coderhook.accounts.key_refused_at',
      'column coderhook.accounts.token_seconds', 'column coderhook.accounts.linked', 'column coderhook.accounts.suspended_by_us', 'column coderhook.accounts.seal',
+     'column coderhook.accounts.unseen_key_id',
      'table coderhook.retired_keys', 'table coderhook.tasks', 'table coderhook.audit', 'function coderhook.auth_user_ids', 'function coderhook.prune_audit', 'function coderhook.auth_address_confirmed',
-     'table coderhook.departures', 'function coderhook.user_changed', 'function coderhook.users_at_odds',
+     'function coderhook.auth_sessions_living',
+     'table coderhook.departures', 'function coderhook.user_changed', 'function coderhook.users_at_odds', 'table coderhook.encryption_keys',
      'column coderhook.accounts.ineligible_since', 'column coderhook.accounts.key_grant', 'function coderhook.auth_user_facts', 'function coderhook.auth_living_users'
    ]) with ordinality as wanted (what, n)
    where wanted.what not in (
@@ -53,10 +55,10 @@ const ledgerSQL = `,
   ledger as (select c.oid, n.oid as in_schema from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
               where n.nspname = 'coderhook' and c.relname = 'accounts'),
   state as (select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-             where n.nspname = 'coderhook' and p.proname in ('auth_users_state', 'auth_user_ids', 'prune_audit', 'auth_address_confirmed', 'users_at_odds',
+             where n.nspname = 'coderhook' and p.proname in ('auth_users_state', 'auth_user_ids', 'prune_audit', 'auth_address_confirmed', 'auth_sessions_living', 'users_at_odds',
                                                      'auth_user_facts', 'auth_living_users')),
   others as (select c.oid, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-              where n.nspname = 'coderhook' and c.relname in ('retired_keys', 'tasks', 'audit', 'departures'))
+              where n.nspname = 'coderhook' and c.relname in ('retired_keys', 'tasks', 'audit', 'departures', 'encryption_keys'))
 select coalesce(` + missingSQL + `, '{}')::text[] as missing,
        exists (select from ledger) as table,
        coalesce((select has_schema_privilege(in_schema, 'usage') and has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')

@@ -22,6 +22,7 @@ type Key struct {
 	MadeAt    time.Time     // zero for a key that we did not just make
 	Reason    string        // why it was made, for the audit trail
 	Grant     string        // what it was made with; "": as all are
+	Unseen    bool          // no token carries it, see [Store.GiveOut]
 }
 
 // String leaves the secret out, so that a key can be logged.
@@ -100,7 +101,10 @@ func (s *Store) storeKey(ctx context.Context, conn *pgxpool.Conn, l Lease, key K
 		if tag.RowsAffected() == 0 {
 			return ErrLeaseLost
 		}
-		return s.writeProfile(ctx, tx, l.UserID, key.Secret)
+		if err := s.noteEncryptionKey(ctx, tx); err != nil {
+			return err
+		}
+		return s.writeProfile(ctx, tx, l.UserID, s.encryption.encrypt(profileKey, l.UserID, key.Secret))
 	})
 }
 

@@ -82,7 +82,9 @@ func capped(text string, limit int) string {
 const recordKeySQL = `
 update coderhook.accounts
    set key_id = $3, key_expires_at = $4, key_lifetime_seconds = $5, key_refused_at = null,
-       key_checked_at = coalesce($6, key_checked_at), key_grant = nullif($7::text, ''),
+       key_checked_at = coalesce($6, key_checked_at),
+       unseen_key_id = case when $7::boolean then $3 else unseen_key_id end,
+       key_grant = case when $8::text <> '' then $3 || ' ' || $8 end,
        status = 'active', last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
@@ -97,7 +99,7 @@ func (k Key) recordArgs(l Lease) []any {
 	if seconds := int64(k.Lifetime.Seconds()); seconds > 0 {
 		lifetime = &seconds
 	}
-	return []any{l.UserID, l.Owner, k.ID, timeOrNull(k.ExpiresAt), lifetime, timeOrNull(k.MadeAt), k.Grant}
+	return []any{l.UserID, l.Owner, k.ID, timeOrNull(k.ExpiresAt), lifetime, timeOrNull(k.MadeAt), k.Unseen, k.Grant}
 }
 
 func timeOrNull(t time.Time) *time.Time {

@@ -58,12 +58,12 @@ func must(t testing.TB, err error) {
 // eventually waits until done, which it calls again and again.
 func eventually(t testing.TB, done func() bool) {
 	t.Helper()
-	timeout := time.After(30 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for !done() {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-timeout:
-			t.Fatal("did not happen within 30 s")
+			t.Fatal("did not happen within two minutes")
 		}
 	}
 }

@@ -19,7 +19,7 @@ type Entry struct {
 
 const entriesSQL = `
 select a.user_id, false as has_profile, null as api_key, true as known,
-       a.coder_user_id, a.coder_username, a.status, a.key_id, a.key_expires_at, a.lease_until,
+       a.coder_user_id, a.coder_username, a.status, a.key_id, a.unseen_key_id, a.key_expires_at, a.lease_until,
        a.lease_until > pg_catalog.clock_timestamp() as leased, a.last_error, a.updated_at,
        a.key_lifetime_seconds as key_lifetime, a.key_checked_at, a.key_refused_at, a.token_seconds as token_life,
        a.linked, a.suspended_by_us, a.seal, a.ineligible_since, a.key_grant,

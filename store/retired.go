@@ -52,6 +52,17 @@ func (s *Store) Retire(ctx context.Context, r Retired) error {
 	return nil
 }
 
+const giveOutSQL = `update coderhook.accounts set unseen_key_id = null where user_id = $1 and unseen_key_id = $2`
+
+// GiveOut says, before it happens, that a token will carry a key which none has carried so far. That the account has another
+// key by now is no error: the one that it replaced lives on for as long as the token.
+func (s *Store) GiveOut(ctx context.Context, userID uuid.UUID, keyID string) error {
+	if _, err := s.exec(ctx, giveOutSQL, userID, keyID); err != nil {
+		return fmt.Errorf("give key out: %w", err)
+	}
+	return nil
+}
+
 const retiredSQL = `
 select key_id, user_id, coder_user_id, delete_after as until
   from coderhook.retired_keys where user_id = $1 order by delete_after`

@@ -48,6 +48,8 @@ func TestTheRoleCanDoNoMoreThanItMust(t *testing.T) {
 		`create table coderhook.x ()`:                                 true,
 		`drop table coderhook.accounts`:                               true,
 		`select id from auth.users`:                                   true,
+		`select coderhook.auth_sessions_living('{}')`:                 false,
+		`select id from auth.sessions`:                                true,
 	} {
 		if refused(t, db, "coderhook", sql) != want {
 			t.Errorf("refused is not %v: %s", want, sql)
@@ -65,6 +67,7 @@ func TestTheDataAPICannotReadKeys(t *testing.T) {
 			`insert into public.profiles (id) values (null)`, `delete from public.profiles`,
 			`select from coderhook.accounts`, `select coderhook.auth_users_state('{}')`,
 			`select from coderhook.retired_keys`, `select from coderhook.tasks`, `select from coderhook.audit`,
+			`select coderhook.auth_sessions_living('{}')`,
 		} {
 			if !refused(t, db, role, sql) {
 				t.Errorf("as %s: %s", role, sql)

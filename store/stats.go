@@ -47,6 +47,7 @@ var KeyStates = []KeyState{KeyGood, KeyAging, KeyExpired, KeyRefused, KeyUnknown
 type Census struct {
 	Accounts map[Status]int64
 	Keys     map[KeyState]int64
+	GivenOut int64 // keys that are alive and that tokens have carried
 }
 
 // One walk through the ledger for all of it. A lifetime that is not known makes a key age at
@@ -61,20 +62,22 @@ select status,
               or key_expires_at - $1 <= pg_catalog.make_interval(secs => key_lifetime_seconds::float8 / 3::float8)
                                                 then 'aging'
             else 'good' end as key_state,
+       unseen_key_id is distinct from key_id as given_out,
        pg_catalog.count(*) as accounts
   from coderhook.accounts
- group by 1, 2`
+ group by 1, 2, 3`
 
 // Census counts all accounts, and how their keys stand at that time.
 func (s *Store) Census(ctx context.Context, now time.Time) (Census, error) {
 	rows, err := all[struct {
 		Status, KeyState string
+		GivenOut         bool
 		Accounts         int64
 	}](ctx, s, censusSQL, now)
 	if err != nil {
 		return Census{}, fmt.Errorf("count accounts: %w", err)
 	}
-	c := Census{make(map[Status]int64), make(map[KeyState]int64)}
+	c := Census{Accounts: make(map[Status]int64), Keys: make(map[KeyState]int64)}
 	for _, status := range Statuses {
 		c.Accounts[status] = 0
 	}
@@ -83,7 +86,11 @@ func (s *Store) Census(ctx context.Context, now time.Time) (Census, error) {
 	}
 	for _, row := range rows {
 		c.Accounts[Status(row.Status)] += row.Accounts
-		c.Keys[KeyState(row.KeyState)] += row.Accounts
+		state := KeyState(row.KeyState)
+		c.Keys[state] += row.Accounts
+		if row.GivenOut && (state == KeyGood || state == KeyAging || state == KeyUnknown) {
+			c.GivenOut += row.Accounts
+		}
 	}
 	return c, nil
 }

@@ -38,15 +38,17 @@ func TestCensus(t *testing.T) {
 	}
 	db.Exec(t, `insert into coderhook.accounts (user_id, status, key_id) values (gen_random_uuid(), 'active', 'abcdefghij')`)
 	db.Exec(t, `insert into coderhook.accounts (user_id, status) values (gen_random_uuid(), 'conflict')`)
+	db.Exec(t, `insert into coderhook.accounts (user_id, status, key_id, unseen_key_id) values (gen_random_uuid(), 'active', 'abcdefghij', 'abcdefghij')`)
 	got, err := s.Census(t.Context(), noon)
 	must(t, err)
 	want := store.Census{
 		Accounts: map[store.Status]int64{
-			store.Pending: 1, store.Active: 6, store.Conflict: 1, store.Suspended: 0, store.Orphaned: 0, store.Offboarded: 1,
+			store.Pending: 1, store.Active: 7, store.Conflict: 1, store.Suspended: 0, store.Orphaned: 0, store.Offboarded: 1,
 		},
 		Keys: map[store.KeyState]int64{
-			store.KeyGood: 1, store.KeyAging: 3, store.KeyExpired: 1, store.KeyRefused: 2, store.KeyUnknown: 1, store.KeyNone: 1,
+			store.KeyGood: 1, store.KeyAging: 3, store.KeyExpired: 1, store.KeyRefused: 2, store.KeyUnknown: 2, store.KeyNone: 1,
 		},
+		GivenOut: 5, // good, aging, and one of the unknown
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

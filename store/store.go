@@ -24,8 +24,9 @@ type Store struct {
 	sql      statements
 	profiles profiles
 
-	seals   seals
-	replica string // in the audit trail
+	seals      seals
+	encryption encryption
+	replica    string // in the audit trail
 
 	// writers bounds the writes that may wait for a sign-in's lock. If they could take all
 	// connections, the look-ups of other sign-ins would wait with them.
@@ -69,6 +70,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	encryption, err := newEncryption(cfg)
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{
 		cfg:      cfg,
 		profiles: profiles,
@@ -81,8 +86,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			lookupColumns: profiles.in(lookupColumnsSQL),
 			userFacts:     profiles.in(userFactsSQL),
 		},
-		seals:   newSeals(cfg.LedgerSecrets),
-		replica: cmp.Or(cfg.Replica, "coderhook"),
+		seals:      newSeals(cfg.LedgerSecrets),
+		encryption: encryption,
+		replica:    cmp.Or(cfg.Replica, "coderhook"),
 	}
 	first, poolConfig, err := s.newTarget(cfg)
 	if err != nil {

@@ -43,10 +43,10 @@ func supabaseCLI(t *testing.T) string {
 	if _, err := os.Stat(cli); err == nil {
 		return cli
 	}
-	npm := exec.CommandContext(t.Context(), "npm", "install", "--no-save", "--no-audit", "--no-fund")
+	npm := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund")
 	npm.Dir = projectDir
 	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm install: %v\n%s", err, out)
+		t.Fatalf("npm ci: %v\n%s", err, out)
 	}
 	return cli
 }

@@ -31,6 +31,17 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// With KEY_IN_CLAIMS=false the sample mint shows what stands in the claims instead.
+func TestOnceWithoutTheKey(t *testing.T) {
+	t.Setenv("KEY_IN_CLAIMS", "false")
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"-once"}, func(name string) string { return map[string]string{"LISTEN_ADDR": "127.0.0.1:0"}[name] }, &out)
+	if err != nil || !strings.Contains(out.String(), `+     "api_key_status": "ready"`) || strings.Contains(out.String(), `"api_key"`) ||
+		!strings.Contains(out.String(), "without the key as before; calls to Coder: 0") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}
+
 func TestBadCoderURL(t *testing.T) {
 	t.Parallel()
 	s := &stack{getenv: func(name string) string { return map[string]string{"CODER_URL": "coder"}[name] }, out: &report{w: new(bytes.Buffer)}}

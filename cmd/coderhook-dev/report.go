@@ -26,6 +26,22 @@ func (r *report) step(name string) func(result string) {
 	return func(result string) { r.line("  %-12s %8s  %s", name, short(time.Since(started)), result) }
 }
 
+// progressEvery is how often a person wants to hear that it goes on.
+const progressEvery = 3 * time.Second
+
+// progress tells now and then how far a long step is: the function that it returns is told each part of it.
+func (r *report) progress(name string) func(what string) {
+	started := time.Now()
+	last, n := started, 0
+	return func(what string) {
+		n++
+		if time.Since(last) >= progressEvery {
+			last = time.Now()
+			r.line("  %-12s %8s  %d packages so far, now %s", name, short(time.Since(started)), n, what)
+		}
+	}
+}
+
 func (r *report) firstMint(email string, m mint) {
 	r.title("A token mint for " + email)
 	r.line("  Supabase Auth asks   POST /hooks/custom-access-token   (recorded from a real one, re-signed with the current time)")
@@ -50,7 +66,11 @@ func (r *report) timeline(m mint) {
 
 func (r *report) secondMint(m mint) {
 	r.title("The same user's next mint")
-	r.line("  coderhook answers    %d in %s, with the same key; calls to Coder: %d\n", m.status, short(m.took), len(m.calls))
+	with := "with the same key"
+	if m.gave() == ready {
+		with = "without the key as before"
+	}
+	r.line("  coderhook answers    %d in %s, %s; calls to Coder: %d\n", m.status, short(m.took), with, len(m.calls))
 	r.timeline(m)
 }
 

@@ -132,7 +132,7 @@ func (s *stack) startCoder(context.Context) error {
 func (s *stack) startServer(ctx context.Context) error {
 	done := s.out.step("coderhook")
 	binary := filepath.Join(os.TempDir(), "coderhook-dev-"+rand.Text()[:8])
-	if err := process.Build(ctx, s.root, "./cmd/coderhook", binary); err != nil {
+	if err := process.BuildHere(ctx, s.root, "./cmd/coderhook", binary, s.out.progress("compiling")); err != nil {
 		return err
 	}
 	s.closers = append(s.closers, func() error { return os.Remove(binary) })

@@ -77,8 +77,8 @@ func copyContext(t *testing.T, to string) {
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	unit := contentOf(t, "../../testdata/ops/coderhook.service")
-	const program = "/usr/local/bin/coderhook"
-	if !strings.Contains(unit, "ExecStart="+program+" serve\n") {
+	const start = "ExecStart=coderhook " // systemd looks in /usr/local/bin and /usr/bin
+	if !strings.Contains(unit, start+"serve\n") {
 		t.Fatal("the unit does not start the server")
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -86,11 +86,19 @@ func TestSystemdUnit(t *testing.T) {
 		t.Skip(err)
 	}
 	file := filepath.Join(t.TempDir(), "coderhook.service")
-	if err := os.WriteFile(file, []byte(strings.Replace(unit, program, "/bin/true", 1)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.Replace(unit, start, "ExecStart=/bin/true ", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.CommandContext(t.Context(), analyze, "verify", file).CombinedOutput(); err != nil || strings.Contains(string(out), "coderhook.service") {
 		t.Errorf("%v: %s", err, out)
+	}
+	// From 0 to 10, here in tenths: what an attacker who runs code in it could reach.
+	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=19", file).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if !strings.Contains(unit, "\nLimitCORE=0\n") {
+		t.Error("a dump of its memory would hold keys and secrets")
 	}
 }
 

@@ -20,6 +20,32 @@ func TestNothingForTestsIsLinked(t *testing.T) {
 			strings.Contains(dep, "storetest") || strings.Contains(dep, "embedded-postgres") {
 			t.Errorf("%s is linked", dep)
 		}
+		ofCEL := dep == "google.golang.org/genproto/googleapis/api/expr/v1alpha1" || dep == "google.golang.org/genproto/googleapis/rpc/status"
+		if strings.HasPrefix(dep, "google.golang.org/grpc/") || strings.HasPrefix(dep, "google.golang.org/genproto/") && !ofCEL {
+			t.Errorf("%s is linked, and nothing here speaks gRPC: see collector in cmd/internal/serve", dep)
+		}
+	}
+}
+
+// A dependency that nobody can say what it is for is one that nobody dares to remove.
+func TestEachDependencySaysWhatItIsFor(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(contentOf(t, "../../go.mod")) {
+		module, comment, _ := strings.Cut(strings.TrimSpace(line), " //")
+		if strings.HasPrefix(line, "\t") && strings.TrimSpace(comment) == "" {
+			t.Errorf("go.mod does not say what %s is for", module)
+		}
+	}
+}
+
+// A lock file that names a registry's host installs from nowhere else.
+func TestLockFilesNameNoHost(t *testing.T) {
+	t.Parallel()
+	for _, project := range []string{"bench", "client", "supabase"} {
+		dir := "../../testdata/" + project
+		if strings.Contains(contentOf(t, dir+"/package-lock.json"), `"resolved"`) || !strings.Contains(contentOf(t, dir+"/.npmrc"), "omit-lockfile-registry-resolved=true") {
+			t.Errorf("%s says where its packages are to be fetched", dir)
+		}
 	}
 }
 

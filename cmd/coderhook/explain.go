@@ -13,6 +13,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook/keyring"
 	"coderhook/hook/provision"
+	"coderhook/hook/rules"
 	"coderhook/store"
 
 	"github.com/google/uuid"
@@ -41,7 +42,7 @@ func (cmd explainCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	e := &explainer{database, coder, c.Provisioning}
+	e := &explainer{database, coder, c.Provisioning, c.Rules}
 	for _, user := range users {
 		if err := e.explain(env.ctx, env.stdout, user); err != nil {
 			return err
@@ -58,6 +59,7 @@ type explainer struct {
 	database *store.Store
 	coder    *coderclient.Client
 	options  provision.Options
+	rules    config.Rules
 }
 
 func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) error {
@@ -84,7 +86,31 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	}
 	row("the next mint", "%s", keyring.Explain(e.options, account, e.options.Now().Add(life)))
 	row("", "(of a token for an authenticated user with an e-mail address, that lives %s)", life)
-	return table.Flush()
+	if err := table.Flush(); err != nil || e.rules.Policy == nil {
+		return err
+	}
+	return e.explainRules(ctx, w, account)
+}
+
+// explainRules tells what the rules make of the user, whatever the session.
+func (e *explainer) explainRules(ctx context.Context, w io.Writer, a store.Account) error {
+	facts, err := e.database.UserFacts(ctx, []uuid.UUID{a.UserID})
+	if err != nil || len(facts) != 1 || !facts[0].Exists {
+		return err
+	}
+	of := rules.OfUser(facts[0])
+	d := e.rules.Policy.Decide(of)
+	text := outcome(d)
+	if e.rules.Audit {
+		text += "; POLICY_MODE=audit only tells so"
+	} else if d.Give != nil && d.Give.Grant != a.KeyGrant && a.KeyID != "" {
+		text += "; the key was made with something else, so that the next mint makes another before it answers"
+	}
+	if !a.IneligibleSince.IsZero() {
+		text += "; not eligible since " + a.IneligibleSince.UTC().Format(time.RFC3339)
+	}
+	fmt.Fprintf(w, "by the rules: %s\n", text)
+	return trace(w, e.rules.Policy, of)
 }
 
 // inCoder returns what Coder says of the account, and where the addresses differ: Coder sends mail to the one that it
@@ -128,10 +154,15 @@ func inProfile(a store.Account) string {
 	switch {
 	case !a.HasProfile:
 		return "no row"
+	case a.Unreadable() != nil:
+		return a.Unreadable().Error()
 	case a.APIKey == "":
 		return "no key"
 	case coderclient.KeyID(a.APIKey) == "":
 		return "something that has not the form of a Coder key"
+	}
+	if a.Encryption == store.Encrypted {
+		return "key " + coderclient.KeyID(a.APIKey) + ", encrypted"
 	}
 	return "key " + coderclient.KeyID(a.APIKey)
 }
@@ -143,6 +174,9 @@ func inLedger(a store.Account) string {
 	text := fmt.Sprintf("%s since %s, Coder user %s", a.Status, a.UpdatedAt.UTC().Format(time.RFC3339), cmp.Or(a.CoderUsername, "none"))
 	if a.KeyID != "" {
 		text += fmt.Sprintf(", key %s until %s", a.KeyID, a.KeyExpiresAt.UTC().Format(time.RFC3339))
+	}
+	if a.KeyUnseen {
+		text += ", which no token has carried"
 	}
 	if a.Leased {
 		text += ", being worked at"

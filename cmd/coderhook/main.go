@@ -40,9 +40,11 @@ type program struct {
 	Revoke    revokeCmd    `cmd:"" help:"End a user's keys in Coder, or everybody's, and have new ones made."`
 	Audit     auditCmd     `cmd:"" help:"What was done about accounts and keys, by whom, and why."`
 	Seal      sealCmd      `cmd:"" help:"Give the ledger's rows the seals that LEDGER_SECRET asks for, after a look at the accounts that they name."`
+	Rotate    rotateCmd    `cmd:"" name:"rotate-keys" help:"Encrypt the keys in the profiles with the newest of KEY_ENCRYPTION_KEYS: plain ones, and those of older encryption keys."`
 	Send      sendCmd      `cmd:"" help:"Sign an event as Supabase Auth does, post it to a running hook, and show what changed in the claims. This is a real mint: it can make a Coder user and a key."`
 	Explain   explainCmd   `cmd:"" help:"What the server knows of a user, and what the next token mint would do and why."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Policy    policyCmd    `cmd:"" help:"Try the rules of a policy file."`
+	Version   versionCmd   `cmd:"" help:"Print the version and its newest migration; with DATABASE_URL, also what the database lacks or has besides."`
 }
 
 // environment is what a command works with; tests give their own.

@@ -47,6 +47,9 @@ func withParts(env *environment, do func(parts) error) error {
 	if err := database.CheckSecrets(env.ctx); err != nil {
 		return err
 	}
+	if err := database.CheckEncryptionKeys(env.ctx); err != nil {
+		return err
+	}
 	registry := metrics.New()
 	ring := keyring.New(c.Provisioning, database, coder, registry, log)
 	if c.Rules.Policy != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"io"
 	"os/exec"
 	"strings"
@@ -29,11 +30,12 @@ func newTown(t *testing.T, users int) *town {
 	w.variables = map[string]string{
 		"DATABASE_URL": w.db.RoleURL("coderhook"), "CODER_URL": w.coder.URL, "CODER_OWNER_TOKEN": w.coder.OwnerToken, "LOG_FORMAT": "json", "LOG_LEVEL": "error",
 	}
-	w.db.Exec(t, `insert into auth.users (id, role, email) select gen_random_uuid(), 'authenticated', 'user-' || n || '@example.com' from generate_series(1, $1::int) n`, users)
-	w.db.Exec(t, `insert into auth.users (id, role, email, banned_until) values (gen_random_uuid(), 'authenticated', 'banned@example.com', 'infinity')`)
-	w.db.Exec(t, `insert into auth.users (id, role, email, deleted_at) values (gen_random_uuid(), 'authenticated', 'deleted@example.com', now())`)
-	w.db.Exec(t, `insert into auth.users (id, role, is_anonymous) values (gen_random_uuid(), 'authenticated', true)`)
-	w.db.Exec(t, `insert into auth.users (id, role, phone) values (gen_random_uuid(), 'authenticated', '123')`)
+	w.db.Exec(t, `insert into auth.users (id, email) select gen_random_uuid(), 'user-' || n || '@example.com' from generate_series(1, $1::int) n`, users)
+	w.db.Exec(t, `insert into auth.users (id, email, banned_until) values (gen_random_uuid(), 'banned@example.com', 'infinity')`)
+	w.db.Exec(t, `insert into auth.users (id, email, deleted_at) values (gen_random_uuid(), 'deleted@example.com', now())`)
+	w.db.Exec(t, `insert into auth.users (id, is_anonymous) values (gen_random_uuid(), true)`)
+	w.db.Exec(t, `insert into auth.users (id, phone) values (gen_random_uuid(), '123')`)
+	w.db.Exec(t, `update auth.users set aud = 'authenticated', role = 'authenticated'`) // as Supabase Auth does
 	return w
 }
 
@@ -60,13 +62,12 @@ func (w *town) wantOneEach(t *testing.T, users int) {
 	}
 }
 
+var provisionUsers = flag.Int("provision.users", 1200, "users in TestProvisionAllUsers; a project may have 10000")
+
 // All users who may sign in with an address have their key, at Coder's pace, and a second run finds them all there.
 func TestProvisionAllUsers(t *testing.T) {
 	t.Parallel()
-	users := 10_000
-	if testing.Short() {
-		users = 600 // more than a page, and more than Coder takes at once
-	}
+	users := *provisionUsers // more than a page, and more than Coder takes at once
 	w := newTown(t, users)
 	out, err := w.run(t.Context())
 	if err != nil {
@@ -137,7 +138,7 @@ func TestProvisionGoesOnAfterAnEnd(t *testing.T) {
 func TestProvisionSome(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, 20)
-	w.db.Exec(t, `insert into auth.users (id, role, email) values (gen_random_uuid(), 'authenticated', 'ada@localhost')`)
+	w.db.Exec(t, `insert into auth.users (id, email, aud, role) values (gen_random_uuid(), 'ada@localhost', 'authenticated', 'authenticated')`)
 	out, err := w.run(t.Context(), "--dry-run", "--where", `user.email in ["user-1@example.com", "user-2@example.com", "ada@localhost"]`)
 	if err != nil || !strings.Contains(out, "23 users may sign in: 0 have a key, 3 get one (3 with a new account).") || !strings.Contains(out, "without a key: 18: not among those of --where") || len(w.coder.Users()) > 0 {
 		t.Errorf("%v\n%s", err, out)

@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/sender"
+	"coderhook/hook/provision"
 	"coderhook/hook/webhook"
 
 	"github.com/google/uuid"
@@ -99,6 +101,9 @@ func show(w io.Writer, body []byte, answer sender.Answer) error {
 	}
 	if difference := sender.Changes(before, after); difference != "" {
 		fmt.Fprintf(w, "changed in the claims:\n%s", difference)
+		if strings.Contains(difference, `"api_key_status": "`+string(provision.StatusReady)+`"`) {
+			fmt.Fprintln(w, "the user has a key; with KEY_IN_CLAIMS=false it is not in the token, and pages use Coder through the gateway")
+		}
 	} else {
 		fmt.Fprintln(w, "the claims came back as they were sent (the server's log says why)")
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong with certain requests. Its parts come in this order: delay, then one of hang,
-// reset and status; with none of them the request is answered, only late.
+// Fault is something that goes wrong with certain requests. Its parts come in this order: delay or until, then one of
+// hang, reset and status; with none of them the request is answered, only late.
 type Fault struct {
 	Method string // "": any
 	Path   string // below /api/v2, "*" for one segment, as "/users/*/keys/tokens"; "": any
@@ -18,9 +18,10 @@ type Fault struct {
 	Times  int    // how many it hits from there on; 0: all
 
 	Delay  time.Duration
-	Hang   bool // no answer until the client gives up or the server closes
-	Reset  bool // the connection is reset
-	Status int  // this answer
+	Until  <-chan struct{} // waits until it is closed, instead of a delay; nil: does not
+	Hang   bool            // no answer until the client gives up or the server closes
+	Reset  bool            // the connection is reset
+	Status int             // this answer
 	Header http.Header
 	Body   string // JSON unless Header says otherwise
 
@@ -74,13 +75,14 @@ func (f *Fault) matches(r *http.Request) bool {
 // play delays, hangs or resets. A request that ends in it is aborted, as a mere return would answer 200.
 func (f *Fault) play(s *Server, w http.ResponseWriter, r *http.Request) {
 	var delay <-chan time.Time
-	if !f.Hang {
+	if !f.Hang && f.Until == nil {
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
 		delay = timer.C
 	}
 	select {
 	case <-delay:
+	case <-f.Until:
 	case <-s.done:
 		panic(http.ErrAbortHandler)
 	case <-r.Context().Done():

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"coderhook/hook/authtest"
+	"coderhook/hook/claims"
 
 	"github.com/google/uuid"
 )
@@ -41,7 +42,7 @@ func FuzzAccessToken(f *testing.F) {
 		`{"exp":"1795417650","aud":{},` + good + `}`, `{"exp":1795417650,"nbf":1795417650,"aud":"authenticated",` + good + `}`,
 		`{"exp":1795417650,"aud":"authenticated","is_anonymous":true,"aal":"aal2","client_id":"c","app_metadata":{"api_key":{}},` + good + `}`,
 		`{"exp":1795417650,"aud":"authenticated","n":1795423e11269,` + good + `}`, `{"exp":1e400,"aud":"authenticated",` + good + `}`,
-		`{"exp":1795417650,"aud":"authenticated","app_metadata":null,"role":"a","role":"b","Role":"c","ROLE":"d",` + good + `}`,
+		`{"exp":1795417650,"aud":"authenticated","session_id":7,"app_metadata":null,"role":"a","role":"b","Role":"c","ROLE":"d",` + good + `}`,
 	} {
 		for _, header := range []string{hs256Header, `{"alg":"HS256","kid":"x"}`, `{"alg":"none"}`, `{"alg":"HS512"}`, `{"alg":"RS256"}`, `{"ALG":"HS256"}`} {
 			f.Add(header, []byte(claims), uint16(50), byte('\n'))
@@ -93,11 +94,19 @@ func checkVerdict(t *testing.T, header string, claims []byte, now time.Time, ofP
 	switch {
 	case err == nil && !may:
 		t.Errorf("%s %s passes as %+v", header, claims, who)
-	case err == nil && who != want:
+	case err == nil && who.Raw != string(bytes.TrimSpace(claims)):
+		t.Errorf("%q are not the token's claims %q", who.Raw, claims)
+	case err == nil && without(who) != want:
 		t.Errorf("%s is %+v, want %+v", claims, who, want)
 	case err != nil && must:
 		t.Errorf("%s %s: %v", header, claims, err)
 	}
+}
+
+// sessionIn is only looked at: one of another type is no reason to refuse the token.
+func sessionIn(c map[string]any) claims.Text {
+	session, _ := c["session_id"].(string)
+	return claims.Text(session)
 }
 
 // bearerOf reads the claims by their exact names, of which the last counts. May: they are those of a
@@ -126,6 +135,7 @@ func bearerOf(header string, claims []byte, now time.Time, ofProject bool) (who 
 	who.Key, _ = metadata["api_key"].(string)
 	who.Claims.Email, who.Claims.Role, who.Claims.AAL = text("email"), text("role"), text("aal")
 	who.Claims.ClientID, who.Claims.Subject, who.Claims.Anonymous = text("client_id"), text("sub"), anonymous
+	who.Claims.SessionID = sessionIn(c)
 	expires, notBefore, issuer := number("exp"), number("nbf"), text("iss")
 	_, _ = number("iat"), text("jti")
 	who.Claims.Expires = int64(expires)
@@ -162,4 +172,10 @@ func unmarshalNumbers(text []byte, into any) error {
 		return errors.New("something follows")
 	}
 	return nil
+}
+
+// without leaves out the claims' own text.
+func without(who Caller) Caller {
+	who.Raw = ""
+	return who
 }

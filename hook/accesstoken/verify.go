@@ -99,11 +99,12 @@ type Caller struct {
 // accessClaims are the claims of an access token that count here.
 type accessClaims struct {
 	jwt.RegisteredClaims
-	Email       string `json:"email"`
-	Role        string `json:"role"`
-	AAL         string `json:"aal"`
-	ClientID    string `json:"client_id"`
-	Anonymous   bool   `json:"is_anonymous"`
+	Email       string      `json:"email"`
+	Role        string      `json:"role"`
+	AAL         string      `json:"aal"`
+	ClientID    string      `json:"client_id"`
+	Anonymous   bool        `json:"is_anonymous"`
+	SessionID   claims.Text `json:"session_id"`
 	AppMetadata struct {
 		APIKey any `json:"api_key"` // whatever an old deployment may have put there
 	} `json:"app_metadata"`
@@ -138,7 +139,7 @@ func (a *Verifier) Verify(ctx context.Context, token string) (Caller, error) {
 	key, _ := read.AppMetadata.APIKey.(string)
 	return Caller{User: user, Key: key, Raw: read.raw, Claims: claims.Claims{
 		Subject: read.Subject, Email: read.Email, Expires: read.ExpiresAt.Unix(), Role: read.Role,
-		AAL: read.AAL, ClientID: read.ClientID, Anonymous: read.Anonymous,
+		AAL: read.AAL, ClientID: read.ClientID, Anonymous: read.Anonymous, SessionID: read.SessionID,
 	}}, nil
 }
 

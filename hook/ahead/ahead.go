@@ -198,14 +198,14 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return err
 			}
 		}
-		group, running := errgroup.WithContext(ctx)
+		group, working := errgroup.WithContext(ctx)
 		group.SetLimit(r.Workers)
 		for _, f := range facts {
-			if running.Err() != nil {
+			if working.Err() != nil {
 				break
 			}
 			group.Go(func() error {
-				outcome, err := r.one(running, f)
+				outcome, err := r.one(working, f)
 				if err != nil {
 					return err
 				}
@@ -221,7 +221,10 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return nil
 			})
 		}
-		return errors.Join(group.Wait(), context.Cause(ctx))
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		return context.Cause(ctx)
 	})
 }
 

@@ -7,6 +7,9 @@
 // A replaced key is kept until no access token can carry it: the user's longest that was seen, plus ten minutes. It is
 // deleted after a later mint, or by reconciling, and only if it is ours by its name, or adopted.
 //
+// Where tokens do not carry the key, one that they have carried is renewed as if it aged. A key that none has carried is marked
+// as that when it is stored, and the mark is taken away before one does: a crash loses no key that was given out.
+//
 // A lifetime of keys below twice that of the access tokens would renew at nearly every mint. Where it is configured, the
 // server does not start; where it is Coder's own limit, it complains and starts, as sign-ins must go on.
 //
@@ -26,13 +29,15 @@ import (
 type State int
 
 const (
-	Planted State = iota // it is not the one that we stored: somebody else wrote it
-	Missing              // none, dead, or of a user who is suspended or off-boarded
-	Other                // made with another grant than the rules give now: it may open more than it should
-	Short                // alive now, but it would die before the token
-	Aging                // outlives the token, but it is time for another
-	Unknown              // the ledger has not seen it: an older deployment wrote it
-	Good                 // outlives the token by far
+	Locked   State = iota // encrypted with a key that only other replicas have: it is theirs to hand out and to replace
+	Planted               // it is not the one that we stored: somebody else wrote it
+	Missing               // none, dead, or of a user who is suspended or off-boarded
+	Other                 // made with another grant than the rules give now: it may open more than it should
+	Short                 // alive now, but it would die before the token
+	Aging                 // outlives the token, but it is time for another
+	GivenOut              // tokens have carried it, and this one does not: it is time for another, too
+	Unknown               // the ledger has not seen it: an older deployment wrote it
+	Good                  // outlives the token by far
 )
 
 // Usable reports whether the token can carry the key. What else there is to do comes after the answer.
@@ -42,6 +47,7 @@ func (s State) Usable() bool { return s >= Aging }
 type Rule struct {
 	RenewBefore time.Duration // a key's end; 0: a third of its lifetime
 	Grant       string        // what the key is to be made with, as grant.Grant writes it; "": as all are
+	OutOfClaims bool          // the token at hand does not carry the key itself
 }
 
 // Judge compares the key's expiry with the token's.
@@ -49,6 +55,10 @@ func (r Rule) Judge(a store.Account, tokenExpires, now time.Time) State {
 	id := coderclient.KeyID(a.APIKey)
 	ledgers := a.KeyID == id
 	switch {
+	case a.Encryption == store.Locked:
+		return Locked
+	case a.Unreadable() != nil && a.Status != store.Suspended:
+		return Planted
 	case id == "", a.Distrust() != nil, ledgers && a.KeyRefused, a.Status == store.Suspended:
 		return Missing
 	case !ledgers && HasOwn(a):
@@ -65,6 +75,8 @@ func (r Rule) Judge(a store.Account, tokenExpires, now time.Time) State {
 		return Short
 	case a.KeyExpiresAt.Sub(now) <= r.window(a.KeyLifetime):
 		return Aging
+	case r.OutOfClaims && !a.KeyUnseen:
+		return GivenOut
 	}
 	return Good
 }

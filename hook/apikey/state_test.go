@@ -26,7 +26,7 @@ func TestJudge(t *testing.T) {
 		}
 		return a
 	}
-	third, fixed := Rule{}, Rule{RenewBefore: 2 * time.Hour}
+	third, fixed, out := Rule{}, Rule{RenewBefore: 2 * time.Hour}, Rule{OutOfClaims: true}
 	for name, test := range map[string]struct {
 		rule    Rule
 		account store.Account
@@ -61,8 +61,24 @@ func TestJudge(t *testing.T) {
 		"orphaned, with a profile": {third, account(0, func(a *store.Account) {
 			a.KeyID, a.CoderUserID, a.Status = "", uuid.MustParse("ada0ada0-0000-4000-8000-000000000001"), store.Orphaned
 		}), Unknown},
+		"locked": {third, account(5*authtest.Day, func(a *store.Account) { a.APIKey, a.Encryption = "", store.Locked }), Locked},
+		"locked and suspended": {third, account(5*authtest.Day, func(a *store.Account) {
+			a.APIKey, a.Encryption, a.Status = "", store.Locked, store.Suspended
+		}), Locked},
+		"forged":               {third, account(5*authtest.Day, func(a *store.Account) { a.APIKey, a.Encryption = "", store.Forged }), Planted},
+		"forged, nobody known": {third, account(0, func(a *store.Account) { a.APIKey, a.KeyID, a.Encryption = "", "", store.Forged }), Planted},
+		"plain is refused":     {third, account(5*authtest.Day, func(a *store.Account) { a.APIKey, a.Encryption = "", store.PlainRefused }), Planted},
+		"suspended and forged": {third, account(5*authtest.Day, func(a *store.Account) {
+			a.APIKey, a.Encryption, a.Status = "", store.Forged, store.Suspended
+		}), Missing},
+		"encrypted":               {third, account(5*authtest.Day, func(a *store.Account) { a.Encryption = store.Encrypted }), Good},
 		"known without expiry":    {third, account(5*authtest.Day, func(a *store.Account) { a.KeyExpiresAt = time.Time{} }), Unknown},
 		"refused, but another by": {third, account(5*authtest.Day, func(a *store.Account) { a.KeyID, a.KeyRefused = "0123456789", true }), Unknown},
+		"that tokens carried":     {out, account(5*authtest.Day, nil), GivenOut},
+		"that tokens carry":       {third, account(5*authtest.Day, nil), Good},
+		"that none carried":       {out, account(5*authtest.Day, func(a *store.Account) { a.KeyUnseen = true }), Good},
+		"carried, and short":      {out, account(time.Minute, nil), Short},
+		"carried, and refused":    {out, account(5*authtest.Day, func(a *store.Account) { a.KeyRefused = true }), Missing},
 		"conflict with a key":     {third, account(5*authtest.Day, func(a *store.Account) { a.Status = store.Conflict }), Good},
 	} {
 		if got := test.rule.Judge(test.account, token, now); got != test.want {

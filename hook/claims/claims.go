@@ -28,6 +28,7 @@ type Claims struct {
 	ClientID  string `json:"client_id"`
 	Anonymous bool   `json:"is_anonymous"`
 	Issuer    Text   `json:"iss"`
+	SessionID Text   `json:"session_id"`
 }
 
 // Text is a claim that is only looked at: a wrong type is no reason to refuse a sign-in.

@@ -187,6 +187,32 @@ func TestLimitsOfAUser(t *testing.T) {
 	})
 }
 
+// However many users there are, what all of them have open is bounded.
+func TestLimitOfAll(t *testing.T) {
+	t.Parallel()
+	release, running := make(chan struct{}), atomic.Int32{}
+	s := alone(t, func(_ http.ResponseWriter, r *http.Request) {
+		running.Add(1)
+		if r.URL.Path == "/api/v2/users/me" {
+			<-release
+		}
+	}, func(g *gateway.Gateway) { g.Limits.All = 2 })
+	var wg sync.WaitGroup
+	for _, name := range []string{"alice", "bob"} {
+		wg.Go(func() { s.doAs(name, "GET", "/api/v2/users/me", nil) })
+	}
+	eventually(t, "two at once", func() bool { return running.Load() == 2 })
+	got := s.do("GET", "/api/v2/buildinfo", nil)
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || !strings.Contains(got.message(), "too many requests and WebSockets") {
+		t.Errorf("the third: %d %v %s", got.status, got.header, got.body)
+	}
+	close(release)
+	wg.Wait()
+	if got := s.do("GET", "/api/v2/buildinfo", nil); got.status != http.StatusOK {
+		t.Errorf("when there is room: %d", got.status)
+	}
+}
+
 // A client that takes nothing lets go of Coder.
 func TestSlowClientDoesNotHoldCoder(t *testing.T) {
 	t.Parallel()

@@ -9,7 +9,7 @@
 //   - the request line and an upgrade are read as they came (target.go); a WebSocket's Origin must be one that may call;
 //   - the access token is found in the header or the subprotocol and verified by the [Authenticator];
 //   - the user's limits (sessions.go), then the table of routes (routes.go, read by rules.go) say whether it goes through;
-//   - the user's key is found, or made (keys.go);
+//   - the session is looked at, which may have ended before its token (sessions.go), and the user's key is found, or made (keys.go);
 //   - proxy.go passes a request on by httputil.ReverseProxy, and socket.go a WebSocket frame by frame (frames.go).
 //
 // The bytes that were decided on are the bytes that are sent: a path that is not in its normal form is refused, never
@@ -77,7 +77,7 @@ type RefusedRoute struct {
 // Session tells sessions apart.
 type Session struct {
 	User uuid.UUID
-	ID   string // the token's session_id, "" where it has none or nobody asks for it
+	ID   string // the token's session_id, "" where it has none
 }
 
 // Caller is who an access token stands for.
@@ -118,6 +118,7 @@ type Gateway struct {
 	users    users
 	keys     keyCache
 	open     openSet
+	seen     seenSessions
 	counts   *counts
 	draining atomic.Bool
 }
@@ -138,6 +139,7 @@ func (g *Gateway) Start() error {
 	g.SlowClient = orDefault(g.SlowClient, 30*time.Second)
 	g.Limits = g.Limits.withDefaults()
 	g.counts = newCounts(g.Metrics)
+	g.countOpen()
 	if g.Transport == nil {
 		g.Transport = new(http.Transport)
 	}
@@ -204,6 +206,9 @@ func (c *call) pass() *Refusal {
 	if no != nil {
 		c.g.audit(c, no)
 		return no
+	}
+	if c.over() {
+		return &Refusal{Code: http.StatusUnauthorized, Rule: "session", Message: "the session has ended: sign in again", Challenge: true}
 	}
 	if err := c.findKey(); err != nil {
 		return c.g.explained("no key", err)

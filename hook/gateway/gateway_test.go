@@ -167,12 +167,28 @@ func (s *stand) revoke(name string) {
 type stubSessions struct {
 	mu    sync.Mutex
 	ended []gateway.Session
+	looks int
+	err   error
 }
 
 func (s *stubSessions) Ended(context.Context, []gateway.Session) ([]gateway.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended, nil
+	s.looks++
+	return s.ended, s.err
+}
+
+// count is how often it was asked.
+func (s *stubSessions) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks
+}
+
+func (s *stubSessions) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
 }
 
 func (s *stubSessions) end(session gateway.Session) {

@@ -52,6 +52,15 @@ func newCounts(r prometheus.Registerer) *counts {
 	return c
 }
 
+// countOpen shows how much of [Limits].All is taken.
+func (g *Gateway) countOpen() {
+	make := promauto.With(g.Metrics)
+	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "coderhook_gateway_open", Help: "Requests and WebSockets that are open through the gateway."}, func() float64 {
+		return float64(g.users.open())
+	})
+	make.NewGauge(prometheus.GaugeOpts{Name: "coderhook_gateway_open_limit", Help: "Requests and WebSockets that may be open through the gateway."}).Set(float64(g.Limits.All))
+}
+
 // call is one request on its way, and what is told of it.
 type call struct {
 	g         *Gateway

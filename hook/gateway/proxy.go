@@ -37,20 +37,42 @@ func (g *Gateway) newProxy() *httputil.ReverseProxy {
 		Rewrite:        func(pr *httputil.ProxyRequest) { g.address(pr.Out, callOf(pr.In.Context())) },
 		Transport:      repeater{g},
 		FlushInterval:  -1,
-		BufferPool:     &copyBuffers,
 		ModifyResponse: func(resp *http.Response) error { return g.censor(resp, callOf(resp.Request.Context())) },
 		ErrorHandler:   func(_ http.ResponseWriter, r *http.Request, err error) { callOf(r.Context()).broken(err) },
 		ErrorLog:       stdlog.New(io.Discard, "", 0), // what it has to say is in the line of the request
 	}
 }
 
-// buffers are for copying answers.
-type buffers struct{ pool sync.Pool }
+// Buffers for copying answers, in bytes. From the larger one on what it costs is that each byte is copied twice more;
+// in a stream, which is open for long, little comes at a time.
+const (
+	answerBuffer = 128 << 10
+	streamBuffer = 4 << 10
+)
 
-var copyBuffers = buffers{sync.Pool{New: func() any { return new([32 << 10]byte) }}}
+var answerBuffers, streamBuffers = newBuffers(answerBuffer), newBuffers(streamBuffer)
 
-func (b *buffers) Get() []byte  { return b.pool.Get().(*[32 << 10]byte)[:] }
-func (b *buffers) Put(p []byte) { b.pool.Put((*[32 << 10]byte)(p)) }
+func newBuffers(size int) *sync.Pool {
+	return &sync.Pool{New: func() any { b := make([]byte, size); return &b }}
+}
+
+// buffers gives a call the one that fits its answer, whose header has come by then.
+type buffers struct{ c *call }
+
+func (b buffers) Get() []byte {
+	if b.c.stream.Load() {
+		return *streamBuffers.Get().(*[]byte)
+	}
+	return *answerBuffers.Get().(*[]byte)
+}
+
+func (b buffers) Put(p []byte) {
+	if len(p) == streamBuffer {
+		streamBuffers.Put(&p)
+		return
+	}
+	answerBuffers.Put(&p)
+}
 
 type callKey struct{}
 
@@ -76,7 +98,9 @@ func (c *call) carryRequest() *Refusal {
 		r.Body, _ = r.GetBody()
 		c.repeats = true
 	}
-	c.g.proxy.ServeHTTP(c.w, r)
+	proxy := *c.g.proxy
+	proxy.BufferPool = buffers{c}
+	proxy.ServeHTTP(c.w, r)
 	return nil
 }
 

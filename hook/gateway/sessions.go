@@ -3,13 +3,16 @@ package gateway
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"coderhook/hook/accesstoken"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 )
 
@@ -108,10 +111,71 @@ func (g *Gateway) endGone(ctx context.Context) {
 	}
 	for _, session := range ended {
 		g.keys.forget(session.User)
+		g.seen.put(session, true, g.Now(), g.WatchInterval)
 		for _, c := range open[session] {
 			c.end(endGone)
 		}
 	}
+}
+
+// seenSessions is what was found out of sessions that call at the moment, for as long as one that is open goes on
+// without a look. Its zero value is ready.
+type seenSessions struct {
+	mu    sync.Mutex
+	all   map[Session]seenSession
+	swept time.Time
+	looks singleflight.Group
+}
+
+type seenSession struct {
+	over  bool
+	until time.Time // when to look again
+}
+
+func (s *seenSessions) get(session Session, now time.Time) (over, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := s.all[session]
+	return seen.over, now.Before(seen.until)
+}
+
+func (s *seenSessions) put(session Session, over bool, now time.Time, keep time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil || now.Sub(s.swept) > time.Minute {
+		maps.DeleteFunc(s.all, func(_ Session, seen seenSession) bool { return !now.Before(seen.until) })
+		kept := make(map[Session]seenSession, len(s.all)) // a map that was large once stays so
+		maps.Copy(kept, s.all)
+		s.all, s.swept = kept, now
+	}
+	s.all[session] = seenSession{over, now.Add(keep)}
+}
+
+// lookPatience bounds how long a request waits to know whether its session goes on.
+const lookPatience = time.Second
+
+// over reports whether the caller's session has ended, which its token does not tell. One whose token has no session goes
+// on with it. Where it can't be known, it goes on as well, see endGone.
+func (c *call) over() bool {
+	g, session := c.g, c.who.Session
+	if g.Sessions == nil || session.ID == "" {
+		return false
+	}
+	if over, known := g.seen.get(session, g.Now()); known {
+		return over
+	}
+	over, _, _ := g.seen.looks.Do(session.User.String()+" "+session.ID, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), lookPatience) // others wait for it, too
+		defer cancel()
+		ended, err := g.Sessions.Ended(ctx, []Session{session})
+		if err != nil {
+			g.Log.Warn().Err(err).Stringer("user_id", session.User).Msg("gateway: session not checked")
+		}
+		over := slices.Contains(ended, session)
+		g.seen.put(session, over, g.Now(), g.WatchInterval)
+		return over, nil
+	})
+	return over.(bool)
 }
 
 // Drain lets nothing new in, closes WebSockets and streams, waits for the rest, and ends with ctx at the latest.
@@ -143,22 +207,26 @@ func (g *Gateway) Drain(ctx context.Context) error {
 // Open is how many requests and sockets there are.
 func (g *Gateway) Open() int { return len(g.open.all()) }
 
-// Limits are for each user. What is beyond is answered with 429.
+// Limits are for each user; what is beyond is answered with 429. Beyond All, which is for everybody together, it is 503.
 type Limits struct {
 	PerMinute int // requests; default 600, of which a sixth at once
 	Running   int // requests at the same time, sockets included; default 64
 	Sockets   int // WebSockets at the same time; default 32
+	All       int // requests and sockets of all users at the same time; default 4,096
 }
 
 func (l Limits) withDefaults() Limits {
-	return Limits{PerMinute: orDefault(l.PerMinute, 600), Running: orDefault(l.Running, 64), Sockets: orDefault(l.Sockets, 32)}
+	return Limits{
+		PerMinute: orDefault(l.PerMinute, 600), Running: orDefault(l.Running, 64), Sockets: orDefault(l.Sockets, 32), All: orDefault(l.All, 4096),
+	}
 }
 
 // users counts what each user has open and asks for. Its zero value is ready.
 type users struct {
-	mu    sync.Mutex
-	all   map[uuid.UUID]*usage
-	swept time.Time
+	mu      sync.Mutex
+	all     map[uuid.UUID]*usage
+	running int // of all of them
+	swept   time.Time
 }
 
 type usage struct {
@@ -182,17 +250,26 @@ func (u *users) enter(user uuid.UUID, socket bool, l Limits, now time.Time) (fun
 		return nil, later(http.StatusTooManyRequests, "running", time.Second, "too many requests of this user at the same time")
 	case socket && of.sockets >= l.Sockets:
 		return nil, later(http.StatusTooManyRequests, "sockets", accesstoken.RetryPause, "too many WebSockets of this user at the same time")
+	case u.running >= l.All: // each takes two file descriptors of a server on which sign-ins depend
+		return nil, later(http.StatusServiceUnavailable, "full", accesstoken.RetryPause, "too many requests and WebSockets at the same time: try again in a few seconds")
 	}
 	n := 0
 	if socket {
 		n = 1
 	}
-	of.running, of.sockets = of.running+1, of.sockets+n
+	u.running, of.running, of.sockets = u.running+1, of.running+1, of.sockets+n
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		of.running, of.sockets = of.running-1, of.sockets-n
+		u.running, of.running, of.sockets = u.running-1, of.running-1, of.sockets-n
 	}, nil
+}
+
+// open is how many calls of all users there are.
+func (u *users) open() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.running
 }
 
 func (u *users) of(user uuid.UUID, l Limits, now time.Time) *usage {

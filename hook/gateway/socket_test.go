@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +164,46 @@ func TestEndOfASessionClosesItsSockets(t *testing.T) {
 		t.Errorf("bob: %q %v", raw, err)
 	}
 	eventually(t, "closed in Coder", func() bool { return s.coder.Sockets() == 1 })
+}
+
+// Nor does one that has ended begin anything, though its token is good. One look serves for all that comes at the same time.
+func TestEndedSessionBeginsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, func(g *gateway.Gateway) { g.WatchInterval = time.Minute })
+	for range 20 {
+		if got := s.do("GET", "/api/v2/users/me", nil); got.status != http.StatusOK {
+			t.Fatal(got.status)
+		}
+	}
+	if looks := s.sessions.count(); looks != 1 {
+		t.Errorf("looked %d times", looks)
+	}
+	s.sessions.end(s.bob.Session)
+	got := s.doAs("bob", "GET", "/api/v2/users/me", nil)
+	if got.status != http.StatusUnauthorized || !strings.Contains(got.header.Get("Www-Authenticate"), "invalid_token") || !strings.Contains(got.message(), "sign in again") {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	if n := s.metric("coderhook_gateway_refused_total", "session"); n != 1 {
+		t.Errorf("counted %v", n)
+	}
+	if got := s.do("GET", "/api/v2/users/me", nil); got.status != http.StatusOK {
+		t.Errorf("alice: %d", got.status)
+	}
+}
+
+// A token without a session is not asked about, and one about which nobody can tell goes on.
+func TestSessionsThatNobodyKnowsGoOn(t *testing.T) {
+	t.Parallel()
+	s := newStand(t, func(g *gateway.Gateway) { g.WatchInterval = time.Minute })
+	s.alice.ID = ""
+	s.sessions.end(s.alice.Session)
+	if got := s.do("GET", "/api/v2/users/me", nil); got.status != http.StatusOK || s.sessions.count() != 0 {
+		t.Errorf("without a session: %d", got.status)
+	}
+	s.sessions.fail(errors.New("the database is down"))
+	if got := s.doAs("bob", "GET", "/api/v2/users/me", nil); got.status != http.StatusOK || s.sessions.count() != 1 {
+		t.Errorf("not known: %d", got.status)
+	}
 }
 
 func TestExpiryOfTheTokenClosesSocketsAndStreams(t *testing.T) {
@@ -405,6 +448,38 @@ func TestMemoryOfThousandSockets(t *testing.T) {
 	}
 }
 
+// A stream goes on for long, and little comes at a time: it must not hold a buffer that is for downloads.
+func TestMemoryOfStreams(t *testing.T) {
+	const n = 300
+	open := atomic.Int32{}
+	s := alone(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: ping\n\n")
+		_ = http.NewResponseController(w).Flush()
+		open.Add(1)
+		defer open.Add(-1)
+		<-r.Context().Done()
+	}, func(g *gateway.Gateway) { g.Limits = gateway.Limits{PerMinute: 100_000, Running: n} })
+	u, _ := url.Parse(s.url)
+	idle := memory()
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		conn, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, request("GET /coder/api/v2/workspaces/"+uuid.NewString()+"/watch"))
+		conns[i] = conn
+	}
+	eventually(t, "all are open", func() bool { return open.Load() == n })
+	each := (memory() - idle) / n
+	t.Logf("%d KiB for each, the test's Coder included", each>>10)
+	if each > 150<<10 {
+		t.Errorf("%d KiB for a stream", each>>10)
+	}
+}
+
 // memory is what is in use after collecting garbage.
 func memory() uint64 {
 	runtime.GC()
@@ -435,6 +510,7 @@ func TestEndAtAnyTime(t *testing.T) {
 		}
 	})
 	for range 10 {
+		s.alice.ID = uuid.NewString() // a new session: one that has ended begins nothing
 		ctx, conn := s.dial("/api/v2/notifications/inbox/watch", browser("token-alice"))
 		stop := rand.IntN(100)
 		for i := 0; ; i++ {
@@ -452,9 +528,6 @@ func TestEndAtAnyTime(t *testing.T) {
 				s.sessions.end(s.alice.Session)
 			}
 		}
-		s.sessions.mu.Lock()
-		s.sessions.ended = nil
-		s.sessions.mu.Unlock()
 		eventually(t, "closed", func() bool { return s.gate.Open() == 0 })
 	}
 }

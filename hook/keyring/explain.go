@@ -18,15 +18,23 @@ func Explain(o provision.Options, a store.Account, until time.Time) string {
 	now := o.Now()
 	key := "the key " + coderclient.KeyID(a.APIKey)
 	ends := a.KeyExpiresAt.UTC().Format(time.RFC3339)
-	switch (apikey.Rule{RenewBefore: o.RenewBefore, Grant: a.KeyGrant}).Judge(a, until, now) {
+	verb := "carries"
+	if o.OutOfClaims {
+		verb = "says ready, and does not carry"
+	}
+	switch (apikey.Rule{RenewBefore: o.RenewBefore, OutOfClaims: o.OutOfClaims, Grant: a.KeyGrant}).Judge(a, until, now) {
+	case apikey.Locked:
+		return fmt.Sprintf("answers %s, and leaves everything as it is: %v", provision.StatusUnavailable, store.ErrLocked)
 	case apikey.Good:
-		return fmt.Sprintf("carries %s: it lives until %s, longer than the token%s", key, ends, explainCheck(o, a, now))
+		return fmt.Sprintf("%s %s: it lives until %s, longer than the token%s%s", verb, key, ends, explainCheck(o, a, now), explainUnseen(o, a))
 	case apikey.Aging:
-		return fmt.Sprintf("carries %s, which lives until %s; that is within its renewal window, so another is made after the answer", key, ends)
+		return fmt.Sprintf("%s %s, which lives until %s; that is within its renewal window, so another is made after the answer", verb, key, ends)
+	case apikey.GivenOut:
+		return fmt.Sprintf("%s %s; tokens have carried it (KEY_IN_CLAIMS was true), so another is made after the answer", verb, key)
 	case apikey.Unknown:
-		return fmt.Sprintf("carries %s; the ledger does not know it, so Coder is asked about it after the answer", key)
+		return fmt.Sprintf("%s %s; the ledger does not know it, so Coder is asked about it after the answer", verb, key)
 	case apikey.Short:
-		return fmt.Sprintf("makes a new key before it answers, as %s ends at %s, before the token does; if Coder can't be reached, carries the old one", key, ends)
+		return fmt.Sprintf("makes a new key before it answers, as %s ends at %s, before the token does; if Coder can't be reached, %s the old one", key, ends, verb)
 	}
 	return explainMissing(o, a, now)
 }
@@ -36,6 +44,14 @@ func explainCheck(o provision.Options, a store.Account, now time.Time) string {
 		return ""
 	}
 	return "; after the answer, Coder is asked whether it still takes it"
+}
+
+// explainUnseen is for a key that was made while tokens carried none.
+func explainUnseen(o provision.Options, a store.Account) string {
+	if o.OutOfClaims || !a.KeyUnseen {
+		return ""
+	}
+	return "; it is the first token to do so, which is written down before the answer"
 }
 
 // explainMissing is for an account without a key that could be handed out.
@@ -52,6 +68,8 @@ func explainMissing(o provision.Options, a store.Account, now time.Time) string 
 		why = "the user was off-boarded; a key is only made if they are here again in Supabase"
 	case a.Status == store.Suspended:
 		why = "the user was suspended in Coder; a key is only given if that has ended"
+	case a.Unreadable() != nil:
+		why = a.Unreadable().Error()
 	case a.APIKey != "" && coderclient.KeyID(a.APIKey) == "":
 		why = "what the profile holds has not the form of a key"
 	case a.KeyID != coderclient.KeyID(a.APIKey) && apikey.HasOwn(a) && a.APIKey != "":

@@ -4,6 +4,8 @@
 // old one of this user. It is never handed out: it counts as missing, and the mint makes a new one. That is logged with
 // the public ids of both, counted and written into the audit trail. What is stored is read back: where the table's
 // triggers, rules or policies keep something else, the user is a conflict, whose text says so.
+// What was not encrypted for this user by us was planted, too. What another replica encrypted, with a key that this one does
+// not have, is neither handed out nor replaced.
 //
 // rules.go asks the operator's rules, if there are any, who gets a key and which.
 //
@@ -15,6 +17,7 @@ import (
 	"context"
 	"time"
 
+	"coderhook/coderclient"
 	"coderhook/hook/apikey"
 	"coderhook/hook/claims"
 	"coderhook/hook/provision"
@@ -42,10 +45,17 @@ type Users interface {
 	UserFacts(ctx context.Context, ids []uuid.UUID) ([]store.UserFacts, error)
 }
 
+// Givings is where it is written down that a token will carry a key.
+type Givings interface {
+	// GiveOut takes away the mark that no token has carried the key.
+	GiveOut(ctx context.Context, user uuid.UUID, keyID string) error
+}
+
 // Keyring answers which key a token may carry. All fields but Rules are required.
 type Keyring struct {
 	Accounts    Accounts
 	Users       Users
+	Givings     Givings
 	Provisioner *provision.Provisioner
 	Rotator     *rotation.Rotator
 	Rule        apikey.Rule
@@ -64,6 +74,8 @@ type Wanted struct {
 	Email string
 	Until time.Time // when it expires
 
+	OutOfClaims bool // it does not carry the key, but says that there is one; a rule may say otherwise
+
 	Claims    []byte // JSON: all of them, for rules
 	SigningIn bool   // it is a sign-in's first token, so that what the sign-in has changed is not committed yet
 }
@@ -74,6 +86,8 @@ type Result struct {
 	Lookup    time.Duration // how long that took
 	Provision time.Duration // likewise; 0: the key was there
 	Renewal   error         // why an old key is handed out that dies before the token
+
+	OutOfClaims bool // the token is not to carry it
 
 	Rule  string // of POLICY_FILE, that decided; "": none
 	Audit string // what the rules would have done, if they are only told
@@ -87,21 +101,38 @@ func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
 	if err != nil {
 		return Result{Result: provision.Result{Err: err, Answered: func() {}}, Lookup: took, Rule: given.rule, Audit: given.audit}
 	}
+	if given.inClaims != nil {
+		w.OutOfClaims = !*given.inClaims
+	}
 	found := k.find(ctx, w, account, given)
-	found.Lookup, found.Rule, found.Audit = took, given.rule, given.audit
+	found.Lookup, found.Rule, found.Audit, found.OutOfClaims = took, given.rule, given.audit, w.OutOfClaims
+	if found.Err != nil || w.OutOfClaims || !found.Unseen {
+		return found
+	}
+	// Once for each key that was made for tokens without it, and before the answer: were the mark still there after a crash,
+	// nobody would know that the key has to be withdrawn. It is a row of ours, which no sign-in holds.
+	if err := k.Givings.GiveOut(ctx, w.User, coderclient.KeyID(found.Key)); err != nil {
+		found.Key, found.Err = "", err
+	}
 	return found
 }
 
 // find finds the key of an account that was looked up, and has one made where there is none.
 func (k *Keyring) find(ctx context.Context, w Wanted, account store.Account, given given) Result {
 	rule := k.Rule
-	rule.Grant = given.grant
+	rule.OutOfClaims, rule.Grant = w.OutOfClaims, given.grant
 	state := rule.Judge(account, w.Until, k.Now())
 	if state.Usable() {
 		answered := func() {
-			k.Rotator.Tend(rotation.Subject{UserID: w.User, Email: w.Email, Until: w.Until, Known: account, Grant: given.grant}, state)
+			k.Rotator.Tend(rotation.Subject{
+				UserID: w.User, Email: w.Email, Until: w.Until, Known: account, OutOfClaims: w.OutOfClaims, Grant: given.grant,
+			}, state)
 		}
-		return Result{Result: provision.Result{Key: account.APIKey, Reason: provision.ReasonFound, Answered: answered}}
+		return Result{Result: provision.Result{Key: account.APIKey, Unseen: account.KeyUnseen, Reason: provision.ReasonFound, Answered: answered}}
+	}
+	if state == apikey.Locked {
+		k.noteLocked(account)
+		return Result{Result: provision.Result{Err: store.ErrLocked, Answered: func() {}}}
 	}
 	switch {
 	case account.Distrust() != nil:
@@ -111,14 +142,15 @@ func (k *Keyring) find(ctx context.Context, w Wanted, account store.Account, giv
 	}
 	looked := time.Now()
 	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{
-		User: w.User, Email: w.Email, Until: w.Until, Known: account, Grant: given.grant, Organization: given.organization, Name: claims.FullName(w.Claims),
+		User: w.User, Email: w.Email, Until: w.Until, Known: account, OutOfClaims: w.OutOfClaims,
+		Grant: given.grant, Organization: given.organization, Name: claims.FullName(w.Claims),
 	})}
 	found.Provision = k.stage("provision", looked)
 	stillLives := state == apikey.Short && account.KeyExpiresAt.After(k.Now()) // after all that waiting
 	if found.Err != nil && stillLives && provision.StatusOf(found.Err) != provision.StatusConflict {
 		// Coder can't be reached for a longer one. A key that works for now is better than none.
 		found.Reason, found.Renewal = ReasonShort, found.Err
-		found.Key, found.Made, found.Err = account.APIKey, false, nil
+		found.Key, found.Unseen, found.Made, found.Err = account.APIKey, account.KeyUnseen, false, nil
 	}
 	return found
 }

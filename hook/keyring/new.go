@@ -23,6 +23,7 @@ type Ledger interface {
 	rotation.Lookups
 	Accounts
 	Users
+	Givings
 }
 
 // Coder is all that keys need of Coder, room by room.
@@ -46,13 +47,13 @@ func New(o provision.Options, ledger Ledger, coder Coder, reg *metrics.Registry,
 	rotator := &rotation.Rotator{
 		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Names: o.Names, Keys: keys,
 		Renew: func(ctx context.Context, s rotation.Subject) {
-			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, Grant: s.Grant})
+			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, OutOfClaims: s.OutOfClaims, Grant: s.Grant})
 		},
 		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
 		Now: o.Now, Log: log, Checks: rotation.Checks(reg), RolesRefused: account.RolesRefused(reg),
 	}
 	return &Keyring{
-		Accounts: ledger, Users: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
+		Accounts: ledger, Users: ledger, Givings: ledger, Provisioner: p, Rotator: rotator.Start(), Rule: p.Rule, Trail: ledger, Now: o.Now, Log: log, metrics: newCounters(reg),
 	}
 }
 

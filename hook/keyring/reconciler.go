@@ -14,7 +14,7 @@ func NewReconciler(k *Keyring, ledger reconcile.Ledger, coder reconcile.Coder, r
 		Ledger: ledger, Coder: coder, Roles: p.Accounts.Roles, Names: p.Accounts.Names, Keys: p.Keys, Register: register, TryKey: k.Rotator.TryStored, MakeKey: p.MakeKey,
 	}
 	if k.Rules != nil && !k.Rules.Audit {
-		r.Ineligible = k.Ineligible
+		r.Standing = k.standing
 	}
 	return r
 }

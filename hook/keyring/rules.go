@@ -2,10 +2,12 @@ package keyring
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"coderhook/hook/provision"
+	"coderhook/hook/reconcile"
 	"coderhook/hook/rules"
 	"coderhook/store"
 
@@ -17,6 +19,7 @@ type given struct {
 	rule         string
 	grant        string
 	organization string
+	inClaims     *bool  // nil: as the token would be anyway
 	audit        string // what the rules would have done
 }
 
@@ -46,7 +49,7 @@ func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g 
 	if !d.Key() {
 		return account, g, &provision.IneligibleError{Rule: d.Rule, Reason: d.Reason, Unsettled: unsettled(policy, w, facts)}
 	}
-	g.grant, g.organization = d.Give.Grant, d.Give.Organization
+	g.grant, g.organization, g.inClaims = d.Give.Grant, d.Give.Organization, d.Give.InClaims
 	return account, g, nil
 }
 
@@ -87,22 +90,20 @@ func (k *Keyring) Refuses(ctx context.Context, user uuid.UUID, claims []byte) (r
 	return "", nil
 }
 
-// Ineligible tells, for those users to whom no rule gives a key in whatever session, why. Who is not there is left out.
-func (k *Keyring) Ineligible(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, error) {
-	facts, err := k.Users.UserFacts(ctx, users)
-	if err != nil {
-		return nil, err
+// standing tells what the rules make of a user, whatever the session.
+func (k *Keyring) standing(ctx context.Context, user uuid.UUID) (reconcile.Standing, error) {
+	facts, err := k.Users.UserFacts(ctx, []uuid.UUID{user})
+	switch {
+	case err != nil:
+		return reconcile.Standing{}, err
+	case len(facts) != 1 || !facts[0].Exists:
+		return reconcile.Standing{}, fmt.Errorf("read facts of user %s: they are not there any more", user)
 	}
-	policy, found := k.Rules.Current(), make(map[uuid.UUID]string)
-	for _, f := range facts {
-		if !f.Exists {
-			continue
-		}
-		if d := policy.Decide(rules.OfUser(f)); d.Ineligible() {
-			found[f.UserID] = (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()
-		}
+	d := k.Rules.Current().Decide(rules.OfUser(facts[0]))
+	if d.Ineligible() {
+		return reconcile.Standing{Barred: (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()}, nil
 	}
-	return found, nil
+	return reconcile.Standing{Grant: d.Give.Grant, Carried: d.Give.InClaims != nil && *d.Give.InClaims}, nil
 }
 
 const (

@@ -65,7 +65,7 @@ func (e *entries) Pop() any {
 // later puts a Request that failed into the backlog, if another try can help. A renewal is tried
 // again by the next mint, which has a key until then.
 func (p *Provisioner) later(r Request, why error) {
-	if r.renew || errors.Is(why, account.ErrConflict) || errors.Is(why, ErrStopping) || errors.Is(why, errGone) {
+	if r.renew || errors.Is(why, account.ErrConflict) || errors.Is(why, ErrStopping) || errors.Is(why, errGone) || errors.Is(why, store.ErrLocked) {
 		return
 	}
 	delay := min(shortestDelay<<min(r.tries, 10), longestDelay)

@@ -26,6 +26,8 @@ type Request struct {
 	Until time.Time     // when the token expires
 	Known store.Account // as it was looked up
 
+	OutOfClaims bool // the token does not carry the key itself
+
 	Grant        string // what a key is made with, as grant.Grant writes it
 	Organization string // where an account is made; "": where all are
 	Name         string // the person's, for an account
@@ -63,6 +65,9 @@ type job struct {
 	finished bool // used only by the job's own goroutine
 	freed    bool // likewise: its place among the jobs that no mint waits for
 	awaited  bool // by a mint; the Provisioner's mu guards it
+	carried  bool // by the token of a mint that waits; likewise
+	decided  bool // whether it is carried is about to be written down; likewise
+	unseen   bool // the key was there already, and no token has carried it
 	once     sync.Once
 	answered chan struct{} // closed when an answer to a mint that waited has been sent
 	left     chan struct{} // closed when the key is stored, or will not be
@@ -102,7 +107,7 @@ func (p *Provisioner) work(j *job) {
 	j.reason = ReasonFound // by acquire, if that is all
 	key, err := p.acquire(j)
 	if err != nil || key != "" {
-		j.expires = j.Known.KeyExpiresAt
+		j.expires, j.unseen = j.Known.KeyExpiresAt, j.Known.KeyUnseen
 		p.finish(j, key, err)
 		if err != nil && j.unattended() { // else the mint's line says it
 			p.Log.Warn().Err(err).Stringer("user_id", j.User).Msg("no key")
@@ -112,7 +117,7 @@ func (p *Provisioner) work(j *job) {
 	ctx, stop := lease.Keep(j.base, p.Ledger, j.lease, p.LeaseTTL, p.Log)
 	release = stop
 	made, err := p.makeKey(ctx, j)
-	j.reason, j.expires = made.reason(), made.key.ExpiresAt
+	j.reason, j.expires, j.unseen = made.reason(), made.key.ExpiresAt, made.kept && j.Known.KeyUnseen
 	p.finish(j, made.key.Secret, err)
 	if errors.Is(err, errGone) {
 		p.Log.Info().Err(err).Stringer("user_id", j.User).Msg("not tried again")
@@ -234,6 +239,9 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 	if err := account.Distrust(found); err != nil {
 		return "", err
 	}
+	if found.Encryption == store.Locked {
+		return "", fmt.Errorf("provision: %w", store.ErrLocked)
+	}
 	j.Known = found
 	if p.suits(j, found) {
 		return found.APIKey, nil
@@ -241,10 +249,19 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 	return "", nil
 }
 
+// settleCarried decides for good whether the key that is about to be stored is in a token. A mint that comes later, and whose token is to
+// carry it, waits until it is stored, to take the mark away.
+func (p *Provisioner) settleCarried(j *job) (carried bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	j.decided = true
+	return j.carried
+}
+
 // suits reports whether the account's key is what the job is to get.
 func (p *Provisioner) suits(j *job, a store.Account) bool {
 	rule := p.Rule
-	rule.Grant = j.Grant
+	rule.OutOfClaims, rule.Grant = j.OutOfClaims, j.Grant
 	state := rule.Judge(a, j.Until, p.Now())
 	return state == apikey.Good || state.Usable() && !j.renew
 }

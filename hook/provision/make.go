@@ -25,6 +25,7 @@ const (
 	madeFirst       = "first"
 	madeRenewal     = "renewal"     // of a key that is alive
 	madeReplacement = "replacement" // of one that is dead, refused or lost
+	madeWithdrawal  = "withdrawal"  // renewal of one that tokens have carried, for a user whose tokens no longer do
 )
 
 // madeFor compares what was known with whom the token is for: a key dies with its Coder user.
@@ -81,6 +82,9 @@ func (p *Provisioner) makeKey(ctx context.Context, j *job) (made, error) {
 		known := j.Known
 		known.CoderUserID = before
 		key.Reason = madeFor(known, user.ID, p.Now())
+		if key.Reason == madeRenewal && j.OutOfClaims && !known.KeyUnseen {
+			key.Reason = madeWithdrawal
+		}
 		p.metrics.keysMade.WithLabelValues(key.Reason).Inc()
 	}
 	return made{key, user, false}, err

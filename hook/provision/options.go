@@ -15,6 +15,7 @@ type Options struct {
 	Names           account.Names // of new Coder users
 	ConfirmedOnly   bool          // new Coder users belong to whoever has their address: it must be confirmed
 	TokenLifetime   time.Duration // of new keys; 0 leaves it to Coder
+	OutOfClaims     bool          // tokens do not carry keys, where their mint does not say otherwise
 	Concurrency     int           // how many users are provisioned at a time
 	LeaseTTL        time.Duration // how long a killed holder blocks its user
 	Timeout         time.Duration // for one user's work in Coder, from lease to key

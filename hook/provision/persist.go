@@ -36,6 +36,7 @@ func (p *Provisioner) persist(ctx context.Context, j *job, m made) {
 		p.recordKept(ctx, j, m.key)
 		return
 	}
+	m.key.Unseen = !p.settleCarried(j)
 	started := time.Now()
 	for wait := p.Poll; ; wait = min(2*wait, time.Second) {
 		err := p.Ledger.StoreKey(ctx, j.lease, m.key)

@@ -100,6 +100,7 @@ func New(o Options, ledger Ledger, coder Coder, accounts *account.Maker, keys *a
 type Result struct {
 	Key      string
 	Made     bool   // while the caller waited
+	Unseen   bool   // the ledger says that no token has carried it: whoever gives it to one says so there before
 	Reason   string // where it comes from
 	Err      error
 	Answered func() // to be called once the answer is out
@@ -117,7 +118,7 @@ func (p *Provisioner) Provision(ctx context.Context, r Request) Result {
 		if over == nil {
 			return found
 		}
-		// That job was for a token that ends earlier. The key it made is too short for this one, which needs another.
+		// That job was for a token that ends earlier, and this one needs another key; or for one that does not carry its key.
 		select {
 		case <-over:
 		case <-ctx.Done():
@@ -127,11 +128,14 @@ func (p *Provisioner) Provision(ctx context.Context, r Request) Result {
 }
 
 // await returns what comes of the user's job, which it begins if there is none; or else, if that is a key that
-// dies before the token, when the job is over.
+// dies before the token, or is being stored as one that no token carries, when the job is over.
 func (p *Provisioner) await(ctx context.Context, r Request) (_ Result, over <-chan struct{}) {
 	j, ours, err := p.join(ctx, r)
 	if err != nil {
 		return Result{Err: err, Answered: func() {}}, nil
+	}
+	if p.tooLate(j, r) {
+		return Result{}, j.left
 	}
 	made := !j.isDone()
 	select {
@@ -143,7 +147,7 @@ func (p *Provisioner) await(ctx context.Context, r Request) (_ Result, over <-ch
 		j.release() // else it would wait for us
 		return Result{}, j.left
 	}
-	found := Result{Key: j.key, Made: made, Reason: ReasonFound, Err: j.err, Answered: j.release}
+	found := Result{Key: j.key, Made: made, Unseen: j.unseen, Reason: ReasonFound, Err: j.err, Answered: j.release}
 	if ours { // one key that many wait for is made once
 		found.Reason = j.reason
 	}
@@ -157,6 +161,13 @@ func (p *Provisioner) await(ctx context.Context, r Request) (_ Result, over <-ch
 	return found, nil
 }
 
+// tooLate reports whether the token is to carry the key of a job that is storing it as one that none carries.
+func (p *Provisioner) tooLate(j *job, r Request) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !r.OutOfClaims && j.decided && !j.carried
+}
+
 // refuse says at once what would fail anyway: no sign-in waits for a Coder that is known to be
 // down, and a conflict is not asked again at every mint.
 func (p *Provisioner) refuse(ctx context.Context, r Request) error {
@@ -165,6 +176,9 @@ func (p *Provisioner) refuse(ctx context.Context, r Request) error {
 	}
 	if err := p.MayMake(ctx); err != nil {
 		return fmt.Errorf("provision: %w", err)
+	}
+	if r.Known.Encryption == store.Locked { // a new key would overwrite one that is good
+		return fmt.Errorf("provision: %w", store.ErrLocked)
 	}
 	if r.Known.Conflicted() && p.Now().Sub(r.Known.UpdatedAt) < p.RetryConflict {
 		return fmt.Errorf("provision: %w: %s", account.ErrConflict, r.Known.LastError)
@@ -198,9 +212,43 @@ func (p *Provisioner) Renew(ctx context.Context, r Request) {
 
 // MakeKey has a key made for a user whose token lives so long from now on.
 func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
-	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, Grant: known.KeyGrant})
+	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: p.OutOfClaims, Grant: known.KeyGrant})
 	made.Answered()
 	return made.Err
+}
+
+// Withdraw has a key made in place of one that tokens have carried, and waits until it is stored. The old one is retired,
+// as at every renewal. It takes its turn with the other jobs that no mint waits for.
+func (p *Provisioner) Withdraw(ctx context.Context, known store.Account, life time.Duration) error {
+	r := Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: true, Grant: known.KeyGrant, renew: true}
+	if err := p.refuse(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case p.background <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	j, isNew, err := p.join(p.base, r)
+	if err != nil || !isNew {
+		<-p.background
+	}
+	if err != nil {
+		return err
+	}
+	select {
+	case <-j.left:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if j.err != nil {
+		return j.err
+	}
+	now, err := p.Ledger.Lookup(ctx, known.UserID)
+	if err == nil && !now.KeyUnseen {
+		err = errors.New("withdraw: the new key is not stored")
+	}
+	return err
 }
 
 // Ahead is [Provisioner.Provision] for somebody whom no sign-in waits for: it waits for its turn within Coder's rate
@@ -236,6 +284,7 @@ func (p *Provisioner) join(ctx context.Context, r Request) (_ *job, isNew bool, 
 	defer p.mu.Unlock()
 	if j, ok := p.jobs[r.User]; ok {
 		j.awaited = j.awaited || !r.unattended()
+		j.carried = j.carried || !r.OutOfClaims && !j.decided
 		return j, false, nil
 	}
 	if p.stopping {
@@ -243,7 +292,7 @@ func (p *Provisioner) join(ctx context.Context, r Request) (_ *job, isNew bool, 
 	}
 	j := &job{
 		Request: r, trace: trace.SpanContextFromContext(ctx),
-		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(),
+		done: make(chan struct{}), answered: make(chan struct{}), left: make(chan struct{}), awaited: !r.unattended(), carried: !r.OutOfClaims,
 		lease: lease.New(p.Instance, r.User),
 	}
 	p.jobs[r.User] = j

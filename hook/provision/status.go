@@ -26,10 +26,11 @@ func (e *IneligibleError) Error() string {
 	return "rule " + e.Rule + ": " + e.Reason
 }
 
-// Status is the reason for a missing key, as the client finds it in app_metadata.api_key_status.
+// Status is the reason why a token has no key, as the client finds it in app_metadata.api_key_status.
 type Status string
 
 const (
+	StatusReady       Status = "ready"        // not missing, but not in the token: it is used through the gateway
 	StatusPending     Status = "pending"      // being made: refresh the session soon
 	StatusUnavailable Status = "unavailable"  // anything else that failed, as Coder or the database out of reach: the log says what
 	StatusConflict    Status = "conflict"     // an operator has to decide

@@ -19,13 +19,20 @@ type Eligibility interface {
 	WithdrawKey(ctx context.Context, lease store.Lease, now time.Time, why string) error
 }
 
-// barred returns why no rule gives the user a key, in whatever session, or "".
-func (w *walk) barred(ctx context.Context, user uuid.UUID) (string, error) {
-	if w.Ineligible == nil {
-		return "", nil
+// Standing is what rules make of a user, whatever the session.
+type Standing struct {
+	Barred string // why no rule gives a key; "": one does
+	Grant  string // what a key is made with, as grant.Grant writes it
+
+	Carried bool // a rule says that tokens carry the key, whatever else is so
+}
+
+// standing is that of a user without rules where there are none: a key is as all are.
+func (w *walk) standing(ctx context.Context, user uuid.UUID) (Standing, error) {
+	if w.Standing == nil {
+		return Standing{}, nil
 	}
-	found, err := w.Ineligible(ctx, []uuid.UUID{user})
-	return found[user], err
+	return w.Standing(ctx, user)
 }
 
 // withdraw takes from a user who is there what no rule gives them any more, step by step: new tokens carry no key
@@ -61,13 +68,13 @@ func (w *walk) withdrawKey(ctx context.Context, lease store.Lease, a store.Accou
 	if err := w.endTokens(ctx, a); err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
 	}
-	return w.act(&w.sum.Withdrawn, a.UserID, "key withdrawn", func() error { return w.Register.WithdrawKey(ctx, lease, w.Now(), why) })
+	return w.act(&w.sum.Ended, a.UserID, "key withdrawn", func() error { return w.Register.WithdrawKey(ctx, lease, w.Now(), why) })
 }
 
 // against is alone for a user who is there, and to whom still no rule gives a key.
 func (w *walk) against(ctx context.Context, e store.Entry, do func(context.Context, store.Lease, store.Account) error) error {
 	return w.alone(ctx, e, true, func(ctx context.Context, lease store.Lease, a store.Account) error {
-		if why, err := w.barred(ctx, a.UserID); err != nil || why == "" {
+		if now, err := w.standing(ctx, a.UserID); err != nil || now.Barred == "" {
 			return err
 		}
 		return do(ctx, lease, a)
@@ -77,4 +84,22 @@ func (w *walk) against(ctx context.Context, e store.Entry, do func(context.Conte
 // restore ends what withdraw began, for a user to whom a rule gives a key again: the next mint makes one.
 func (w *walk) restore(ctx context.Context, lease store.Lease, a store.Account) error {
 	return w.act(&w.sum.Eligible, a.UserID, "a rule gives a key again", func() error { return w.Register.MarkEligible(ctx, lease) })
+}
+
+// otherGrant reports whether the account's key, which is alive, was made with something else than the rules give now.
+func otherGrant(a store.Account, now Standing) bool {
+	return a.KeyID != "" && !a.KeyRefused && a.CoderUserID != uuid.Nil && a.KeyGrant != now.Grant
+}
+
+// replaceKey lets the next mint make another key, and the one there is end when no token can carry it. Without it the key
+// of somebody who does not come back would go on.
+func (w *walk) replaceKey(ctx context.Context, lease store.Lease, a store.Account) error {
+	if now, err := w.standing(ctx, a.UserID); err != nil || !otherGrant(a, now) {
+		return err
+	}
+	const why = "the rules give a key with other scopes, allow_list or lifetime"
+	return w.act(&w.sum.Ended, a.UserID, "key replaced: "+why, func() error {
+		w.Keys.Retire(ctx, a.UserID, a.CoderUserID, a.KeyID, apikey.CarriedFor(a))
+		return w.Register.WithdrawKey(ctx, lease, w.Now(), why)
+	})
 }

@@ -47,8 +47,8 @@ func (m *Metrics) reconciled(sum Summary, err error) {
 func (m *Metrics) changed(sum Summary) {
 	for what, n := range map[string]int{
 		"off-boarded": sum.Offboarded, "user suspended": sum.Suspended, "user deleted": sum.Deleted,
-		"workspace stopped": sum.Stopped, "user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens,
-		"user not eligible": sum.Ineligible, "user eligible again": sum.Eligible, "key withdrawn": sum.Withdrawn,
+		"workspace stopped": sum.Stopped, "user activated": sum.Activated, "orphan removed": sum.Orphans, "token deleted": sum.Tokens, "key replaced": sum.Withdrawn,
+		"user not eligible": sum.Ineligible, "user eligible again": sum.Eligible, "key ended by a rule": sum.Ended,
 	} {
 		m.changes.WithLabelValues(what).Add(float64(n))
 	}

@@ -61,10 +61,12 @@ type Reconciler struct {
 	TryKey   func(ctx context.Context, user uuid.UUID) error // checks the stored key of a user who was let off
 	// MakeKey has a key made for a user whose tokens live so long.
 	MakeKey func(ctx context.Context, known store.Account, life time.Duration) error
+	// Withdraw has one made in place of a key that tokens have carried; nil: they may go on doing so.
+	Withdraw func(ctx context.Context, known store.Account, life time.Duration) error
 
-	// Ineligible tells, for those users to whom no rule gives a key in whatever session, why. nil: there are no rules.
-	Ineligible func(ctx context.Context, users []uuid.UUID) (map[uuid.UUID]string, error)
-	Grace      time.Duration // after which their accounts are suspended
+	// Standing tells what the operator's rules make of a user who is there; nil: there are no rules.
+	Standing func(ctx context.Context, user uuid.UUID) (Standing, error)
+	Grace    time.Duration // after which the account is suspended of a user to whom no rule gives a key
 
 	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
@@ -201,11 +203,13 @@ func (w *walk) users(ctx context.Context, entries []store.Entry) (map[uuid.UUID]
 func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.AuthUser) error {
 	w.sum.Accounts++
 	w.created = entry.CreatedAt
+	left := w.sum.GivenOut
 	err := w.entry(ctx, entry, user)
 	for n := 0; n < rateLimitPatience && errors.Is(err, coderclient.ErrRateLimited); n++ {
 		if err := w.sitOut(ctx, err); err != nil {
 			return err
 		}
+		w.sum.GivenOut = left
 		err = w.entry(ctx, entry, user)
 	}
 	switch {

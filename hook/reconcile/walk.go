@@ -20,9 +20,10 @@ const toldWithheld = 100
 // entry decides what is to be done about one account.
 func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) error {
 	here := user.Living(w.Now())
-	why, err := "", error(nil)
+	var standing Standing
+	var err error
 	if here && e.Distrust() == nil && !e.Leased {
-		why, err = w.barred(ctx, e.UserID)
+		standing, err = w.standing(ctx, e.UserID)
 	}
 	switch {
 	case e.Distrust() != nil:
@@ -32,14 +33,18 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		return nil
 	case err != nil:
 		return err
-	case why != "":
-		return w.withdraw(ctx, e, why)
+	case standing.Barred != "":
+		return w.withdraw(ctx, e, standing.Barred)
 	case here && !awaited(e.Account) && !e.IneligibleSince.IsZero():
 		return w.alone(ctx, e, true, w.restore)
 	case here && awaited(e.Account):
 		return w.bringBack(ctx, e)
-	case here:
+	case here && otherGrant(e.Account, standing):
+		return w.alone(ctx, e, true, w.replaceKey)
+	case here && standing.Carried:
 		return w.sweep(ctx, e)
+	case here:
+		return w.tidy(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
 		return w.alone(ctx, e, false, w.stopWorkspaces)
 	case e.Status == store.Offboarded:
@@ -184,6 +189,29 @@ func (w *walk) welcome(ctx context.Context, lease store.Lease, a store.Account) 
 	})
 }
 
+// tidy ends what is in tokens no more, and begins to end what should not be in any.
+func (w *walk) tidy(ctx context.Context, e store.Entry) error {
+	if err := w.sweep(ctx, e); err != nil || w.Withdraw == nil || !givenOut(e.Account, w.Now()) {
+		return err
+	}
+	w.sum.GivenOut++
+	err := w.act(&w.sum.Withdrawn, e.UserID, "key "+e.KeyID+" replaced, which tokens have carried", func() error {
+		ctx, cancel := context.WithTimeout(ctx, w.Timeout)
+		defer cancel()
+		return w.Withdraw(ctx, e.Account, max(e.TokenLife, time.Hour))
+	})
+	if err == nil && !w.dry {
+		w.sum.GivenOut--
+	}
+	return err
+}
+
+// givenOut reports whether tokens have carried a key that works, and that could be replaced.
+func givenOut(a store.Account, now time.Time) bool {
+	alive := a.KeyID != "" && !a.KeyRefused && (a.KeyExpiresAt.IsZero() || a.KeyExpiresAt.After(now))
+	return alive && !a.KeyUnseen && a.CoderUserID != uuid.Nil && !a.Conflicted()
+}
+
 // sweep deletes tokens of ours that are neither current nor in any access token.
 func (w *walk) sweep(ctx context.Context, e store.Entry) error {
 	if e.CoderUserID == uuid.Nil {
@@ -248,17 +276,22 @@ type Summary struct {
 	Stopped    int // workspaces
 	Waiting    int // not in Supabase, but perhaps not committed yet
 	Withheld   int // not in Supabase, as too many others
+	Withdrawn  int // keys that tokens have carried, and that were replaced
+	GivenOut   int // keys that are still to be replaced
 	Ineligible int // to whom no rule gives a key any more
 	Eligible   int // to whom one does again
-	Withdrawn  int // keys of those
+	Ended      int // keys of those, and keys that were made with something else than the rules give now
 }
 
 func (s Summary) String() string {
 	text := fmt.Sprintf("%d accounts: %d off-boarded (%d Coder users suspended, %d deleted), %d back, %d orphans removed, %d tokens deleted, %d busy, %d failed; %d workspaces stopped, %d waiting for their sign-up, %d withheld",
 		s.Accounts, s.Offboarded, s.Suspended, s.Deleted, s.Activated, s.Orphans, s.Tokens, s.Busy, s.Failed,
 		s.Stopped, s.Waiting, s.Withheld)
-	if s.Ineligible+s.Eligible+s.Withdrawn > 0 {
-		text += fmt.Sprintf(", %d not eligible any more, %d eligible again, %d keys withdrawn", s.Ineligible, s.Eligible, s.Withdrawn)
+	if s.Withdrawn+s.GivenOut > 0 {
+		text += fmt.Sprintf("; %d keys replaced that tokens have carried, %d left", s.Withdrawn, s.GivenOut)
+	}
+	if s.Ineligible+s.Eligible+s.Ended > 0 {
+		text += fmt.Sprintf("; %d not eligible any more, %d eligible again, %d keys ended by rules", s.Ineligible, s.Eligible, s.Ended)
 	}
 	return text
 }

@@ -54,13 +54,15 @@ type Coder interface {
 	DefaultOrganization(ctx context.Context) (coderclient.Organization, error)
 }
 
-// Subject is the user whose key an answer has carried.
+// Subject is the user whose key an answer has carried, or told of.
 type Subject struct {
 	UserID uuid.UUID
 	Email  string
 	Until  time.Time     // when the token expires
 	Known  store.Account // as it was looked up for that answer
 	Grant  string        // what a key is made with, as grant.Grant writes it
+
+	OutOfClaims bool // the answer has not carried the key itself
 }
 
 func (r Subject) wanted() apikey.Wanted {

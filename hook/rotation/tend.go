@@ -70,7 +70,7 @@ func (k *Rotator) lookAfter(ctx context.Context, r Subject, state apikey.State, 
 	switch state {
 	case apikey.Unknown:
 		k.adopt(ctx, r)
-	case apikey.Aging:
+	case apikey.Aging, apikey.GivenOut:
 		k.Renew(ctx, r)
 	default:
 		k.check(ctx, r)

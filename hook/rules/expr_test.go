@@ -46,7 +46,6 @@ func TestConditionsOfASession(t *testing.T) {
 		`has(claims.app_metadata.n) && claims.app_metadata.n == null`:        rules.Yes,
 		`claims.aal == "aal2"`:                                               rules.No,
 		`claims.amr.exists(m, m.method == "password")`:                       rules.Yes,
-		`"aal" in claims`:                                                    rules.Yes,
 		`profile.tier == "gold" && profile.blocked == null`:                  rules.Yes,
 		`user.email.matches("^[a-z]+@example[.]com$")`:                       rules.Yes,
 	} {

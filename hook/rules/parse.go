@@ -198,6 +198,7 @@ func (r *reader) give(n *yaml.Node) *Give {
 				r.fault(n.Line, "organization: write its name in Coder, or its id")
 			}
 		},
+		"in_claims": func(n *yaml.Node) { give.InClaims = r.flag(n, "in_claims") },
 		"aal": func(n *yaml.Node) {
 			if give.AAL = r.text(n, "aal"); !slices.Contains([]string{"aal1", "aal2", "aal3"}, give.AAL) {
 				r.fault(n.Line, "aal: write aal1, aal2 or aal3")
@@ -230,6 +231,17 @@ func (r *reader) list(n *yaml.Node, name string, form *regexp.Regexp, like strin
 	return list
 }
 
+func (r *reader) flag(n *yaml.Node, name string) *bool {
+	var set bool
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(&set) != nil {
+		r.fault(n.Line, "%s: write true or false", name)
+		return nil
+	}
+	return &set
+}
+
+func sameFlag(a, b *bool) bool { return a == b || a != nil && b != nil && *a == *b }
+
 // minLifetime is twice the shortest life that Supabase's dashboard recommends for an access token.
 const minLifetime = 10 * time.Minute
 
@@ -252,14 +264,14 @@ func (r *reader) checkGrants(p *Policy) {
 		if first == nil {
 			first = rule
 		}
-		differ = differ || rule.Give.Grant != first.Give.Grant
+		differ = differ || rule.Give.Grant != first.Give.Grant || !sameFlag(rule.Give.InClaims, first.Give.InClaims)
 	}
 	if !differ {
 		return
 	}
 	for _, rule := range p.Rules {
 		if len(rule.When.unknown) > 0 {
-			r.fault(rule.line, "when: it looks at what differs between sessions of a user (%s), and rules give keys with different scopes, allow_list or lifetime: "+
+			r.fault(rule.line, "when: it looks at what differs between sessions of a user (%s), and rules give keys with different scopes, allow_list, lifetime or in_claims: "+
 				"a user has one key, which each session would take from the other. Use aal in give to keep sessions without a second factor from a key", rule.When.ofSessions())
 		}
 	}

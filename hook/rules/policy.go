@@ -31,6 +31,7 @@ type Give struct {
 	Lifetime     time.Duration
 	Organization string // name or id, where the account is made
 	AAL          string // a session needs it to be given the key
+	InClaims     *bool  // tokens carry the key; nil: as KEY_IN_CLAIMS says
 }
 
 // Failure says that a rule's condition could not be evaluated. It counts as one that does not hold.

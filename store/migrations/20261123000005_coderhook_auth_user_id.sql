@@ -1,5 +1,6 @@
 -- Who has an e-mail address, for `coderhook explain`: an operator knows the address, the ledger only ids.
 -- Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

@@ -1,5 +1,6 @@
 -- Seals show that the server wrote what decides in a row of the ledger, and nobody else who has the role's password.
 -- Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

@@ -1,6 +1,7 @@
 -- Who leaves, as it happens: triggers on auth.users write down deletions, bans and soft deletions, and
 -- their end, for the server to take up. Safe to apply any number of times. `coderhook migrate --no-trigger`
 -- leaves the triggers out, or drops them, by the setting coderhook.departures_trigger = off.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

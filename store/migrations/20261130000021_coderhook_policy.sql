@@ -1,4 +1,5 @@
 -- What rules about who gets a key look at, and what comes of them. Safe to apply any number of times.
+-- Beside it runs: every version; one that does not know POLICY_FILE gives everybody a key.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 
@@ -11,7 +12,7 @@ begin
                  where attrelid = pg_catalog.to_regclass('coderhook.accounts')::oid and attname = 'ineligible_since') then
     alter table coderhook.accounts
       add column ineligible_since timestamptz, -- since when no rule gives this user a key, in whatever session
-      add column key_grant        text;        -- what the rule gave with which the key was made; null: what all get
+      add column key_grant        text;        -- the key's id, and what it was made with by a rule; null: it was made as all are
   end if;
 
   -- As before, but whom no rule gives a key is off-boarded although they are there, and is no more at odds for it.

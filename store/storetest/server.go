@@ -23,7 +23,7 @@ import (
 const setupTimeout = 5 * time.Minute
 
 // leaveTimeout is how long a connection that was closed may take to be gone on the server.
-const leaveTimeout = 5 * time.Second
+const leaveTimeout = 2 * time.Minute
 
 // server is the PostgreSQL of a test binary.
 type server struct {

@@ -2,7 +2,7 @@
 // function in the database, and an Edge Function on Deno. All of them run on this machine, with one PostgreSQL, and
 // take turns, so that what else goes on here hits them alike.
 //
-//	npm install --no-save --prefix testdata/bench
+//	npm ci --prefix testdata/bench
 //	go run ./cmd/internal/bench -write
 //
 // It prints lines for benchstat. With -write it keeps them in testdata/bench, with a table and a plot of them, and puts

@@ -61,7 +61,7 @@ func (w *world) startFloor(ctx context.Context) (contender, error) {
 	return w.hooked("floor", p), p.await(ctx, "/", http.StatusNotFound)
 }
 
-var errNoDeno = errors.New("no Deno, so it is left out: npm install --no-save --prefix testdata/bench")
+var errNoDeno = errors.New("no Deno, so it is left out: npm ci --prefix testdata/bench")
 
 func (w *world) startDeno(ctx context.Context) (contender, error) {
 	folder := filepath.Join(w.root, "testdata/bench")

@@ -26,6 +26,7 @@ type Deployment struct {
 	Coder     *codertest.Server
 	Variables map[string]string
 	URL       string // of the running hook, "" for none
+	Gateway   string // of the running gateway, likewise
 }
 
 // RandomSecret returns a secret as Supabase Auth makes them.
@@ -74,7 +75,7 @@ func (w *Deployment) Text(t *testing.T, tokenFile string) string {
 
 func (w *Deployment) examine(t *testing.T, tokenFile string, asJSON bool) string {
 	t.Helper()
-	d := &doctor.Doctor{Getenv: w.Getenv, Now: time.Now, URL: w.URL, TokenFile: tokenFile}
+	d := &doctor.Doctor{Getenv: w.Getenv, Now: time.Now, URL: w.URL, Gateway: w.Gateway, TokenFile: tokenFile}
 	d.Examine(t.Context())
 	var out strings.Builder
 	if err := d.Print(&out, asJSON); err != nil {

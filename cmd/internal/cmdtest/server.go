@@ -68,9 +68,17 @@ type Server struct {
 // Start starts `coderhook serve` and waits until it listens.
 func Start(t *testing.T, db *storetest.DB, coder *codertest.Server, extra ...string) *Server {
 	t.Helper()
-	binary, err := Build()
-	if err != nil {
-		t.Fatal(err)
+	return StartBinary(t, "", db, coder, extra...)
+}
+
+// StartBinary is Start for a program of another version; "" is the one of this version.
+func StartBinary(t *testing.T, binary string, db *storetest.DB, coder *codertest.Server, extra ...string) *Server {
+	t.Helper()
+	if binary == "" {
+		var err error
+		if binary, err = Build(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	server, err := process.Serve(t.Context(), binary, append([]string{
 		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=off", "DRAIN_DELAY=100ms", "LOG_LEVEL=debug",
@@ -182,7 +190,7 @@ func (p *Server) Becomes(t *testing.T, part string) {
 // Eventually polls until it holds.
 func Eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)

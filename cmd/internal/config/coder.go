@@ -61,6 +61,7 @@ func readProvisioning(v *variables) provision.Options {
 	o.TokenLifetime = v.duration("CODER_TOKEN_LIFETIME", 0, 0)
 	o.Concurrency = v.count("PROVISION_CONCURRENCY", o.Concurrency, 1000)
 	o.RenewBefore = v.duration("KEY_RENEW_BEFORE", 0, 0)
+	o.OutOfClaims = v.oneOf("KEY_IN_CLAIMS", "true", "false") == "false"
 	o.CheckInterval = v.duration("KEY_CHECK_INTERVAL", o.CheckInterval, time.Second)
 	return o
 }

@@ -33,6 +33,7 @@ type Config struct {
 	DrainDelay  time.Duration
 	Logging     Logging
 	Traces      string // where they go: otlp, console or none
+	OTLP        OTLP   // where Traces is otlp
 
 	Database store.Config
 	Coder    coderclient.Config
@@ -92,6 +93,7 @@ func Read(get func(string) string) (Config, error) {
 		Traces:      readTraces(v),
 		Database:    readDatabase(v),
 	}
+	c.OTLP = readOTLP(v, c.Traces)
 	c.Coder, c.Client = readCoder(v)
 	c.Secrets, c.Verifier = readSecrets(v)
 	c.Policy = readPolicy(v)

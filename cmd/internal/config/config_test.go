@@ -13,6 +13,8 @@ import (
 const (
 	goodSecret = "v1,whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	goodToken  = "AbCdEfGhIj-0123456789012345678901"
+
+	goodEncryptionKey = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 )
 
 func goodVariables() map[string]string {
@@ -52,6 +54,12 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"missing database":     {"DATABASE_URL", "", "DATABASE_URL: is missing; set it to the project's Postgres"},
 		"short ledger secret":  {"LEDGER_SECRET", "short", "LEDGER_SECRET: secret 1 has 5 characters; at least 32"},
 		"ledger's last secret": {"LEDGER_SECRET", goodSecret + "|", "LEDGER_SECRET: secret 2 is empty; remove the |"},
+		"encryption key":       {"KEY_ENCRYPTION_KEYS", "plain|c2hvcnQ=", "KEY_ENCRYPTION_KEYS: key 2 has 5 bytes; 32 random ones are needed; make one with: openssl rand -base64 32"},
+		"hex encryption key":   {"KEY_ENCRYPTION_KEYS", "zz", "KEY_ENCRYPTION_KEYS: key 1 is not base64; make one"},
+		"empty encryption key": {"KEY_ENCRYPTION_KEYS", goodEncryptionKey + "|", "KEY_ENCRYPTION_KEYS: key 2 is empty; remove the |"},
+		"encryption key twice": {"KEY_ENCRYPTION_KEYS", goodEncryptionKey + "|" + goodEncryptionKey, "KEY_ENCRYPTION_KEYS: key 2 is key 1 once more; remove it"},
+		"plain last":           {"KEY_ENCRYPTION_KEYS", goodEncryptionKey + "|plain", "KEY_ENCRYPTION_KEYS: key 2 is the word plain; write it before the keys"},
+		"plain keys refused":   {"REFUSE_PLAIN_KEYS", "true", "REFUSE_PLAIN_KEYS: keys are stored in plain; set KEY_ENCRYPTION_KEYS to a key first"},
 		"missing secrets":      {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "", "CUSTOM_ACCESS_TOKEN_HOOK_SECRETS: is missing; copy it"},
 		"missing coder":        {"CODER_URL", "", "CODER_URL: is missing; set it"},
 		"missing token":        {"CODER_OWNER_TOKEN", "", "CODER_OWNER_TOKEN: is missing; make one"},
@@ -70,6 +78,7 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"database option":      {"DATABASE_URL", "postgres://u:p@h/db?sslmode=bogus", "DATABASE_URL: "},
 		"coder URL's query":    {"CODER_URL", "https://coder.example.com/?x=1", "CODER_URL: "},
 		"negative duration":    {"CODER_TOKEN_LIFETIME", "-1h", "CODER_TOKEN_LIFETIME: -1h0m0s is too short"},
+		"neither nor":          {"KEY_IN_CLAIMS", "no", `KEY_IN_CLAIMS: "no" is not known; set one of true, false`},
 		"unknown value":        {"ON_ERROR", "panic", `ON_ERROR: "panic" is not known; set one of omit, reject`},
 		"number":               {"PROVISION_CONCURRENCY", "0", `PROVISION_CONCURRENCY: "0" is not a number from 1 to 1000`},
 		"assurance level":      {"REQUIRE_AAL", "2", `REQUIRE_AAL: "2" is not known`},

@@ -23,6 +23,7 @@ func readDatabase(v *variables) store.Config {
 		ProfilesKeyColumn: v.text("PROFILES_KEY_COLUMN", "api_key"),
 		PolicyColumns:     v.list("PROFILES_POLICY_COLUMNS"),
 		LedgerSecrets:     readLedgerSecrets(v),
+		EncryptionKeys:    readEncryptionKeys(v),
 		ChainHook:         v.text("CHAIN_HOOK", ""),
 	}
 	if err := c.CheckChainHook(); err != nil {
@@ -32,6 +33,7 @@ func readDatabase(v *variables) store.Config {
 		v.fault("PROFILES_POLICY_COLUMNS", "%s", withCure(err, "name columns like plan,seats"))
 		c.PolicyColumns = nil
 	}
+	c.RefusePlainKeys = readRefusePlain(v, c.EncryptionKeys)
 	if err := c.CheckNames(); err != nil {
 		v.fault(ProfilesVariables, "%s", withCure(err, "write them like public.profiles, id, api_key"))
 	}

@@ -15,7 +15,7 @@ const minJWTSecret = 32
 // Supabase is where access tokens come from.
 type Supabase struct {
 	URL       string // of the project, "" where it is not set
-	JWTSecret bool   // tokens may be signed with SUPABASE_JWT_SECRET
+	JWTSecret string // with which tokens may be signed, likewise
 }
 
 // readAccessTokens says whose access tokens are taken. Without either variable there is no front end to serve.
@@ -41,7 +41,7 @@ func readAccessTokens(v *variables) (Supabase, *accesstoken.Verifier) {
 	if len(issuers) > 0 {
 		tokens.Issuers = issuers
 	}
-	return Supabase{URL: project, JWTSecret: secret != ""}, tokens
+	return Supabase{URL: project, JWTSecret: secret}, tokens
 }
 
 func readCORS(v *variables) frontend.CORS {

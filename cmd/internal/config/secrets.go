@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,11 @@ const (
 	LedgerSecretVariable = "LEDGER_SECRET"
 	// MakeLedgerSecret is the command that makes one.
 	MakeLedgerSecret = "openssl rand -base64 32"
+
+	// EncryptionKeysVariable holds the keys with which the keys in the profiles are encrypted.
+	EncryptionKeysVariable = "KEY_ENCRYPTION_KEYS"
+	// MakeEncryptionKey is the command that makes one.
+	MakeEncryptionKey = "openssl rand -base64 32"
 
 	// separatorCure is for a list of secrets with an empty one in it.
 	separatorCure = "remove the | that has no secret on one of its sides"
@@ -63,6 +69,39 @@ func readLedgerSecrets(v *variables) []string {
 		}
 	}
 	return secrets
+}
+
+// readEncryptionKeys returns them the newest first; the word plain may stand there instead.
+func readEncryptionKeys(v *variables) []string {
+	all := v.secret(EncryptionKeysVariable)
+	if all == "" {
+		return nil
+	}
+	keys := split(all)
+	for i, key := range keys {
+		known := slices.Index(keys, key)
+		switch err := store.CheckEncryptionKey(key); {
+		case i == 0 && key == store.WriteInPlain:
+		case key == "":
+			v.fault(EncryptionKeysVariable, "key %d is empty; %s", i+1, separatorCure)
+		case key == store.WriteInPlain:
+			v.fault(EncryptionKeysVariable, "key %d is the word %s; write it before the keys, where the newest would stand", i+1, key)
+		case err != nil:
+			v.fault(EncryptionKeysVariable, "key %d %w; make one with: %s", i+1, err, MakeEncryptionKey)
+		case known < i:
+			v.fault(EncryptionKeysVariable, "key %d is key %d once more; remove it", i+1, known+1)
+		}
+	}
+	return keys
+}
+
+// readRefusePlain is only for who encrypts: else every key would be refused that is stored.
+func readRefusePlain(v *variables, keys []string) bool {
+	refuse := v.oneOf("REFUSE_PLAIN_KEYS", "false", "true") == "true"
+	if refuse && (len(keys) == 0 || keys[0] == store.WriteInPlain) {
+		v.fault("REFUSE_PLAIN_KEYS", "keys are stored in plain; set %s to a key first, and encrypt those that are there with coderhook rotate-keys", EncryptionKeysVariable)
+	}
+	return refuse
 }
 
 // split separates the secrets of a variable.

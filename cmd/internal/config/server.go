@@ -58,8 +58,7 @@ func readLogging(v *variables) Logging {
 
 // readBySDK are variables that can do harm unseen in quotes, which docker --env-file keeps.
 var readBySDK = []string{
-	"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES",
-	"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+	"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
 }
 
 // readTraces says where traces go: "otlp", "console" or "none".

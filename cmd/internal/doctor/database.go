@@ -32,7 +32,7 @@ func (d *Doctor) checkDatabase(ctx context.Context) {
 	}
 	defer i.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing was written
 	for _, check := range []func(context.Context, *store.Inspector) error{
-		d.checkServer, d.checkWritable, d.checkPooler, d.checkLedger, d.checkTable, d.checkAccess, d.checkRealtime, d.checkTriggers, d.checkChain, d.checkLifetime, d.checkSeals,
+		d.checkServer, d.checkWritable, d.checkPooler, d.checkLedger, d.checkTable, d.checkAccess, d.checkRealtime, d.checkTriggers, d.checkChain, d.checkLifetime, d.checkSeals, d.checkEncryption, d.checkRules,
 	} {
 		if err := check(ctx, i); err != nil {
 			d.fail("database", cure{do: "see what the server's log says, and try again"}, "%v", err)

@@ -19,6 +19,7 @@ type Doctor struct {
 	Getenv    func(string) string // required
 	Now       func() time.Time    // required
 	URL       string              // of the running hook; "" not to call it
+	Gateway   string              // its address for pages; "" where URL tells it, or not to call it
 	TokenFile string              // with an access token to judge; "" for none
 
 	Report // what was found so far
@@ -38,9 +39,11 @@ func (d *Doctor) Examine(ctx context.Context) {
 	d.checkVariables()
 	d.checkSecrets()
 	d.checkCertificate()
+	d.checkKeyInClaims()
 	within(ctx, d.checkDatabase)
 	within(ctx, d.checkCoder)
 	within(ctx, d.checkSupabase)
+	within(ctx, d.checkGateway)
 	if d.URL == "" {
 		d.ok("hook", "not called; give --url")
 		return

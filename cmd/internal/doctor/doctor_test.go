@@ -149,3 +149,17 @@ func TestDoctorOnKeysThatLiveShort(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 }
+
+// Keys that are in no token are of use only through the gateway.
+func TestDoctorOnKeysOutOfClaims(t *testing.T) {
+	t.Parallel()
+	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
+	w.Variables["KEY_IN_CLAIMS"] = "false"
+	found := w.Doctor(t)
+	cmdtest.WantResults(t, found, "warning keys in claims")
+	if !strings.Contains(found[0].Cure, "GATEWAY=on") {
+		t.Errorf("%+v", found)
+	}
+	w.Variables["GATEWAY"], w.Variables["CORS_ORIGINS"], w.Variables["SUPABASE_JWT_SECRET"] = "on", "https://app.example.com", cmdtest.RandomSecret()
+	cmdtest.WantResults(t, w.Doctor(t))
+}

@@ -24,7 +24,7 @@ func (d *Doctor) checkSupabase(ctx context.Context) {
 	from := d.config.Supabase
 	d.checkConfirmation(ctx, from.URL)
 	if from.URL == "" {
-		d.judgeSecret(from.JWTSecret)
+		d.judgeSecret(from.JWTSecret != "")
 		d.checkToken(ctx)
 		return
 	}
@@ -36,7 +36,7 @@ func (d *Doctor) checkSupabase(ctx context.Context) {
 	case err != nil:
 		d.fail(check, cure{do: "set SUPABASE_URL to the project's address, like https://PROJECT.supabase.co"}, "the project's public keys can't be read: %v", err)
 		return
-	case keys.Usable == 0 && !from.JWTSecret:
+	case keys.Usable == 0 && from.JWTSecret == "":
 		d.fail(check, cure{do: "set SUPABASE_JWT_SECRET to the project's JWT secret, or move the project to asymmetric JWT signing keys"}, "the project has no public keys: it signs with a secret")
 	case keys.Usable == 0:
 		d.ok(check, "by SUPABASE_JWT_SECRET; the project has no public keys")

@@ -64,11 +64,13 @@ func orMissing(typeName string) string {
 
 var limitedText = regexp.MustCompile(`^(?:character varying|character)\((\d+)\)$`)
 
-// holdsKey reports whether a type gives back 33 characters as they came.
-func holdsKey(typeName string) bool {
+// holdsKey reports whether a type gives back a key as it came.
+func holdsKey(typeName string) bool { return holds(typeName, 33) }
+
+func holds(typeName string, characters int) bool {
 	if m := limitedText.FindStringSubmatch(typeName); m != nil {
 		limit, _ := strconv.Atoi(m[1]) // digits only
-		return limit >= 33 && strings.HasPrefix(typeName, "character varying")
+		return limit >= characters && strings.HasPrefix(typeName, "character varying")
 	}
 	return typeName == "text" || typeName == "character varying"
 }

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/tls"
 	"io"
 	"net"
@@ -74,7 +75,7 @@ func TestSlowLoris(t *testing.T) {
 	}
 	response.Body.Close()
 	for _, conn := range slow {
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		// Cut off with or without a word, but not by our own deadline.
@@ -97,6 +98,23 @@ func TestCloseAtTheConnectionLimit(t *testing.T) {
 	}
 	if err := port.Shutdown(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A port may have other limits than the hook's.
+func TestLimitsOfAPort(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[int]Options{maxConnections: {}, 5000: {Connections: 5000, Streams: 100}} {
+		port, err := Open(t.Context(), "127.0.0.1:0", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := port.server.HTTP2.MaxConcurrentStreams; port.Limit() != want || got != cmp.Or(o.Streams, maxStreams) {
+			t.Errorf("%d connections and %d streams", port.Limit(), got)
+		}
+		if err := port.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

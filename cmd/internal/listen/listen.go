@@ -5,6 +5,7 @@ package listen
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,10 +23,10 @@ import (
 // Limits of one server. Supabase Auth sends small headers and keeps few connections; the largest
 // headers are a front end's, with an access token in them.
 const (
-	maxConnections = 1024
+	maxConnections = 1024 // without [Options].Connections
+	maxStreams     = 16   // without [Options].Streams
 	maxHeaderBytes = 48 << 10
-	maxStreams     = 16       // of one HTTP/2 connection
-	maxStreamBytes = 64 << 10 // that it may send before they are read
+	maxStreamBytes = 64 << 10 // that an HTTP/2 stream may send before they are read
 )
 
 // Options say what a port does.
@@ -33,6 +34,8 @@ type Options struct {
 	Handler     http.Handler  // required
 	Certificate *keypair.Pair // nil: without TLS
 	Log         zerolog.Logger
+	Connections int // that may be open; 0: 1,024. WebSockets leave them
+	Streams     int // that may be open on each HTTP/2 connection; 0: 16
 
 	// Proof returns the context of a connection's requests, through which the handler calls proven for each request
 	// whose sender is known, and what that returned once it is answered. Nil: nobody is ever known.
@@ -61,7 +64,7 @@ func Open(ctx context.Context, addr string, o Options) (*Port, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s is no TCP address", addr), listener.Close())
 	}
-	connections := newPool(maxConnections)
+	connections := newPool(cmp.Or(o.Connections, maxConnections))
 	return &Port{newServer(o, connections), &queue{tcp, connections}, connections, make(chan error, 1)}, nil
 }
 
@@ -75,7 +78,7 @@ func newServer(o Options, connections *pool) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerStream: maxStreamBytes, MaxReceiveBufferPerConnection: 2 * maxStreamBytes,
+			MaxConcurrentStreams: cmp.Or(o.Streams, maxStreams), MaxReceiveBufferPerStream: maxStreamBytes, MaxReceiveBufferPerConnection: 2 * maxStreamBytes,
 		},
 		ConnState: connections.connState,
 	}

@@ -178,6 +178,22 @@ var mutants = []mutant{
 		old: "\treturn SealBroken\n", new: "\treturn SealGood\n",
 	},
 	{
+		rule: "an encrypted key opens for its user only", file: "store/encrypt.go", tests: "^TestForgedValuesOpenNothing$",
+		old: `"\n"), user[:]...)`, new: `"\n"), user[:0]...)`,
+	},
+	{
+		rule: "what another replica encrypted is not taken for planted", file: "store/encryptionkeys.go", tests: "^TestAKeyOfAnotherReplicaIsLocked$",
+		old: "case !row.Noted:", new: "case !row.Noted || true:",
+	},
+	{
+		rule: "a key that can't be read is not overwritten", file: "hook/provision/job.go", tests: "^TestABacklogOverwritesNoLockedKey$",
+		old: "if found.Encryption == store.Locked {", new: "if false {",
+	},
+	{
+		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt.go", tests: "^TestReencryptingVouchesForNothing$",
+		old: "encMark) && !row.Known:", new: "encMark) && false:",
+	},
+	{
 		rule: "what was written is read back", file: "store/key.go", tests: "^TestStoreKeyIsRefusedByATableThatKeepsSomethingElse$",
 		old: "return key.String != secret", new: "return false",
 	},
@@ -240,5 +256,61 @@ var mutants = []mutant{
 	{
 		rule: "no error holds a key", file: "coderclient/fail.go", tests: "^TestNoSecretsInErrors$",
 		old: "\te.scrub(secrets)\n", new: "",
+	},
+	{
+		rule: "version fails where the database lacks something", file: "cmd/coderhook/version.go", tests: "^TestVersionComparesTheSchema$",
+		old: "err != nil || len(schema.Missing) == 0", new: "true",
+	},
+	{
+		rule: "faults of OTLP count only where traces are sent", file: "cmd/internal/config/otlp.go", tests: "^TestOTLPFaults$",
+		old: `exporter != "otlp"`, new: `exporter == "otlp" && false`,
+	},
+	{
+		rule: "a token that is to have no key has none", file: "hook/token.go", tests: "^TestKeyStaysOutOfClaims$",
+		old: "if found.OutOfClaims {", new: "if found.OutOfClaims && false {",
+	},
+	{
+		rule: "who has a second factor gets what needs one", file: "hook/rules/policy.go", tests: "^TestTheFirstRuleThatHoldsDecides$",
+		old: "return d.Give != nil && !d.LowAAL", new: "return d.Give != nil",
+	},
+	{
+		rule: "a key that may do more than the rule gives is not handed out", file: "hook/apikey/mint.go", tests: "^TestScopesThatCoderDoesNotKnow$",
+		old: "if made.String() == given.String() {", new: "if true {",
+	},
+	{
+		rule: "a key is ended that was made with more than the rules give now", file: "hook/reconcile/ineligible.go", tests: "^TestNoChangeOfPolicyLeavesAKeyAlive$|^TestPolicyThatNarrows$",
+		old: "&& a.KeyGrant != now.Grant", new: "&& false",
+	},
+	{
+		rule: "it is written down before a token carries a key", file: "hook/keyring/keyring.go", tests: "^TestReplicasThatDisagree$|^TestNoKeyWithoutTheMark$",
+		old: "|| w.OutOfClaims || !found.Unseen {", new: "|| w.OutOfClaims || true || !found.Unseen {",
+	},
+	{
+		rule: "nor is it missed while the key is stored", file: "hook/provision/provision.go", tests: "^TestTokenComesWhileTheKeyIsStored$",
+		old: "return !r.OutOfClaims && j.decided && !j.carried", new: "return false && !r.OutOfClaims && j.decided && !j.carried",
+	},
+	{
+		rule: "keys that tokens have carried are replaced", file: "hook/apikey/state.go", tests: "^TestJudge$|^TestKeysAreTakenOutOfClaims$",
+		old: "case r.OutOfClaims && !a.KeyUnseen:", new: "case false && r.OutOfClaims && !a.KeyUnseen:",
+	},
+	{
+		rule: "a session that was signed out begins nothing", file: "hook/gateway/gateway.go", tests: "^TestEndedSessionBeginsNothing$",
+		old: "if c.over() {", new: "if c.over() && false {",
+	},
+	{
+		rule: "what all users have open through the gateway is bounded", file: "hook/gateway/sessions.go", tests: "^TestLimitOfAll$",
+		old: "case u.running >= l.All:", new: "case false:",
+	},
+	{
+		rule: "the gateway leaves sign-ins half of a shared port", file: "cmd/internal/serve/ports.go", tests: "^TestGatewayLeavesRoomForSignIns$",
+		old: "share = min(share, sharedGateway)", new: "share = min(share, maxGateway)",
+	},
+	{
+		rule: "a stream holds no buffer for downloads", file: "hook/gateway/proxy.go", tests: "^TestMemoryOfStreams$",
+		old: "if b.c.stream.Load() {", new: "if false {",
+	},
+	{
+		rule: "the doctor does not take Coder for the gateway", file: "cmd/internal/doctor/gateway.go", tests: "^TestDoctorOnWhatIsNotTheGateway$",
+		old: "got.Status != http.StatusUnauthorized || !isOurs(got)", new: "got.Status == 0",
 	},
 }

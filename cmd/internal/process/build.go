@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,29 @@ func Build(ctx context.Context, dir, pkg, binary string) error {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return nil
+}
+
+// BuildHere makes the binary with the flags of `go run`, so that nothing is compiled twice. Each package that is
+// compiled, and each module that is fetched, is told meanwhile: the first time takes minutes.
+func BuildHere(ctx context.Context, dir, pkg, binary string, tell func(what string)) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-o", binary, pkg)
+	cmd.Dir = dir
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	var text strings.Builder
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		text.WriteString(lines.Text() + "\n")
+		tell(lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, text.String())
 	}
 	return nil
 }

@@ -47,6 +47,9 @@ var connecting = map[store.ConnectFault]string{
 const ReadOnly = "name the primary's address in DATABASE_URL, and where it names several hosts add target_session_attrs=read-write to its parameters; " +
 	"or free space on a full disk, because of which Supabase makes a database read-only"
 
+// Unreadable says what to do where rules look at what the server's role may not read, or what is not there.
+const Unreadable = "see that the columns of PROFILES_POLICY_COLUMNS are there, and run coderhook migrate with that variable set: it lets the server read them"
+
 // Connecting returns what to do about an error of connecting to the database, or "" if err is another.
 func Connecting(err error) string {
 	fault, role := store.ConnectFaultOf(err), roleOf(store.ConnectUser(err))

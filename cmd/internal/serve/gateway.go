@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"coderhook/coderclient"
@@ -16,6 +17,7 @@ import (
 	"coderhook/store"
 
 	"github.com/google/uuid"
+	"github.com/rs/zerolog"
 )
 
 // makeGateway makes what passes browsers' requests on to Coder, if that is on.
@@ -30,9 +32,10 @@ func (s *server) makeGateway() error {
 		Rules:    c.Gateway.Rules,
 		Auth:     gatewayCallers{s.authenticator()},
 		Keys:     gatewayKeys{s.ring},
-		Sessions: gatewaySessions{s.database},
+		Sessions: &gatewaySessions{database: s.database, log: s.Log},
 		Audit:    gatewayTrail{s.database},
 		CORS:     gateway.CORS{Allows: c.CORS.Allows, Headers: c.CORS.Headers, Credentials: c.CORS.Credentials},
+		Limits:   s.gatewayLimits(),
 		Metrics:  s.registry,
 		Log:      s.Log,
 		Now:      time.Now,
@@ -84,7 +87,16 @@ func (a gatewayCallers) Authenticate(ctx context.Context, token string) (gateway
 		}
 	}
 	proof.Give(ctx)() // the connection is no stranger's
-	return gateway.Caller{Session: gateway.Session{User: who.User}, Expires: who.Claims.ExpiresAt(), Token: who}, err
+	return gateway.Caller{Session: sessionOf(who), Expires: who.Claims.ExpiresAt(), Token: who}, err
+}
+
+// sessionOf names the session of a token. What is no uuid is none of Supabase Auth's.
+func sessionOf(who accesstoken.Caller) gateway.Session {
+	session := gateway.Session{User: who.User}
+	if id, err := uuid.Parse(string(who.Claims.SessionID)); err == nil && id != uuid.Nil {
+		session.ID = id.String()
+	}
+	return session
 }
 
 // gatewayKeys gives the gateway keys as a mint finds and makes them.
@@ -93,7 +105,9 @@ type gatewayKeys struct{ ring *keyring.Keyring }
 // Key returns the caller's key, made now if need be.
 func (k gatewayKeys) Key(ctx context.Context, who gateway.Caller) (string, error) {
 	token := who.Token.(accesstoken.Caller)
-	found := k.ring.Key(ctx, keyring.Wanted{User: who.User, Email: token.Claims.Email, Until: who.Expires, Claims: []byte(token.Raw)})
+	found := k.ring.Key(ctx, keyring.Wanted{
+		User: who.User, Email: token.Claims.Email, Until: who.Expires, Claims: []byte(token.Raw), OutOfClaims: k.ring.Provisioner.OutOfClaims,
+	})
 	found.Answered() // no sign-in waits for this answer
 	switch {
 	case found.Err == nil:
@@ -116,29 +130,69 @@ func (k gatewayKeys) Doubt(ctx context.Context, who gateway.Caller, key string) 
 	return k.Key(ctx, who)
 }
 
-// gatewaySessions ends those of users who are gone or banned. Whether somebody has signed out no token tells.
-type gatewaySessions struct{ database *store.Store }
+// gatewaySessions ends those of users who are gone or banned, and those that are signed out.
+type gatewaySessions struct {
+	database *store.Store
+	log      zerolog.Logger
+	untold   sync.Once
+}
 
-// Ended returns the sessions of users who have no access any more.
-func (e gatewaySessions) Ended(ctx context.Context, open []gateway.Session) (ended []gateway.Session, _ error) {
-	ids := make([]uuid.UUID, len(open))
-	for i, session := range open {
-		ids[i] = session.User
-	}
-	users, err := e.database.AuthUsers(ctx, ids)
+// Ended returns the sessions that give no access any more.
+func (e *gatewaySessions) Ended(ctx context.Context, open []gateway.Session) (ended []gateway.Session, _ error) {
+	gone, err := e.gone(ctx, open)
 	if err != nil {
 		return nil, err
 	}
-	living := make(map[uuid.UUID]bool, len(users))
-	for _, user := range users {
-		living[user.ID] = user.Living(time.Now())
+	signedOut, err := e.signedOut(ctx, open)
+	if errors.Is(err, store.ErrNoSessions) {
+		e.untold.Do(func() {
+			e.log.Warn().Err(err).Msg("gateway: who signs out keeps what is open until the token ends; coderhook migrate has to be run by a role that may read auth.sessions")
+		})
+	} else if err != nil {
+		e.log.Warn().Err(err).Msg("gateway: not known who has signed out")
 	}
 	for _, session := range open {
-		if !living[session.User] {
+		if gone[session.User] || signedOut[session.ID] {
 			ended = append(ended, session)
 		}
 	}
 	return ended, nil
+}
+
+// gone are the users who have no access any more.
+func (e *gatewaySessions) gone(ctx context.Context, open []gateway.Session) (map[uuid.UUID]bool, error) {
+	ids := make([]uuid.UUID, len(open))
+	gone := make(map[uuid.UUID]bool, len(open))
+	for i, session := range open {
+		ids[i], gone[session.User] = session.User, true
+	}
+	users, err := e.database.AuthUsers(ctx, ids)
+	for _, user := range users {
+		gone[user.ID] = !user.Living(time.Now())
+	}
+	return gone, err
+}
+
+// signedOut are the ids of sessions that the database does not have, or no longer.
+func (e *gatewaySessions) signedOut(ctx context.Context, open []gateway.Session) (map[string]bool, error) {
+	var ids []uuid.UUID
+	out := make(map[string]bool, len(open))
+	for _, session := range open {
+		if id, err := uuid.Parse(session.ID); err == nil {
+			ids, out[session.ID] = append(ids, id), true
+		}
+	}
+	if len(ids) == 0 {
+		return out, nil
+	}
+	living, err := e.database.LivingSessions(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range living {
+		out[id.String()] = false
+	}
+	return out, nil
 }
 
 // gatewayTrail notes refused routes in the audit trail.

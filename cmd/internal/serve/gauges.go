@@ -7,6 +7,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
+	"coderhook/hook/rules"
 	"coderhook/store"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -62,12 +63,14 @@ type ledgerCollector struct{ database *store.Store }
 var (
 	accountsDesc = prometheus.NewDesc("coderhook_accounts", "Accounts in the ledger, by status.", []string{"status"}, nil)
 	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key; aging is the last third of its life.", []string{"state"}, nil)
+	givenOutDesc = prometheus.NewDesc("coderhook_keys_given_out", "Accounts whose key is alive and was in access tokens; with KEY_IN_CLAIMS=false these are still to be replaced.", nil, nil)
 )
 
 // Describe names the metrics.
 func (ledgerCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- accountsDesc
 	descs <- keysDesc
+	descs <- givenOutDesc
 }
 
 // Collect leaves out what the database can't tell: no number is right then, and the other metrics
@@ -85,6 +88,7 @@ func (l ledgerCollector) Collect(ch chan<- prometheus.Metric) {
 	for state, n := range census.Keys {
 		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
+	ch <- prometheus.MustNewConstMetric(givenOutDesc, prometheus.GaugeValue, float64(census.GivenOut))
 }
 
 // departuresCollector counts who left, or came back, and is not dealt with.
@@ -130,4 +134,10 @@ func describeOwnerToken(m *metrics.Registry, keeper *owner.Keeper) {
 func describeKeys(m *metrics.Registry, keys *keyWatch) {
 	m.GaugeFunc("coderhook_keys_readable", "1 while everybody can read the keys of all users by the Data API; 0 also before that was judged.", nil,
 		func() float64 { return oneIf(keys.readable()) })
+}
+
+// describeRules lets an alert see a policy file that is not taken.
+func describeRules(m *metrics.Registry, live *rules.Live) {
+	m.GaugeFunc("coderhook_policy_file_faulty", "1 while POLICY_FILE has faults, and the last one that had none goes on.", nil,
+		func() float64 { return oneIf(live != nil && live.Check(context.Background()) != nil) })
 }

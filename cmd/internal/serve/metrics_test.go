@@ -15,6 +15,7 @@ import (
 	"coderhook/cmd/internal/listen"
 	"coderhook/coderclient"
 	"coderhook/hook"
+	"coderhook/hook/gateway"
 	"coderhook/hook/keyring"
 	"coderhook/hook/metrics"
 	"coderhook/hook/owner"
@@ -58,6 +59,8 @@ func metricNames(t *testing.T) map[string]bool {
 	describeDependencies(registry, storetest.New(t).Store(t), coder, "dev", "")
 	describeOwnerToken(registry, newOwnerless())
 	describeKeys(registry, &keyWatch{})
+	describeRules(registry, nil)
+	describePlainKeys(registry, &plainWatch{})
 	port, err := listen.Open(t.Context(), "127.0.0.1:0", listen.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +71,20 @@ func metricNames(t *testing.T) map[string]bool {
 	ring := keyring.New(provision.DefaultOptions(), nil, nil, registry, zerolog.Nop())
 	keyring.NewReconciler(ring, nil, nil, nil, registry)
 	(&hook.Server{Keyring: ring, Registry: registry}).HookHandler()
+	startGateway(t, registry)
 	return gathered(t, registry)
+}
+
+// startGateway starts one that lets nobody in.
+func startGateway(t *testing.T, registry *metrics.Registry) {
+	t.Helper()
+	g := &gateway.Gateway{
+		Coder: "http://127.0.0.1:1", Prefix: "/coder", Rules: gateway.DefaultRules(), Auth: gatewayCallers{}, Keys: gatewayKeys{},
+		CORS: gateway.CORS{Allows: func(string) bool { return false }}, Metrics: registry, Log: zerolog.Nop(), Now: time.Now,
+	}
+	if err := g.Start(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // newOwnerless is a keeper that has not asked Coder.
@@ -123,7 +139,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	t.Parallel()
 	promtool := findPromtool(t)
 	db, coder := storetest.New(t), cmdtest.Coder(t)
-	p := cmdtest.Start(t, db, coder, "ADMIN_ADDR=127.0.0.1:0")
+	p := cmdtest.Start(t, db, coder, "ADMIN_ADDR=127.0.0.1:0", "GATEWAY=on", "SUPABASE_JWT_SECRET="+cmdtest.JWTSecret, "CORS_ORIGINS=https://app.example.com")
 	response, err := http.Get("http://" + p.Admin + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +153,8 @@ func TestMetricsOfAServer(t *testing.T) {
 		"# TYPE coderhook_database_waits_total counter", `coderhook_keys{state="none"} 0`, `coderhook_accounts{status="active"} 0`,
 		`coderhook_writes_total{result="given up"} 0`, "coderhook_departures_pending 0", "coderhook_departures_oldest_seconds 0", "coderhook_database_available 1", "coderhook_owner_token_usable 1",
 		`coderhook_connections{listener="hook"} 0`, `coderhook_connections_limit{listener="hook"} 1024`,
+		`coderhook_gateway_requests_total{class="workspaces",status="2xx"} 0`, `coderhook_gateway_refused_total{rule="keys"} 0`, "coderhook_gateway_open 0",
+		"coderhook_gateway_sockets 0", `coderhook_gateway_bytes_total{direction="to_client"} 0`,
 		"go_goroutines ", "process_cpu_seconds_total ",
 	} {
 		if !strings.Contains(string(text), want) {

@@ -10,6 +10,7 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/keypair"
 	"coderhook/cmd/internal/listen"
+	"coderhook/hook/gateway"
 	"coderhook/hook/metrics"
 	"coderhook/hook/proof"
 )
@@ -28,29 +29,52 @@ func (s *server) openPorts(ctx context.Context) (p ports, err error) {
 	if err != nil {
 		return p, err
 	}
-	open := func(variable, addr string, handler http.Handler) (*listen.Port, error) {
+	open := func(variable, addr string, handler http.Handler, connections, streams int) (*listen.Port, error) {
 		port, err := listen.Open(ctx, addr, listen.Options{
 			Handler: s.tracing.handler(handler), Certificate: certificate, Log: s.Log, Proof: proof.NewContext,
+			Connections: connections, Streams: streams,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", variable, err)
 		}
 		return port, nil
 	}
-	if p.hook, err = open("LISTEN_ADDR", c.Listen, s.hookHandler()); err != nil {
+	if p.hook, err = open("LISTEN_ADDR", c.Listen, s.hookHandler(), 0, 0); err != nil {
 		return p, err
 	}
 	if c.FrontEnd != "" {
-		if p.frontEnd, err = open("FRONTEND_ADDR", c.FrontEnd, s.hook.FrontEndHandler()); err != nil {
+		if p.frontEnd, err = open("FRONTEND_ADDR", c.FrontEnd, s.hook.FrontEndHandler(), 0, 0); err != nil {
 			return p, errors.Join(err, p.close())
 		}
 	}
 	if s.gateway != nil && c.Gateway.Addr != "" {
-		if p.gateway, err = open("GATEWAY_ADDR", c.Gateway.Addr, s.hook.HandlerOf(s.gateway)); err != nil {
+		if p.gateway, err = open("GATEWAY_ADDR", c.Gateway.Addr, s.hook.HandlerOf(s.gateway), gatewayShare(listen.Descriptors()), gatewayStreams); err != nil {
 			return p, errors.Join(err, p.close())
 		}
 	}
 	return p, nil
+}
+
+// The gateway's own port is for many browsers, each with some streams that go on.
+const (
+	maxGateway     = 4096 // connections, and beside them requests and WebSockets that are open
+	gatewayStreams = 64   // of one HTTP/2 connection; as many as one user may have open
+	// sharedGateway is what may be open where sign-ins or the front end's routes are at the same port: half of its
+	// connections, as one that is at work is closed for nobody.
+	sharedGateway = 512
+)
+
+// gatewayShare is maxGateway, or what a process that may open few files can spare: each connection is one, each call
+// has another to Coder, and each WebSocket has both.
+func gatewayShare(descriptors int) int { return min(maxGateway, descriptors/4) }
+
+// gatewayLimits are for all users together; the others are the gateway's own.
+func (s *server) gatewayLimits() gateway.Limits {
+	share := gatewayShare(listen.Descriptors())
+	if s.Config.Gateway.Addr == "" {
+		share = min(share, sharedGateway)
+	}
+	return gateway.Limits{All: share}
 }
 
 // hookHandler has the front end's routes where these have no port of their own.

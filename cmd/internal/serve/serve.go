@@ -48,6 +48,7 @@ type server struct {
 	coder    *coderclient.Client
 	watch    *coderWatch
 	keys     *keyWatch
+	plain    *plainWatch // nil: keys are not to be encrypted
 	ring     *keyring.Keyring
 	keeper   *owner.Keeper
 	rules    *rules.Live // nil: there are none
@@ -83,7 +84,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (s *server) openTracing(ctx context.Context) (err error) {
-	s.tracing, err = startTracing(ctx, s.Config.Traces, s.Stdout)
+	s.tracing, err = startTracing(ctx, s.Config.Traces, s.Config.OTLP, s.Stdout)
 	return err
 }
 
@@ -135,6 +136,7 @@ func both(a, b coderclient.Observer) coderclient.Observer {
 func (s *server) makeKeyring() {
 	o := s.Config.Provisioning
 	s.keys = newKeyWatch(s.database.Inspector(), s.Config, s.Log)
+	s.plain = newPlainWatch(s.database, s.Config, s.Log)
 	s.ring = keyring.New(o, s.database, s.coder, s.registry, s.Log)
 	s.ring.Provisioner.MayMake = s.keys.mayMake
 	if s.Config.Rules.Policy != nil {
@@ -155,6 +157,7 @@ func (s *server) makeHook() {
 		Keyring:       s.ring,
 		Registry:      s.registry,
 		Deadline:      c.Deadline,
+		OutOfClaims:   c.Provisioning.OutOfClaims,
 		RejectOnError: c.Reject,
 		Now:           time.Now,
 		Log:           s.Log,
@@ -163,6 +166,7 @@ func (s *server) makeHook() {
 			"coder":       {Run: s.watch.check},
 			"owner_token": {Run: s.keeper.Check},
 			"keys":        {Run: s.keys.check},
+			"encryption":  {Run: hook.Shared(s.database.CheckEncryptionKeys, time.Now)},
 		},
 	}
 	if c.Database.ChainHook != "" {
@@ -208,6 +212,8 @@ func (s *server) startAdmin(ctx context.Context) (stop func() error, err error) 
 	describeDependencies(s.registry, s.database, s.coder, s.Version, s.Commit)
 	describeOwnerToken(s.registry, s.keeper)
 	describeKeys(s.registry, s.keys)
+	describeRules(s.registry, s.rules)
+	describePlainKeys(s.registry, s.plain)
 	return startAdmin(ctx, s.Config.Admin, s.registry.Registry, s.Log)
 }
 

@@ -12,6 +12,7 @@ import (
 	"coderhook/hook/apikey"
 	"coderhook/store"
 
+	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 )
 
@@ -62,8 +63,12 @@ func (s *server) checkStart(ctx context.Context) error {
 		log = zerolog.Nop() // what the next check would say follows from this
 	} else {
 		warnReadOnly(ctx, s.database, log)
+		s.warnUnreadable(ctx)
 		if err := s.database.CheckSecrets(ctx); errors.Is(err, store.ErrSecretMissing) {
 			log.Error().Err(err).Msg("the rows that this server changes lose their seals, and the other replicas do not believe them")
+		}
+		if err := s.database.CheckEncryptionKeys(ctx); errors.Is(err, store.ErrEncryptionKeyMissing) {
+			log.Error().Err(err).Msg("tokens of users whose keys the other replicas have encrypted go out without them")
 		}
 	}
 	if err := chainFault(ctx, s.Config.Database); err != nil {
@@ -131,5 +136,17 @@ func warnReadOnly(ctx context.Context, database *store.Store, log zerolog.Logger
 	defer cancel()
 	if err := database.Writable(ctx); errors.Is(err, store.ErrReadOnly) {
 		log.Error().Str("cure", remedy.ReadOnly).Msg("the database is read-only: users without a key get none")
+	}
+}
+
+// warnUnreadable says at the start that no user can be decided about, as what the rules look at can't be read.
+func (s *server) warnUnreadable(ctx context.Context) {
+	if s.rules == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	if _, _, err := s.database.LookupFacts(ctx, uuid.Nil, true); err != nil {
+		s.Log.Error().Err(err).Str("cure", remedy.Unreadable).Msg("what the rules of POLICY_FILE look at can't be read: no sign-in gets a key by those that do")
 	}
 }

@@ -6,29 +6,31 @@ import (
 	"io"
 	"net/http"
 
+	"coderhook/cmd/internal/config"
+
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// tracing is off unless OpenTelemetry's own variables turn it on. What they say of endpoint, headers, sampler and
-// resource is read by the SDK.
+// tracing is off unless OpenTelemetry's own variables turn it on. What they say of sampler, resource and batches is
+// read by the SDK.
 type tracing struct {
 	on       bool
 	provider *sdktrace.TracerProvider
 }
 
-func startTracing(ctx context.Context, exporter string, out io.Writer) (tracing, error) {
+func startTracing(ctx context.Context, exporter string, collector config.OTLP, out io.Writer) (tracing, error) {
 	var (
 		to  sdktrace.SpanExporter
 		err error
 	)
 	switch exporter {
 	case "otlp":
-		to, err = otlptracehttp.New(ctx)
+		to, err = otlptrace.New(ctx, newCollector(collector))
 	case "console":
 		to, err = stdouttrace.New(stdouttrace.WithWriter(out))
 	default:

@@ -18,6 +18,9 @@ import (
 // upkeep returns what runs beside the requests.
 func (s *server) upkeep() []func(context.Context) {
 	reconciler := NewReconciler(s.Config, s.ring, s.database, s.coder, s.registry)
+	if s.Config.Provisioning.OutOfClaims { // a command does not, as it does not watch who can read the keys
+		reconciler.Withdraw = s.ring.Provisioner.Withdraw
+	}
 	follower := &urlFollower{database: s.database, log: s.Log}
 	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
 	follow := func(context.Context) {}
@@ -25,7 +28,7 @@ func (s *server) upkeep() []func(context.Context) {
 		follow = s.rules.Follow
 	}
 	return []func(context.Context){
-		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, follower.run, pruner.run, s.watchGateway,
+		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, s.plain.run, follower.run, pruner.run, s.watchGateway,
 	}
 }
 

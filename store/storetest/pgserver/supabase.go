@@ -68,6 +68,17 @@ alter table auth.users owner to supabase_auth_admin;
 alter table auth.users enable row level security;
 grant select, references, trigger on auth.users to product_admin;
 
+create table auth.sessions (
+  id         uuid primary key,
+  user_id    uuid not null references auth.users (id) on delete cascade,
+  created_at timestamptz default now(),
+  aal        text,
+  not_after  timestamptz
+);
+alter table auth.sessions owner to supabase_auth_admin;
+alter table auth.sessions enable row level security;
+grant select, references, trigger on auth.sessions to product_admin;
+
 create function auth.uid() returns uuid language sql stable as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.sub', true), ''),

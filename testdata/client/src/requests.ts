@@ -4,7 +4,7 @@
 import axios, { type AxiosInstance, type AxiosResponse, type InternalAxiosRequestConfig, isAxiosError } from "axios";
 import type { Credential } from "./credential.js";
 import { pause, retryAfter } from "./pause.js";
-import { NoKeyError, type Sessions } from "./session.js";
+import { type KeyStatus, NoKeyError, type Sessions } from "./session.js";
 
 /** Where requests go, and who asks. */
 export interface Target {
@@ -58,13 +58,16 @@ async function whenReady(http: AxiosInstance, response: AxiosResponse, patience:
   return http.request(config);
 }
 
+/** What no refresh changes. */
+const lasting: KeyStatus[] = ["not_eligible", "ready"];
+
 /** Makes the header of the session's token, refreshing the session once where the token has no credential. */
 async function sign({ sessions, credential }: Target, repeated = false) {
   let token = await sessions.token();
   try {
     return { token, header: credential(token), refreshed: false };
   } catch (error) {
-    if (repeated || (error instanceof NoKeyError && error.status === "not_eligible")) throw error;
+    if (repeated || (error instanceof NoKeyError && lasting.includes(error.status))) throw error;
     token = await sessions.refresh();
     return { token, header: credential(token), refreshed: true };
   }

@@ -15,14 +15,19 @@ interface SessionAnswer {
 
 /**
  * Why there is no key: `pending` and `unavailable` pass, `conflict` needs an operator. `not_eligible` is a rule of the
- * product: no e-mail address, another role, or no second factor; until that is changed no refresh mends it.
+ * product: no e-mail address, another role, or no second factor; until that is changed no refresh mends it. `ready` is
+ * none of these: there is a key, and it stays out of the token (`KEY_IN_CLAIMS=false`), so that only the gateway uses it.
  */
-export type KeyStatus = "pending" | "unavailable" | "conflict" | "not_eligible" | "none" | "signed out";
+export type KeyStatus = "ready" | "pending" | "unavailable" | "conflict" | "not_eligible" | "none" | "signed out";
 
-/** The user has no Coder key, even after the session was refreshed. */
+/** The token has no Coder key, even after the session was refreshed. */
 export class NoKeyError extends Error {
   constructor(readonly status: KeyStatus) {
-    super(`no Coder key: ${status}`);
+    super(
+      status === "ready"
+        ? "no Coder key: coderhook keeps it out of the token; reach Coder through its gateway: connect(supabase, { gateway })"
+        : `no Coder key: ${status}`,
+    );
     this.name = "NoKeyError";
   }
 }

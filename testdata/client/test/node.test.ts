@@ -146,3 +146,15 @@ test("fetch: the same key, and the same refresh", async () => {
   assert.equal(answer.status, 201);
   assert.equal(await refreshes(email), 1);
 });
+
+test("a key that stays out of the token is the gateway's, and no refresh changes that", async () => {
+  const payload = Buffer.from(JSON.stringify({ app_metadata: { api_key_status: "ready" } })).toString("base64url");
+  let refreshed = 0;
+  const answer = { data: { session: { access_token: `e30.${payload}.x` } }, error: null };
+  const auth = { getSession: async () => answer, refreshSession: async () => (refreshed++, answer) };
+  const coder = connect({ auth }, { coder: stack.coder, hook: stack.hook });
+  for (const work of [coder.api.get("/api/v2/users/me"), coder.fetch("/api/v2/users/me")]) {
+    await assert.rejects(work, (error) => error instanceof NoKeyError && error.status === "ready" && /through its gateway/.test(error.message));
+  }
+  assert.equal(refreshed, 0);
+});

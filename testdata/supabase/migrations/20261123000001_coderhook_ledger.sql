@@ -1,5 +1,6 @@
 -- The ledger of coderhook: which Coder account and key belong to which Supabase user.
 -- Safe to apply any number of times, by `coderhook migrate` or `supabase db push`.
+-- Beside it runs: every version.
 
 -- Two appliers of this file take turns; the lock ends with the transaction.
 select pg_catalog.pg_advisory_xact_lock(20261123000001);

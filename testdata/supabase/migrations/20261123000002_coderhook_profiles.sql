@@ -1,6 +1,7 @@
 -- The product's table with the key of each user, and what the role coderhook may do there.
 -- Safe to apply any number of times. `coderhook migrate` names another table or other columns
 -- with the three settings below; without them it is public.profiles (id, api_key).
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

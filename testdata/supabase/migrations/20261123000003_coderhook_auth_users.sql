@@ -1,6 +1,7 @@
 -- What reconciling must know of auth.users, and nothing else of that table.
 -- Supabase's roles cannot grant on it, so the role coderhook asks through this function.
 -- Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

@@ -1,4 +1,5 @@
 -- What looking after keys has to remember. Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

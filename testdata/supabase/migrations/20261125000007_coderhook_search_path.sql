@@ -1,5 +1,6 @@
 -- What our functions call is in pg_catalog, and nothing that a caller put into its own pg_temp comes before it.
 -- For databases that had them from an older version of the files before. Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

@@ -1,4 +1,5 @@
 -- The audit trail: what was done about accounts and keys, by whom, and why. Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

@@ -1,5 +1,6 @@
 -- Whether a user's address is confirmed, and nothing else of auth.users: with CODER_LOGIN_TYPE=oidc or github a Coder
 -- account belongs to whoever has its address. Safe to apply any number of times.
+-- Beside it runs: every version.
 
 select pg_catalog.pg_advisory_xact_lock(20261123000001);
 

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { forAnyOrigin, json, listen, read } from "./http";
 
 /** A key that somebody put into a token by mistake. Nobody may read it. */
-export const poison = "POISONEDAA-abcdefghijklmnopqrstuv";
+export const poison = "POISONEDAA-Zq7wXk2mNf9bTr4vLs8cHd";
 
 export interface Account {
   id: string;

@@ -3,10 +3,10 @@
 // GATEWAY_URL, SUPABASE_URL and PAGE_URL go together. PAGE_URL is examples/main.ts behind an origin of CORS_ORIGINS;
 // OTHER_PAGE_URL is the same behind one that is not. SUPABASE_URL also answers POST /control/{what}?email=…, as
 // hook/authserver_test.go does: `refreshes` counts them; `workspace` gives the user a workspace "dev", whose build's
-// log has the lines "one" and "two" and goes on; `line` adds "three" to it.
+// log has the lines "one" and "two" and goes on; `line` adds "three" to it; `keys` tells which keys no page may see.
 
 import { serve } from "../../examples/server";
-import { startAuth } from "./auth";
+import { poison, startAuth } from "./auth";
 import { startGateway } from "./gateway";
 
 export interface Stack {
@@ -43,6 +43,7 @@ async function stub(): Promise<Stack> {
   const control = async (what: string, email: string) => {
     if (what === "workspace") gateway.lines.length = 2;
     if (what === "line") gateway.log("three");
+    if (what === "keys") return poison;
     return what === "refreshes" ? String(auth.accounts.get(email)!.refreshes) : "";
   };
   const close = () => Promise.all([page.close(), gateway.close(), auth.close()]);
