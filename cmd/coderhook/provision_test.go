@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"flag"
-	"io"
 	"os/exec"
 	"strings"
 	"testing"
@@ -41,7 +40,7 @@ func newTown(t *testing.T, users int) *town {
 
 func (w *town) run(ctx context.Context, args ...string) (string, error) {
 	var out strings.Builder
-	err := run(ctx, append([]string{"provision", "--all"}, args...), func(name string) string { return w.variables[name] }, &out, io.Discard)
+	err := run(ctx, append([]string{"provision", "--all"}, args...), func(name string) string { return w.variables[name] }, &out, &out)
 	return out.String(), err
 }
 

@@ -74,6 +74,8 @@ func TestReadmeCommandsAreRun(t *testing.T) {
 		"go run ./cmd/coderhook reconcile":                                                                         "TestReconcileCommand",
 		`go run ./cmd/coderhook revoke --user UUID-OR-E-MAIL --all-tokens --why "lost laptop"`:                     "TestRevokeCommand",
 		"go run ./cmd/coderhook policy test --file policy.yaml --all":                                              "TestPolicyOverTheDatabase",
+		"go run ./cmd/coderhook provision --all --dry-run":                                                         "TestProvisionSome",
+		"go run ./cmd/coderhook provision --all":                                                                   "TestProvisionAllUsers",
 		"go run ./cmd/coderhook seal":                                                                              "TestSealCommand",
 		"go run ./cmd/coderhook rotate-keys":                                                                       "TestRotateKeysCommand",
 		"go run ./cmd/coderhook link --user UUID --coder-user NAME":                                                "TestLinkCommand",
