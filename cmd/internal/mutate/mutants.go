@@ -313,4 +313,16 @@ var mutants = []mutant{
 		rule: "the doctor does not take Coder for the gateway", file: "cmd/internal/doctor/gateway.go", tests: "^TestDoctorOnWhatIsNotTheGateway$",
 		old: "got.Status != http.StatusUnauthorized || !isOurs(got)", new: "got.Status == 0",
 	},
+	{
+		rule: "a chained hook gives no key that policy refuses", file: "hook/token.go", tests: "^TestChainedHookGivesNoKeyThatPolicyRefuses$",
+		old: "s.Policy.Skip(ev.Asked)", new: "s.Policy.Skip(ev.Deciding)",
+	},
+	{
+		rule: "what a chained hook did stays only with its claims", file: "store/chain.go", tests: "^TestChainedHookRefuses$",
+		old: "if err := accept(text); err != nil {", new: "if err := accept(text); err != nil && tx.Commit(ctx) == nil {",
+	},
+	{
+		rule: "no key is made ahead while everybody could read it", file: "cmd/coderhook/provision.go", tests: "^TestProvisionMakesNoReadableKeys$",
+		old: "len(found.Readers()) > 0", new: "len(found.Readers()) > 99",
+	},
 }
