@@ -305,6 +305,31 @@ func actionsOf(t *testing.T, w *world, user uuid.UUID) []string {
 	return storetest.QueryAll[string](t, w.db, `select action from coderhook.audit where user_id = $1 order by id`, user)
 }
 
+// What a chained hook puts into the claims is not in auth.users: reconciling takes no key from whom mints give one by it,
+// be it for what it was made with.
+func TestReconcilingKnowsNotWhatAChainedHookReturns(t *testing.T) {
+	t.Parallel()
+	r := newRuled(t, profileNew(), `
+rules:
+  - {name: admins, when: claims.app_metadata.admin == true, give: {lifetime: 500h}}
+  - {name: partners, when: '"sso:1" in user.providers', give: {lifetime: 600h}}
+  - {name: editors, when: claims.role == "editor" && user.domain == "example.com", give: {}}
+`)
+	r.Keyring.Rules.Chained = true
+	r.chain(t, `return jsonb_set(event, '{claims,app_metadata,admin}', 'true');`)
+	key := r.mintAs(t, free, "aal1").key(t)
+	rec := r.reconciler()
+	r.reconcile(t, rec, reconcile.Summary{})
+	r.clock.Advance(8 * authtest.Day)
+	r.reconcile(t, rec, reconcile.Summary{})
+	r.wantWorkingKey(t, key, "ada@example.com")
+
+	r.change(t, `rules: [{name: others, when: claims.app_metadata.admin == true, give: {lifetime: 700h}}]`)
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1}) // no rule gives such a key
+	r.change(t, `rules: [{name: elsewhere, when: claims.app_metadata.admin == true && user.domain == "example.org", give: {}}]`)
+	r.reconcile(t, rec, reconcile.Summary{Ineligible: 1}) // whatever it returns
+}
+
 // Reconciling, too, brings back whom a changed file makes eligible again.
 func TestAChangedFileBringsBack(t *testing.T) {
 	t.Parallel()

@@ -29,6 +29,7 @@ type Source struct {
 	Path    string   // of the file
 	Columns []string // that profile has
 	Audit   bool     // decisions are only told
+	Chained bool     // the claims of tokens are what a chained hook makes of their user's
 }
 
 // Read reads the file now. Its error says what is wrong, and shows no value of the file.
