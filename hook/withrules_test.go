@@ -159,6 +159,20 @@ func TestAuditMode(t *testing.T) {
 	r.reconcile(t, r.reconciler(), reconcile.Summary{})
 }
 
+// Nor does it where what the rules look at can't be read: that is what it is there to find out.
+func TestAuditModeWithoutWhatRulesLookAt(t *testing.T) {
+	t.Parallel()
+	s := profileNew()
+	s.columns = []string{"tier"}
+	r := newRuled(t, s, "rules:\n- {name: gold, when: 'profile.tier == \"gold\" && user.confirmed', give: {}}", true)
+	if got := r.mintAs(t, free, "aal1"); got.key(t) == "" {
+		t.Errorf("no key: %s", got.body)
+	}
+	if !strings.Contains(r.log.String(), `"rules_would":"(unknown)`) {
+		t.Error("not told")
+	}
+}
+
 // What the profile and auth.users say is read in the look-up's own round trip.
 func TestRulesOverProfileAndUser(t *testing.T) {
 	t.Parallel()
