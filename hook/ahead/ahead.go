@@ -3,6 +3,7 @@
 package ahead
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,14 +199,14 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return err
 			}
 		}
-		group, ctx := errgroup.WithContext(ctx)
+		group, working := errgroup.WithContext(ctx) // which also ends when all are done
 		group.SetLimit(r.Workers)
 		for _, f := range facts {
-			if ctx.Err() != nil {
+			if working.Err() != nil {
 				break
 			}
 			group.Go(func() error {
-				outcome, err := r.one(ctx, f)
+				outcome, err := r.one(working, f)
 				if err != nil {
 					return err
 				}
@@ -221,7 +222,7 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return nil
 			})
 		}
-		return errors.Join(group.Wait(), context.Cause(ctx))
+		return cmp.Or(group.Wait(), context.Cause(ctx))
 	})
 }
 
