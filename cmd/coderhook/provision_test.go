@@ -43,3 +43,19 @@ func TestProvisionAll(t *testing.T) {
 		t.Errorf("Coder has %d users, want 480", n)
 	}
 }
+
+// No token has carried a key that was made ahead: where tokens carry none, it is not replaced for that; where they do, the
+// first one that does is written down.
+func TestProvisionedKeysAreInNoToken(t *testing.T) {
+	t.Parallel()
+	for _, inClaims := range []string{"true", "false"} {
+		db, coder := storetest.New(t), cmdtest.Coder(t)
+		bulk(t, db, 1)
+		if out, err := upkeepCommand(t, db, coder, map[string]string{"KEY_IN_CLAIMS": inClaims}, "provision", "--all"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		if n := storetest.Query[int](t, db, `select count(*) from coderhook.accounts where unseen_key_id = key_id`); n != 1 {
+			t.Errorf("KEY_IN_CLAIMS=%s: %d keys are known as in no token", inClaims, n)
+		}
+	}
+}
