@@ -314,6 +314,35 @@ func TestWhoIsNotEligibleAnyMore(t *testing.T) {
 	}
 }
 
+// The account of whom no rule gave a key is kept, suspended, while they are in Supabase. Who leaves later is deleted all the
+// same where that is asked for; once, also where Coder keeps it for its workspaces.
+func TestWhoLeavesAfterNotBeingEligible(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]reconcile.Summary{"without workspaces": {Offboarded: 1, Deleted: 1}, "with workspaces": {Offboarded: 1}} {
+		r := newRuled(t, profileNew(), proOnly)
+		r.mintAs(t, pro, "aal1")
+		r.mintAs(t, free, "aal1")
+		rec := r.reconciler()
+		rec.Delete = true
+		r.reconcile(t, rec, reconcile.Summary{Ineligible: 1})
+		r.clock.Advance(8 * authtest.Day)
+		r.reconcile(t, rec, reconcile.Summary{Offboarded: 1, Suspended: 1})
+		if want.Deleted == 0 {
+			r.coder.Fail(codertest.Fault{Method: "DELETE", Path: "/users/*", Status: 417, Body: `{"message":"You cannot delete a user that has workspaces. Delete their workspaces and try again!"}`})
+		}
+		r.db.Exec(t, banAda)
+		r.reconcile(t, rec, want)
+		r.reconcile(t, rec, reconcile.Summary{})
+		r.db.Exec(t, unbanAda)
+		if sum, err := rec.Reconcile(t.Context(), false); err != nil || sum.Activated > 0 {
+			t.Errorf("%s: brought back without a rule: %s, %v", name, sum, err)
+		}
+		if key := r.mintAs(t, pro, "aal1").key(t); key == "" || !r.works(t, key) {
+			t.Errorf("%s: back: %q", name, key)
+		}
+	}
+}
+
 func actionsOf(t *testing.T, w *world, user uuid.UUID) []string {
 	t.Helper()
 	return storetest.QueryAll[string](t, w.db, `select action from coderhook.audit where user_id = $1 order by id`, user)
