@@ -115,7 +115,7 @@ func (l *Live) Reread() {
 		l.fault, l.refused = nil, nil
 		return
 	}
-	if err == nil && l.fault != nil && bytes.Equal(text, l.refused) {
+	if err == nil && l.refused != nil && bytes.Equal(text, l.refused) { // nil: it could not be read
 		return
 	}
 	var policy *Policy
