@@ -159,6 +159,20 @@ func TestAuditMode(t *testing.T) {
 	r.reconcile(t, r.reconciler(), reconcile.Summary{})
 }
 
+// Nor does it where what the rules look at can't be read: that is what it is there to find out.
+func TestAuditModeWithoutWhatRulesLookAt(t *testing.T) {
+	t.Parallel()
+	s := profileNew()
+	s.columns = []string{"tier"}
+	r := newRuled(t, s, "rules:\n- {name: gold, when: 'profile.tier == \"gold\" && user.confirmed', give: {}}", true)
+	if got := r.mintAs(t, free, "aal1"); got.key(t) == "" {
+		t.Errorf("no key: %s", got.body)
+	}
+	if !strings.Contains(r.log.String(), `"rules_would":"(unknown)`) {
+		t.Error("not told")
+	}
+}
+
 // What the profile and auth.users say is read in the look-up's own round trip.
 func TestRulesOverProfileAndUser(t *testing.T) {
 	t.Parallel()
@@ -300,9 +314,63 @@ func TestWhoIsNotEligibleAnyMore(t *testing.T) {
 	}
 }
 
+// The account of whom no rule gave a key is kept, suspended, while they are in Supabase. Who leaves later is deleted all the
+// same where that is asked for; once, also where Coder keeps it for its workspaces.
+func TestWhoLeavesAfterNotBeingEligible(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]reconcile.Summary{"without workspaces": {Offboarded: 1, Deleted: 1}, "with workspaces": {Offboarded: 1}} {
+		r := newRuled(t, profileNew(), proOnly)
+		r.mintAs(t, pro, "aal1")
+		r.mintAs(t, free, "aal1")
+		rec := r.reconciler()
+		rec.Delete = true
+		r.reconcile(t, rec, reconcile.Summary{Ineligible: 1})
+		r.clock.Advance(8 * authtest.Day)
+		r.reconcile(t, rec, reconcile.Summary{Offboarded: 1, Suspended: 1})
+		if want.Deleted == 0 {
+			r.coder.Fail(codertest.Fault{Method: "DELETE", Path: "/users/*", Status: 417, Body: `{"message":"You cannot delete a user that has workspaces. Delete their workspaces and try again!"}`})
+		}
+		r.db.Exec(t, banAda)
+		r.reconcile(t, rec, want)
+		r.reconcile(t, rec, reconcile.Summary{})
+		r.db.Exec(t, unbanAda)
+		if sum, err := rec.Reconcile(t.Context(), false); err != nil || sum.Activated > 0 {
+			t.Errorf("%s: brought back without a rule: %s, %v", name, sum, err)
+		}
+		if key := r.mintAs(t, pro, "aal1").key(t); key == "" || !r.works(t, key) {
+			t.Errorf("%s: back: %q", name, key)
+		}
+	}
+}
+
 func actionsOf(t *testing.T, w *world, user uuid.UUID) []string {
 	t.Helper()
 	return storetest.QueryAll[string](t, w.db, `select action from coderhook.audit where user_id = $1 order by id`, user)
+}
+
+// What a chained hook puts into the claims is not in auth.users: reconciling takes no key from whom mints give one by it,
+// be it for what it was made with.
+func TestReconcilingKnowsNotWhatAChainedHookReturns(t *testing.T) {
+	t.Parallel()
+	r := newRuled(t, profileNew(), `
+rules:
+  - {name: admins, when: claims.app_metadata.admin == true, give: {lifetime: 500h}}
+  - {name: partners, when: '"sso:1" in user.providers', give: {lifetime: 600h}}
+  - {name: editors, when: claims.role == "editor" && user.domain == "example.com", give: {}}
+`)
+	r.Keyring.Rules.Chained = true
+	r.chain(t, `return jsonb_set(event, '{claims,app_metadata,admin}', 'true');`)
+	key := r.mintAs(t, free, "aal1").key(t)
+	rec := r.reconciler()
+	r.reconcile(t, rec, reconcile.Summary{})
+	r.clock.Advance(8 * authtest.Day)
+	r.reconcile(t, rec, reconcile.Summary{})
+	r.wantWorkingKey(t, key, "ada@example.com")
+
+	r.change(t, `rules: [{name: others, when: claims.app_metadata.admin == true, give: {lifetime: 700h}}]`)
+	r.reconcile(t, rec, reconcile.Summary{Ended: 1}) // no rule gives such a key
+	r.change(t, `rules: [{name: elsewhere, when: claims.app_metadata.admin == true && user.domain == "example.org", give: {}}]`)
+	r.reconcile(t, rec, reconcile.Summary{Ineligible: 1}) // whatever it returns
 }
 
 // Reconciling, too, brings back whom a changed file makes eligible again.

@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -54,9 +56,18 @@ func (s *Store) LookupFacts(ctx context.Context, user uuid.UUID, auth bool) (Acc
 	}
 	row, err := one[factsRow](ctx, s, sql, pgtype.UUID{Bytes: user, Valid: true})
 	if err != nil {
-		return Account{}, UserFacts{}, fmt.Errorf("look up account and facts: %w", authUsersFault(err))
+		return Account{}, UserFacts{}, fmt.Errorf("look up account and facts: %w", factsFault(err))
 	}
 	return row.account(user, s.seals), row.facts(user), nil
+}
+
+// factsFault adds what to do about columns that can't be read. What the functions' owner lacks, their hint says.
+func factsFault(err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if ok && pg.Hint == "" && (pg.Code == insufficientRights || pg.Code == undefinedColumn) {
+		return fmt.Errorf("%w: see that the columns of PROFILES_POLICY_COLUMNS are there, and run coderhook migrate with that variable set", err)
+	}
+	return authUsersFault(err)
 }
 
 const userFactsSQL = `
@@ -75,7 +86,7 @@ func (s *Store) UserFacts(ctx context.Context, ids []uuid.UUID) ([]UserFacts, er
 		Profile        []byte
 	}](ctx, s, s.sql.userFacts, uuid.UUIDs(ids).Strings())
 	if err != nil {
-		return nil, fmt.Errorf("read facts of users: %w", authUsersFault(err))
+		return nil, fmt.Errorf("read facts of users: %w", factsFault(err))
 	}
 	facts := make([]UserFacts, len(rows))
 	for i, row := range rows {

@@ -49,6 +49,24 @@ func TestLookupOfFacts(t *testing.T) {
 	}
 }
 
+// Whoever named a column without running migrate, or dropped it, is told which variable it is about.
+func TestFactsThatCanNotBeRead(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := withColumns(t, db)
+	user := db.AddUser(t, "ada@example.com")
+	for _, statement := range []string{`revoke select (plan) on public.profiles from coderhook`, `alter table public.profiles drop column plan`} {
+		db.Exec(t, statement)
+		_, _, err := s.LookupFacts(t.Context(), user, true)
+		_, err2 := s.UserFacts(t.Context(), []uuid.UUID{user})
+		for _, err := range []error{err, err2} {
+			if err == nil || !strings.Contains(err.Error(), "PROFILES_POLICY_COLUMNS") || strings.Contains(err.Error(), "auth_users_state") {
+				t.Errorf("%s: %v", statement, err)
+			}
+		}
+	}
+}
+
 func TestFactsOfUsers(t *testing.T) {
 	t.Parallel()
 	db := storetest.New(t)

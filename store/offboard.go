@@ -20,11 +20,13 @@ func (s *Store) IntendSuspension(ctx context.Context, l Lease) error {
 	return s.fencedDeciding(ctx, "intend suspension", note{}, intendSuspensionSQL, l)
 }
 
-// The workspaces are the caller's to stop. Should it fail or be killed, somebody is to come back to them.
+// The workspaces are the caller's to stop. Should it fail or be killed, somebody is to come back to them. Who is off-boarded
+// once more has left, so that it is no longer for a rule.
 var offboardSQL = `
 with changed as (
   update coderhook.accounts
-     set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = pg_catalog.clock_timestamp()
+     set status = 'offboarded', key_refused_at = coalesce(key_refused_at, $3), last_error = null, updated_at = pg_catalog.clock_timestamp(),
+         ineligible_since = case when status <> 'offboarded' then ineligible_since end
    where user_id = $1 and lease_owner = $2
   returning user_id, coder_user_id, key_id, linked),
   workspaces as (

@@ -12,6 +12,8 @@ import (
 	"coderhook/coderclient/codertest"
 	"coderhook/store/storetest"
 	"coderhook/store/storetest/pgserver"
+
+	"github.com/rs/zerolog"
 )
 
 // town is a project with many users, before the hook is switched on.
@@ -39,8 +41,8 @@ func newTown(t *testing.T, users int) *town {
 }
 
 func (w *town) run(ctx context.Context, args ...string) (string, error) {
-	var out strings.Builder
-	err := run(ctx, append([]string{"provision", "--all"}, args...), func(name string) string { return w.variables[name] }, &out, &out)
+	var out, log strings.Builder
+	err := run(ctx, append([]string{"provision", "--all"}, args...), func(name string) string { return w.variables[name] }, &out, zerolog.SyncWriter(&log))
 	return out.String(), err
 }
 
@@ -171,4 +173,20 @@ func TestProvisionMakesNoReadableKeys(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	w.wantOneEach(t, 3)
+}
+
+// No token has carried a key that was made ahead: where tokens carry none, it is not replaced for that; where they do, the
+// first one that does is written down.
+func TestProvisionedKeysAreInNoToken(t *testing.T) {
+	t.Parallel()
+	for _, inClaims := range []string{"true", "false"} {
+		w := newTown(t, 1)
+		w.variables["KEY_IN_CLAIMS"] = inClaims
+		if out, err := w.run(t.Context()); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		if n := storetest.Query[int](t, w.db, `select count(*) from coderhook.accounts where unseen_key_id = key_id`); n != 1 {
+			t.Errorf("KEY_IN_CLAIMS=%s: %d keys are known as in no token", inClaims, n)
+		}
+	}
 }

@@ -3,6 +3,7 @@
 package ahead
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,7 +199,7 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return err
 			}
 		}
-		group, working := errgroup.WithContext(ctx)
+		group, working := errgroup.WithContext(ctx) // which also ends when all are done
 		group.SetLimit(r.Workers)
 		for _, f := range facts {
 			if working.Err() != nil {
@@ -221,10 +222,7 @@ func (r *Runner) Run(ctx context.Context, each func(Outcome)) error {
 				return nil
 			})
 		}
-		if err := group.Wait(); err != nil {
-			return err
-		}
-		return context.Cause(ctx)
+		return cmp.Or(group.Wait(), context.Cause(ctx))
 	})
 }
 

@@ -46,5 +46,6 @@ func (k *Keyring) Ahead(ctx context.Context, f store.UserFacts, email string, un
 	}
 	return k.Provisioner.Ahead(ctx, provision.Request{
 		User: f.UserID, Email: email, Until: until, Known: known, Grant: g.grant, Organization: g.organization, Name: claims.FullName(f.Claims),
+		OutOfClaims: true, // no token carries it yet
 	})
 }

@@ -37,6 +37,12 @@ func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g 
 	} else {
 		account, err = k.Accounts.Lookup(ctx, w.User)
 	}
+	if err != nil && k.Rules.Audit && ctx.Err() == nil { // rules that are only told take nobody's key
+		k.Log.Warn().Err(err).Stringer("user_id", w.User).Msg("not known what the rules would have done")
+		g.audit = "(unknown)"
+		account, err = k.Accounts.Lookup(ctx, w.User)
+		return account, g, err
+	}
 	if err != nil {
 		return account, g, err
 	}
@@ -99,11 +105,18 @@ func (k *Keyring) standing(ctx context.Context, user uuid.UUID) (reconcile.Stand
 	case len(facts) != 1 || !facts[0].Exists:
 		return reconcile.Standing{}, fmt.Errorf("read facts of user %s: they are not there any more", user)
 	}
-	d := k.Rules.Current().Decide(rules.OfUser(facts[0]))
-	if d.Ineligible() {
-		return reconcile.Standing{Barred: (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()}, nil
+	policy, f := k.Rules.Current(), rules.OfUser(facts[0])
+	f.Chained = k.Rules.Chained
+	var s reconcile.Standing
+	for _, give := range policy.Possible(f) {
+		s.Grants = append(s.Grants, give.Grant)
+		s.Carried = s.Carried || give.InClaims != nil && *give.InClaims
 	}
-	return reconcile.Standing{Grant: d.Give.Grant, Carried: d.Give.InClaims != nil && *d.Give.InClaims}, nil
+	if len(s.Grants) == 0 {
+		d := policy.Decide(f)
+		s.Barred = (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()
+	}
+	return s, nil
 }
 
 const (

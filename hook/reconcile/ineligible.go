@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"coderhook/coderclient"
@@ -21,8 +22,8 @@ type Eligibility interface {
 
 // Standing is what rules make of a user, whatever the session.
 type Standing struct {
-	Barred string // why no rule gives a key; "": one does
-	Grant  string // what a key is made with, as grant.Grant writes it
+	Barred string   // why no rule gives a key; "": one does
+	Grants []string // what a key may be made with, as grant.Grant writes it: more than one where the session decides
 
 	Carried bool // a rule says that tokens carry the key, whatever else is so
 }
@@ -30,7 +31,7 @@ type Standing struct {
 // standing is that of a user without rules where there are none: a key is as all are.
 func (w *walk) standing(ctx context.Context, user uuid.UUID) (Standing, error) {
 	if w.Standing == nil {
-		return Standing{}, nil
+		return Standing{Grants: []string{""}}, nil
 	}
 	return w.Standing(ctx, user)
 }
@@ -88,7 +89,7 @@ func (w *walk) restore(ctx context.Context, lease store.Lease, a store.Account) 
 
 // otherGrant reports whether the account's key, which is alive, was made with something else than the rules give now.
 func otherGrant(a store.Account, now Standing) bool {
-	return a.KeyID != "" && !a.KeyRefused && a.CoderUserID != uuid.Nil && a.KeyGrant != now.Grant
+	return a.KeyID != "" && !a.KeyRefused && a.CoderUserID != uuid.Nil && !slices.Contains(now.Grants, a.KeyGrant)
 }
 
 // replaceKey lets the next mint make another key, and the one there is end when no token can carry it. Without it the key

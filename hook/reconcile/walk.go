@@ -47,7 +47,7 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		return w.tidy(ctx, e)
 	case e.Status == store.Offboarded && e.Stopping:
 		return w.alone(ctx, e, false, w.stopWorkspaces)
-	case e.Status == store.Offboarded:
+	case e.Status == store.Offboarded && !w.keptForRule(e):
 		return nil
 	}
 	if spared, err := w.spare(ctx, e, user); err != nil || spared {
@@ -57,6 +57,11 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 		return w.alone(ctx, e, false, w.removeOrphan)
 	}
 	return w.alone(ctx, e, false, w.offboard)
+}
+
+// keptForRule: not deleted, as the user was still there when no rule gave a key any more.
+func (w *walk) keptForRule(e store.Entry) bool {
+	return w.Delete && !e.Linked && !e.IneligibleSince.IsZero() && e.CoderUserID != uuid.Nil
 }
 
 // spare reports whether a user is left alone who is missing without having been seen to leave: their sign-up

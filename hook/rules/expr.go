@@ -42,9 +42,10 @@ type Expr struct {
 	source  string
 	checked *cel.Ast
 	env     *cel.Env
-	program cel.Program // of a session's facts
-	users   cel.Program // of a user's
-	unknown []*cel.AttributePatternType
+	program cel.Program                 // of a session's facts
+	users   cel.Program                 // of a user's
+	unknown []*cel.AttributePatternType // of a user's facts
+	chained []*cel.AttributePatternType // likewise, behind a chained hook
 	uses    uses
 }
 
@@ -122,16 +123,22 @@ func (e *Expr) look() error {
 			}
 		}
 	}
+	e.unknown = e.but(ofUser)
+	e.chained = append(e.but(notReturned), cel.AttributePattern(providerVar), cel.AttributePattern(providersVar))
+	return nil
+}
+
+// but returns patterns of all claims that the expression reads, but of the known ones.
+func (e *Expr) but(known []string) (patterns []*cel.AttributePatternType) {
 	if e.uses.allClaims {
-		e.unknown = append(e.unknown, cel.AttributePattern(claimsVar))
-		return nil
+		return append(patterns, cel.AttributePattern(claimsVar))
 	}
 	for _, member := range e.uses.claims {
-		if !slices.Contains(ofUser, member) {
-			e.unknown = append(e.unknown, cel.AttributePattern(claimsVar).QualString(member))
+		if !slices.Contains(known, member) {
+			patterns = append(patterns, cel.AttributePattern(claimsVar).QualString(member))
 		}
 	}
-	return nil
+	return patterns
 }
 
 // ofSessions names what the expression reads that is not the same in every session of a user.
@@ -157,7 +164,11 @@ func (e *Expr) Holds(f Facts) (Truth, error) { return e.holds(newVars(f, e.uses)
 func (e *Expr) holds(v *vars) (Truth, error) {
 	program, input := e.program, any(v)
 	if !v.Session {
-		partial, err := cel.PartialVars(v, e.unknown...)
+		unknown := e.unknown
+		if v.Chained {
+			unknown = e.chained
+		}
+		partial, err := cel.PartialVars(v, unknown...)
 		if err != nil {
 			return No, errOther
 		}

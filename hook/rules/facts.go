@@ -27,12 +27,16 @@ const (
 )
 
 // ofUser are the claims that are a user's in every session, as auth.users has them.
-var ofUser = []string{"sub", "aud", "role", "email", "phone", "app_metadata", "user_metadata", "is_anonymous"}
+var ofUser = append([]string{"aud", "role", "app_metadata", "user_metadata"}, notReturned...)
+
+// notReturned are those that no chained hook changes, for rules.
+var notReturned = []string{"sub", "email", "phone", "is_anonymous"}
 
 // Facts are what a condition is about.
 type Facts struct {
 	Claims  []byte // JSON: a token's claims, or those of a user that are the same in every session
 	Session bool   // they are a token's; without, what a condition asks of a session is not known
+	Chained bool   // without: nor is what a chained hook may have changed
 
 	ConfirmedEmail string    // "" where it is not confirmed
 	Created        time.Time // the user

@@ -29,6 +29,7 @@ type Source struct {
 	Path    string   // of the file
 	Columns []string // that profile has
 	Audit   bool     // decisions are only told
+	Chained bool     // the claims of tokens are what a chained hook makes of their user's
 }
 
 // Read reads the file now. Its error says what is wrong, and shows no value of the file.
@@ -114,7 +115,7 @@ func (l *Live) Reread() {
 		l.fault, l.refused = nil, nil
 		return
 	}
-	if err == nil && l.fault != nil && bytes.Equal(text, l.refused) {
+	if err == nil && l.refused != nil && bytes.Equal(text, l.refused) { // nil: it could not be read
 		return
 	}
 	var policy *Policy

@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,9 +30,17 @@ func Parse(text []byte, columns []string) (*Policy, error) {
 	if len(text) > MaxFile {
 		return nil, fmt.Errorf("it has more than %d bytes", MaxFile)
 	}
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
+	var document, further yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	err := decoder.Decode(&document)
+	if err == nil {
+		err = decoder.Decode(&further)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.New(strings.TrimPrefix(syntax.FindString(err.Error()), "yaml: ") + "it is no YAML")
+	}
+	if len(further.Content) > 0 {
+		return nil, fmt.Errorf("line %d: a second document begins: write all rules into one, without ---", further.Line)
 	}
 	if len(document.Content) == 0 {
 		return nil, errors.New("it is empty; write rules: and the rules below it")

@@ -51,6 +51,22 @@ type Decision struct {
 	Failures []Failure
 }
 
+// Possible returns all that may be given to somebody, of whose session not all is known: what the rules give that may
+// hold, up to the first that does.
+func (p *Policy) Possible(f Facts) (gives []*Give) {
+	v := newVars(f, p.uses)
+	for _, rule := range p.Rules {
+		truth, _ := rule.When.holds(v)
+		if truth != No && rule.Give != nil {
+			gives = append(gives, rule.Give)
+		}
+		if truth == Yes {
+			break
+		}
+	}
+	return gives
+}
+
 // ReasonNone is told where no rule holds, or the one that does gives no reason.
 const ReasonNone = "no development environment is provided for your account"
 

@@ -92,7 +92,8 @@ func TestFaultyFiles(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cr3t"
 	for text, want := range map[string]string{
-		"":                                  "it is empty",
+		"": "it is empty",
+		"rules: [{name: a, when: 'true', give: {}}]\n---\nrules: [{name: b, when: 'true', give: none}]": "line 2: a second document begins",
 		secret:                              "line 1: the file has to have members: rules",
 		"- a\n- b":                          "line 1: the file has to have members: rules",
 		"rules: {":                          "line 1: it is no YAML",
@@ -204,6 +205,10 @@ func TestAFileThatChanges(t *testing.T) {
 	live.Reread()
 	if decided() != "a" || live.Check(t.Context()) == nil {
 		t.Errorf("gone: %s", decided())
+	}
+	write("")
+	if live.Reread(); live.Check(t.Context()) == nil || !strings.Contains(live.Check(t.Context()).Error(), "it is empty") {
+		t.Errorf("there again, and empty: %v", live.Check(t.Context()))
 	}
 	write("rules:\n- {name: b, when: claims.app_metadata.none == 1, give: {}}\n- {name: c, when: 'true', give: none}")
 	live.Reread()

@@ -97,7 +97,7 @@ func Read(get func(string) string) (Config, error) {
 	c.Coder, c.Client = readCoder(v)
 	c.Secrets, c.Verifier = readSecrets(v)
 	c.Policy = readPolicy(v)
-	c.Rules = readRules(v, c.Database.PolicyColumns)
+	c.Rules = readRules(v, c.Database)
 	c.Provisioning = readProvisioning(v)
 	c.Supabase, c.Tokens = readAccessTokens(v)
 	c.CORS = readCORS(v)
@@ -117,7 +117,7 @@ func ReadWithoutHook(get func(string) string) (Config, error) {
 		Provisioning: readProvisioning(v), Upkeep: readUpkeep(v),
 	}
 	c.Coder, c.Client = readCoder(v)
-	c.Rules = readRules(v, c.Database.PolicyColumns)
+	c.Rules = readRules(v, c.Database)
 	c.Policy, c.AllowReadable = readPolicy(v), readAllowReadable(v)
 	return c, v.err()
 }

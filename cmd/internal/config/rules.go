@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"coderhook/hook/rules"
+	"coderhook/store"
 )
 
 // Rules say who gets a key, and which.
@@ -13,10 +14,11 @@ type Rules struct {
 	Grace  time.Duration // after which the account of a user is suspended to whom no rule gives a key
 }
 
-func readRules(v *variables, columns []string) Rules {
+func readRules(v *variables, database store.Config) Rules {
 	r := Rules{
 		Source: rules.Source{
-			Path: v.text("POLICY_FILE", ""), Columns: columns, Audit: v.oneOf("POLICY_MODE", "enforce", "audit") == "audit",
+			Path: v.text("POLICY_FILE", ""), Columns: database.PolicyColumns, Audit: v.oneOf("POLICY_MODE", "enforce", "audit") == "audit",
+			Chained: database.ChainHook != "",
 		},
 		Grace: v.duration("INELIGIBLE_GRACE", 7*24*time.Hour, time.Hour),
 	}

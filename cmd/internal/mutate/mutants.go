@@ -279,7 +279,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a key is ended that was made with more than the rules give now", file: "hook/reconcile/ineligible.go", tests: "^TestNoChangeOfPolicyLeavesAKeyAlive$|^TestPolicyThatNarrows$",
-		old: "&& a.KeyGrant != now.Grant", new: "&& false",
+		old: "&& !slices.Contains(now.Grants, a.KeyGrant)", new: "&& false && slices.Contains(now.Grants, a.KeyGrant)",
 	},
 	{
 		rule: "it is written down before a token carries a key", file: "hook/keyring/keyring.go", tests: "^TestReplicasThatDisagree$|^TestNoKeyWithoutTheMark$",
