@@ -99,6 +99,7 @@ func (e *explainer) explainRules(ctx context.Context, w io.Writer, a store.Accou
 		return err
 	}
 	of := rules.OfUser(facts[0])
+	of.Chained = e.rules.Chained
 	d := e.rules.Policy.Decide(of)
 	text := outcome(d)
 	if e.rules.Audit {

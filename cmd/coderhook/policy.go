@@ -149,7 +149,9 @@ func (cmd policyTestCmd) all(env *environment, policy *rules.Policy, columns []s
 	defer database.Close()
 	users, depends := make(map[string]int), make(map[string]int)
 	err = eachUser(env.ctx, database, func(u store.UserFacts) {
-		d := policy.Decide(rules.OfUser(u))
+		facts := rules.OfUser(u)
+		facts.Chained = c.ChainHook != ""
+		d := policy.Decide(facts)
 		users[d.Rule]++
 		if d.Depends {
 			depends[d.Rule]++

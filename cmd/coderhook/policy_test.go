@@ -103,6 +103,26 @@ rules:
 	}
 }
 
+// What a chained hook returns is not in the database: neither command calls somebody not eligible for the lack of it.
+func TestPolicyBehindAChainedHook(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	file := policyFile(t, `rules: [{name: admins, when: claims.app_metadata.admin == true, give: {}}]`)
+	variables := cmdtest.Variables()
+	variables["DATABASE_URL"], variables["CODER_URL"], variables["CODER_OWNER_TOKEN"] = db.RoleURL("coderhook"), coder.URL, coder.OwnerToken
+	variables["POLICY_FILE"], variables["CHAIN_HOOK"] = file, "public.roles_hook"
+	ada := db.AddUser(t, "ada@example.com")
+	for want, args := range map[string][]string{
+		"admins 1 1":                  {"policy", "test", "--file", file, "--all"},
+		"(it depends on the session)": {"explain", "--user", ada.String()},
+	} {
+		out, err := command(t, variables, args...)
+		if err != nil || !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("%s%v, want %q", out, err, want)
+		}
+	}
+}
+
 // The whole program takes the file, and takes it again when it changes; a faulty one changes nothing.
 func TestPolicyOfTheServer(t *testing.T) {
 	t.Parallel()
