@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"io"
 	"os/exec"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func newTown(t *testing.T, users int) *town {
 
 func (w *town) run(ctx context.Context, args ...string) (string, error) {
 	var out strings.Builder
-	err := run(ctx, append([]string{"provision", "--all"}, args...), func(name string) string { return w.variables[name] }, &out, &out)
+	err := run(ctx, append([]string{"provision", "--all"}, args...), func(name string) string { return w.variables[name] }, &out, io.Discard)
 	return out.String(), err
 }
 
