@@ -8,7 +8,7 @@
 //   - Verify: read the body (intake.go), check its signature (package webhook), refuse a delivery that was answered before
 //     (deliveries.go). Only then is anything decoded, and the listener told that this connection is no stranger's (proof).
 //   - Call the hook that ours has displaced, if there is one (package chain).
-//   - Decide who gets no key (package policy).
+//   - Decide who gets no key (package policy), and by an operator's rules who gets which (package rules, asked by keyring).
 //   - Look up and judge the key (package keyring; apikey/state.go judges). A stored key that lives at least as long as the
 //     token is the common case: it costs one SQL round trip.
 //   - Provision where there is no such key (package provision): one worker per user, across all replicas, by a lease
@@ -24,7 +24,9 @@
 //
 // Package frontend has the product's own pages' routes, and package accesstoken lets in who may call them; frontkeys.go
 // lends them the keyring. lastissuer.go warns of a mint whose token would be refused there. ready.go and shared.go answer
-// load balancers. Package reconcile takes access from who left, and owner keeps the token alive with which we act in Coder.
+// load balancers. Package gateway passes pages' requests on to Coder with the user's key. Package reconcile takes access from who
+// left, ahead has everybody's key made before the hook is switched on, and owner keeps the token alive with which we act in
+// Coder.
 //
 // # A new …
 //

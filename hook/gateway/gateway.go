@@ -56,7 +56,8 @@ type Keys interface {
 	Doubt(ctx context.Context, who Caller, key string) (string, error)
 }
 
-// Sessions says which of the open sessions are over: users who are gone, banned or signed out.
+// Sessions says which of the open sessions are over: users who are gone, banned or signed out. With an error it returns
+// those of which it is known.
 type Sessions interface {
 	Ended(ctx context.Context, open []Session) ([]Session, error)
 }

@@ -175,7 +175,10 @@ func (s *stubSessions) Ended(context.Context, []gateway.Session) ([]gateway.Sess
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
-	return s.ended, s.err
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.ended, nil
 }
 
 // count is how often it was asked.

@@ -107,9 +107,8 @@ func (g *Gateway) endGone(ctx context.Context) {
 	ended, err := g.Sessions.Ended(ctx, list)
 	if err != nil {
 		g.Log.Warn().Err(err).Msg("gateway: open sessions not checked")
-		return
 	}
-	for _, session := range ended {
+	for _, session := range ended { // also with an error: these are known
 		g.keys.forget(session.User)
 		g.seen.put(session, true, g.Now(), g.WatchInterval)
 		for _, c := range open[session] {
@@ -155,23 +154,25 @@ func (s *seenSessions) put(session Session, over bool, now time.Time, keep time.
 const lookPatience = time.Second
 
 // over reports whether the caller's session has ended, which its token does not tell. One whose token has no session goes
-// on with it. Where it can't be known, it goes on as well, see endGone.
+// on with it. Where it can't be known, what was known last counts, and one of which nothing is known goes on, see endGone.
 func (c *call) over() bool {
 	g, session := c.g, c.who.Session
 	if g.Sessions == nil || session.ID == "" {
 		return false
 	}
-	if over, known := g.seen.get(session, g.Now()); known {
-		return over
+	before, known := g.seen.get(session, g.Now())
+	if known {
+		return before
 	}
 	over, _, _ := g.seen.looks.Do(session.User.String()+" "+session.ID, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), lookPatience) // others wait for it, too
 		defer cancel()
 		ended, err := g.Sessions.Ended(ctx, []Session{session})
+		over := slices.Contains(ended, session)
 		if err != nil {
 			g.Log.Warn().Err(err).Stringer("user_id", session.User).Msg("gateway: session not checked")
+			over = over || before
 		}
-		over := slices.Contains(ended, session)
 		g.seen.put(session, over, g.Now(), g.WatchInterval)
 		return over, nil
 	})

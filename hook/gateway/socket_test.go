@@ -206,6 +206,27 @@ func TestSessionsThatNobodyKnowsGoOn(t *testing.T) {
 	}
 }
 
+// What is known to have ended has not begun again because nobody can tell.
+func TestEndedSessionStaysEndedWhileNobodyKnows(t *testing.T) {
+	t.Parallel()
+	var later atomic.Int64
+	s := newStand(t, func(g *gateway.Gateway) {
+		g.WatchInterval = time.Minute
+		g.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	s.sessions.end(s.bob.Session)
+	for _, fault := range []error{nil, errors.New("the database is down")} {
+		s.sessions.fail(fault)
+		if got := s.doAs("bob", "GET", "/api/v2/users/me", nil); got.status != http.StatusUnauthorized {
+			t.Errorf("%v: %d", fault, got.status)
+		}
+		later.Add(int64(2 * time.Minute))
+	}
+	if looks := s.sessions.count(); looks != 2 {
+		t.Errorf("looked %d times", looks)
+	}
+}
+
 func TestExpiryOfTheTokenClosesSocketsAndStreams(t *testing.T) {
 	t.Parallel()
 	s := newStand(t)

@@ -7,7 +7,8 @@
 // What was not encrypted for this user by us was planted, too. What another replica encrypted, with a key that this one does
 // not have, is neither handed out nor replaced.
 //
-// rules.go asks the operator's rules, if there are any, who gets a key and which.
+// rules.go asks the operator's rules, if there are any, who gets a key and which; ahead.go has one made for whom no sign-in
+// waits.
 //
 // new.go puts together all that makes keys and looks after them, reconciler.go what looks after accounts; explain.go says what would be done, and strange.go tells
 // of what was found and is not ours.

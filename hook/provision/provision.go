@@ -1,4 +1,4 @@
-// Package provision has one worker per user make account and key, across replicas, while mints wait.
+// Package provision has one worker per user make account and key, across replicas, while mints wait, or ahead of them.
 //
 // provision.go is what a mint calls, options.go its times and limits, stop.go its load and its end. job.go is one user's work, from the lease to the stored key: make.go makes account
 // and key, persist.go writes the key once the answer is out. What fails for a reason that passes goes into backlog.go.

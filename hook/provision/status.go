@@ -33,7 +33,7 @@ const (
 	StatusReady       Status = "ready"        // not missing, but not in the token: it is used through the gateway
 	StatusPending     Status = "pending"      // being made: refresh the session soon
 	StatusUnavailable Status = "unavailable"  // anything else that failed, as Coder or the database out of reach: the log says what
-	StatusConflict    Status = "conflict"     // an operator has to decide
+	StatusConflict    Status = "conflict"     // an operator has to decide, or the user has left
 	StatusNotEligible Status = "not_eligible" // by our policy: no e-mail, other role, assurance level too low, or by a rule of POLICY_FILE
 )
 

@@ -148,15 +148,14 @@ func (e *gatewaySessions) Ended(ctx context.Context, open []gateway.Session) (en
 		e.untold.Do(func() {
 			e.log.Warn().Err(err).Msg("gateway: who signs out keeps what is open until the token ends; coderhook migrate has to be run by a role that may read auth.sessions")
 		})
-	} else if err != nil {
-		e.log.Warn().Err(err).Msg("gateway: not known who has signed out")
+		err = nil
 	}
 	for _, session := range open {
 		if gone[session.User] || signedOut[session.ID] {
 			ended = append(ended, session)
 		}
 	}
-	return ended, nil
+	return ended, err
 }
 
 // gone are the users who have no access any more.
