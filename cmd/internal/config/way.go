@@ -36,7 +36,7 @@ func (v *variables) proxy(name string) string {
 	}
 	u, err := url.Parse(address)
 	if text != "" && (err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)) {
-		v.fault(name, "is not the address of a proxy; write it like http://proxy.example.com:3128")
+		v.fault(name, "is not the address of a proxy; write it like http://forward.example.com:3128")
 		return ""
 	}
 	return text

@@ -90,14 +90,14 @@ func TestProxiesByCustom(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "NO_PROXY"} {
 		t.Setenv(name, "")
 	}
-	t.Setenv("https_proxy", "proxy.example.com:3128")
+	t.Setenv("https_proxy", "forward.example.com:3128")
 	t.Setenv("no_proxy", "inner.example.com")
 	c, err := Read(Getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for to, want := range map[string]string{
-		"https://coder.example.com": "http://proxy.example.com:3128", "https://inner.example.com": "<nil>", "http://coder.example.com": "<nil>",
+		"https://coder.example.com": "http://forward.example.com:3128", "https://inner.example.com": "<nil>", "http://coder.example.com": "<nil>",
 	} {
 		u, err := url.Parse(to)
 		if err != nil {

@@ -43,7 +43,7 @@ func TestDoctorOnTheWayToCoder(t *testing.T) {
 func TestDoctorOnAProxyThatIsPassedBy(t *testing.T) {
 	t.Parallel()
 	w := cmdtest.NewDeployment(t, codertest.Start(codertest.ProfileNew))
-	w.Variables["HTTP_PROXY"] = "http://proxy.example.com:3128"
+	w.Variables["HTTP_PROXY"] = "http://forward.example.com:3128"
 	if text := w.Text(t, ""); !strings.Contains(text, "way to Coder: past HTTP_PROXY, by NO_PROXY or as it is on this machine") {
 		t.Error(text)
 	}
