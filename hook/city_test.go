@@ -119,7 +119,7 @@ func (c *city) boot(t settler) {
 	log := zerolog.New(c.log).Level(zerolog.WarnLevel)
 	client, err := coderclient.New(coderclient.Config{
 		URL: c.coder.URL, Token: c.keeper.Token.Current, Observe: c.keeper.Token.Observe,
-		HTTPClient: &http.Client{Transport: inMemory{c.coder}},
+		HTTPClient: &http.Client{Transport: inMemory{c.coder}}, CallTimeout: time.Minute,
 		RetryDelay: func(int) time.Duration { return 0 }, Breaker: coderclient.BreakerSettings{CoolDown: time.Millisecond},
 	})
 	if err != nil {
@@ -140,7 +140,7 @@ func (c *city) boot(t settler) {
 	c.life.end = func() { kill(ring) }
 	c.server = &Server{
 		Verifier: verifier, Policy: policy.Policy{RequireAAL: "aal1"}, Keyring: ring, Registry: registry, OutOfClaims: c.out,
-		Deadline: 2500 * time.Millisecond, Now: c.clock.Now, Log: log,
+		Deadline: patience, Now: c.clock.Now, Log: log,
 	}
 	c.handler = c.server.Handler()
 	c.reconciler = keyring.NewReconciler(ring, ledger, mortalCoder{client, c.life}, ledger, registry)

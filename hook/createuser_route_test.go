@@ -226,6 +226,7 @@ func TestCreateCoderUserWhileSomethingIsDown(t *testing.T) {
 	}
 	back()
 	eventually(t, "Coder is back", func() bool { return f.client.Probe(t.Context()) == nil })
+	eventually(t, "the failed work has ended", func() bool { return !f.leased(t, user) })
 
 	limited := f.coder.Fail(codertest.Fault{Status: 429, Header: http.Header{"Retry-After": {"40"}}})
 	got := f.create(t, token)

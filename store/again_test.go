@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -64,7 +63,7 @@ func lookAllUp(t *testing.T, s *store.Store, users []uuid.UUID) {
 	var wg sync.WaitGroup
 	for _, id := range users {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if account, err := s.Lookup(ctx, id); err != nil || account.APIKey != secret {
 				t.Errorf("no key: %v", err)
@@ -262,7 +261,7 @@ func claimAll(t *testing.T, s *store.Store, n int) {
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if err := s.Claim(ctx, store.Lease{UserID: uuid.New(), Owner: "me"}, ttl); err != nil {
 				t.Error(err)

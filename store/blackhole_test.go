@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -27,7 +26,7 @@ func TestOpenConnectionsThatSwallowEverythingCostNoKey(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, id := range users {
 			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
 				if account, err := s.Lookup(ctx, id); err != nil || account.APIKey != secret {
 					t.Errorf("no key: %v", err)
