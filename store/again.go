@@ -96,10 +96,11 @@ func (r *repetition) allows(ctx context.Context, err error) bool {
 	return false
 }
 
-// another reports whether to try one more connection: those that are idle may be dead as well, and after them the pool makes a new one.
+// another reports whether to try one more connection: all that the pool has may be dead as well, also those that are in use
+// now, and after them it makes a new one.
 func (r *repetition) another() bool {
 	if r.lives == 0 {
-		r.lives = int(r.store.pool.Stat().IdleConns()) + 3
+		r.lives = int(r.store.pool.Stat().TotalConns()) + 3
 	}
 	r.lives--
 	return r.lives > 0

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -63,7 +64,7 @@ func lookAllUp(t *testing.T, s *store.Store, users []uuid.UUID) {
 	var wg sync.WaitGroup
 	for _, id := range users {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			if account, err := s.Lookup(ctx, id); err != nil || account.APIKey != secret {
 				t.Errorf("no key: %v", err)
@@ -100,6 +101,24 @@ func TestIdleSessionsMayTimeOut(t *testing.T) {
 		}
 		lookAllUp(t, s, users)
 	})
+}
+
+// Under load all connections are in use when the first is found dead, and the others are met later.
+func TestAllOfThePoolMayBeDead(t *testing.T) {
+	t.Parallel()
+	db := storetest.New(t)
+	s := storetest.Open(t, store.Config{URL: db.RoleURL("coderhook") + "&pool_max_conns=6"})
+	users := keyed(t, db, s, 6)
+	lock := db.Begin(t)
+	lock.Exec(t, `lock public.profiles`)
+	done := make(chan struct{})
+	go func() { lookAllUp(t, s, users); close(done) }()
+	eventually(t, func() bool { return waiting(t, db) == 6 })
+	if n := store.Repetitions(s); n < 6 {
+		t.Errorf("after the first dead connection %d more are tried, of six", n)
+	}
+	lock.Exec(t, "commit")
+	<-done
 }
 
 // The pool wants ten connections and gets two.
@@ -261,7 +280,7 @@ func claimAll(t *testing.T, s *store.Store, n int) {
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			if err := s.Claim(ctx, store.Lease{UserID: uuid.New(), Owner: "me"}, ttl); err != nil {
 				t.Error(err)

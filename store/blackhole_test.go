@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -26,7 +27,7 @@ func TestOpenConnectionsThatSwallowEverythingCostNoKey(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, id := range users {
 			wg.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				defer cancel()
 				if account, err := s.Lookup(ctx, id); err != nil || account.APIKey != secret {
 					t.Errorf("no key: %v", err)

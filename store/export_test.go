@@ -53,3 +53,11 @@ func EncryptFor(s *Store, user uuid.UUID, secret string) string {
 func EncryptForAnotherPurpose(s *Store, user uuid.UUID, secret string) string {
 	return s.encryption.encrypt("another", user, secret)
 }
+
+// Repetitions is how many connections a call tries after one that was dead.
+func Repetitions(s *Store) (n int) {
+	for r := (repetition{store: s}); r.another(); {
+		n++
+	}
+	return n
+}
