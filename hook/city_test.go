@@ -392,7 +392,7 @@ func (c *city) judge(t settler, u *citizen, got minted) {
 	}
 }
 
-var yearDays = flag.Int("year.days", 120, "length of TestYear; a whole one takes three times as long: task year")
+var yearDays = flag.Int("year.days", 60, "length of TestYear; a whole one takes six times as long: task year")
 
 // TestYear is a year of fifty users with four mints a day each. Coder is down for an hour every
 // week, and the server crashes once a day, at a random call of Coder or the database.
