@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"coderhook/cmd/internal/cmdtest"
 	"coderhook/store/storetest"
@@ -36,14 +37,26 @@ func mintsWithKeys(t *testing.T, db *storetest.DB, p *cmdtest.Server, n int) (mi
 		var wg sync.WaitGroup
 		for _, user := range users {
 			wg.Go(func() {
-				key, status, err := p.Mint(t.Context(), http.DefaultClient, user, "x@example.com")
-				if key == "" || err != nil {
+				if key, status, err := mintPatiently(t, p, user); key == "" || err != nil {
 					t.Errorf("no key: %q, %v", status, err)
 				}
 			})
 		}
 		wg.Wait()
 	}
+}
+
+// mintPatiently mints again where the whole of HOOK_DEADLINE, four seconds here, went by: on a busy machine that may be,
+// once or twice. A mint that gives up before is a fault.
+func mintPatiently(t *testing.T, p *cmdtest.Server, user uuid.UUID) (key, status string, err error) {
+	t.Helper()
+	for range 4 {
+		began := time.Now()
+		if key, status, err = p.Mint(t.Context(), http.DefaultClient, user, "x@example.com"); key != "" || err != nil || time.Since(began) < 3*time.Second {
+			break
+		}
+	}
+	return key, status, err
 }
 
 func onDatabase(t *testing.T, db *storetest.DB, change string) {

@@ -104,7 +104,7 @@ func (p *Server) Stop(t *testing.T) {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Wait(20 * time.Second); err != nil {
+	if err := p.Wait(2 * time.Minute); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 }
