@@ -14,7 +14,7 @@ import (
 
 // rooms are the packages below hook, floor by floor, and what each may import of the others.
 var rooms = map[string][]string{
-	"claims": nil, "cached": nil, "metrics": nil, "pace": nil, "proof": nil, "grant": nil,
+	"claims": nil, "cached": nil, "metrics": nil, "pace": nil, "proof": nil, "grant": nil, "quota": nil,
 
 	"webhook": {"claims"},
 	"chain":   {"webhook"},
@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 
 	"frontend": {"accesstoken", "cached", "proof"},
 
-	"gateway": {"accesstoken", "webhook"}, // what it needs besides it asks for by interfaces of its own
+	"gateway": {"accesstoken", "webhook", "quota"}, // what it needs besides it asks for by interfaces of its own
 
 	"ahead": {"provision", "policy", "account", "claims", "pace"},
 

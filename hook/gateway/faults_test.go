@@ -17,6 +17,7 @@ import (
 	"coderhook/coderclient"
 	"coderhook/coderclient/codertest"
 	"coderhook/hook/gateway"
+	"coderhook/hook/quota"
 )
 
 func TestRefusedKeyIsRenewedAndTheRequestRepeated(t *testing.T) {
@@ -167,7 +168,7 @@ func TestLimitsOfAUser(t *testing.T) {
 		if r.URL.Path == "/api/v2/users/me" {
 			<-release
 		}
-	}, func(g *gateway.Gateway) { g.Limits = gateway.Limits{PerMinute: 60, Running: 3} })
+	}, func(g *gateway.Gateway) { g.Limits = quota.Limits{PerMinute: 60, Running: 3} })
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() { s.do("GET", "/api/v2/users/me", nil) })

@@ -27,6 +27,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -35,6 +36,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"coderhook/hook/quota"
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
@@ -98,7 +101,7 @@ type Gateway struct {
 	Sessions Sessions // optional: without it sessions end with their token
 	Audit    Auditor  // optional
 	CORS     CORS
-	Limits   Limits // zero values mean the defaults
+	Limits   quota.Limits // zero values mean the defaults
 	Metrics  prometheus.Registerer
 	Log      zerolog.Logger
 	Now      func() time.Time
@@ -116,7 +119,7 @@ type Gateway struct {
 	base     *url.URL
 	via      http.RoundTripper
 	proxy    *httputil.ReverseProxy
-	users    users
+	users    quota.Users
 	keys     keyCache
 	open     openSet
 	seen     seenSessions
@@ -136,9 +139,9 @@ func (g *Gateway) Start() error {
 		return errors.New("gateway: Auth, Keys, CORS.Allows, Metrics, Rules and Now are required")
 	}
 	g.base, g.origin, g.basePath = base, base.Scheme+"://"+base.Host, strings.TrimRight(base.EscapedPath(), "/")
-	g.KeyWait, g.WatchInterval = orDefault(g.KeyWait, 2500*time.Millisecond), orDefault(g.WatchInterval, 2*time.Second)
-	g.SlowClient = orDefault(g.SlowClient, 30*time.Second)
-	g.Limits = g.Limits.withDefaults()
+	g.KeyWait, g.WatchInterval = cmp.Or(g.KeyWait, 2500*time.Millisecond), cmp.Or(g.WatchInterval, 2*time.Second)
+	g.SlowClient = cmp.Or(g.SlowClient, 30*time.Second)
+	g.Limits = g.Limits.WithDefaults()
 	g.counts = newCounts(g.Metrics)
 	g.countOpen()
 	if g.Transport == nil {
@@ -150,14 +153,6 @@ func (g *Gateway) Start() error {
 		g.Log.Warn().Str("rule", text).Msg("GATEWAY_ROUTES_FILE")
 	}
 	return nil
-}
-
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
 }
 
 // Register adds the gateway's routes.
@@ -196,11 +191,11 @@ func (c *call) pass() *Refusal {
 	if err := c.authenticate(); err != nil {
 		return c.g.explained("access token not verified", err)
 	}
-	release, limited := c.g.users.enter(c.who.User, to.method == webSocket, c.g.Limits, c.g.Now())
-	if limited != nil {
-		return limited
+	leave, full := c.g.users.Enter(c.who.User, to.method == webSocket, c.g.Limits, c.g.Now())
+	if full != nil {
+		return refusalOfFull(full)
 	}
-	defer release()
+	defer leave()
 	if no == nil {
 		no = c.decide()
 	}

@@ -52,11 +52,11 @@ func newCounts(r prometheus.Registerer) *counts {
 	return c
 }
 
-// countOpen shows how much of [Limits].All is taken.
+// countOpen shows how much of [quota.Limits].All is taken.
 func (g *Gateway) countOpen() {
 	make := promauto.With(g.Metrics)
 	make.NewGaugeFunc(prometheus.GaugeOpts{Name: "coderhook_gateway_open", Help: "Requests and WebSockets that are open through the gateway."}, func() float64 {
-		return float64(g.users.open())
+		return float64(g.users.Open())
 	})
 	make.NewGauge(prometheus.GaugeOpts{Name: "coderhook_gateway_open_limit", Help: "Requests and WebSockets that may be open through the gateway."}).Set(float64(g.Limits.All))
 }
@@ -130,7 +130,7 @@ func (c *call) refused(no *Refusal) {
 
 // audit notes who tries what. The path is one in its normal form, so that it holds nothing odd.
 func (g *Gateway) audit(c *call, no *Refusal) {
-	if g.Audit == nil || !g.users.mayAudit(c.who.User, no.Rule, g.Now()) {
+	if g.Audit == nil || !g.users.MayAudit(c.who.User, no.Rule, g.Now()) {
 		return
 	}
 	e := RefusedRoute{User: c.who.User, Rule: no.Rule, Method: c.target.method}

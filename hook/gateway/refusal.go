@@ -8,6 +8,7 @@ import (
 
 	"coderhook/coderclient"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/quota"
 	"coderhook/hook/webhook"
 )
 
@@ -32,6 +33,14 @@ func refusal(code int, rule, message string) *Refusal {
 
 func later(code int, rule string, after time.Duration, message string) *Refusal {
 	return &Refusal{Code: code, Rule: rule, RetryAfter: after, Message: message}
+}
+
+func refusalOfFull(f *quota.Full) *Refusal {
+	code := http.StatusTooManyRequests
+	if f.Shared {
+		code = http.StatusServiceUnavailable
+	}
+	return later(code, f.Rule, f.After, f.Message)
 }
 
 // refusal says to who asked which rule it was, and why there is one.

@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
-	"coderhook/hook/accesstoken"
-
-	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 )
 
 // ending is why something that is open ends, as a close frame says it.
@@ -207,111 +202,3 @@ func (g *Gateway) Drain(ctx context.Context) error {
 
 // Open is how many requests and sockets there are.
 func (g *Gateway) Open() int { return len(g.open.all()) }
-
-// Limits are for each user; what is beyond is answered with 429. Beyond All, which is for everybody together, it is 503.
-type Limits struct {
-	PerMinute int // requests; default 600, of which a sixth at once
-	Running   int // requests at the same time, sockets included; default 64
-	Sockets   int // WebSockets at the same time; default 32
-	All       int // requests and sockets of all users at the same time; default 4,096
-}
-
-func (l Limits) withDefaults() Limits {
-	return Limits{
-		PerMinute: orDefault(l.PerMinute, 600), Running: orDefault(l.Running, 64), Sockets: orDefault(l.Sockets, 32), All: orDefault(l.All, 4096),
-	}
-}
-
-// users counts what each user has open and asks for. Its zero value is ready.
-type users struct {
-	mu      sync.Mutex
-	all     map[uuid.UUID]*usage
-	running int // of all of them
-	swept   time.Time
-}
-
-type usage struct {
-	limiter          *rate.Limiter
-	running, sockets int
-	audited          map[string]time.Time // rules, by when a refusal was noted last
-}
-
-// enter lets a call in, or says when to come back. What it returns must be called when the call is over.
-func (u *users) enter(user uuid.UUID, socket bool, l Limits, now time.Time) (func(), *Refusal) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	of := u.of(user, l, now)
-	reserved := of.limiter.ReserveN(now, 1)
-	wait := reserved.DelayFrom(now)
-	switch {
-	case wait > 0:
-		reserved.CancelAt(now) // who keeps knocking is not kept out for longer
-		return nil, later(http.StatusTooManyRequests, "rate", wait, "too many requests for this user")
-	case of.running >= l.Running:
-		return nil, later(http.StatusTooManyRequests, "running", time.Second, "too many requests of this user at the same time")
-	case socket && of.sockets >= l.Sockets:
-		return nil, later(http.StatusTooManyRequests, "sockets", accesstoken.RetryPause, "too many WebSockets of this user at the same time")
-	case u.running >= l.All: // each takes two file descriptors of a server on which sign-ins depend
-		return nil, later(http.StatusServiceUnavailable, "full", accesstoken.RetryPause, "too many requests and WebSockets at the same time: try again in a few seconds")
-	}
-	n := 0
-	if socket {
-		n = 1
-	}
-	u.running, of.running, of.sockets = u.running+1, of.running+1, of.sockets+n
-	return func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		u.running, of.running, of.sockets = u.running-1, of.running-1, of.sockets-n
-	}, nil
-}
-
-// open is how many calls of all users there are.
-func (u *users) open() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.running
-}
-
-func (u *users) of(user uuid.UUID, l Limits, now time.Time) *usage {
-	u.sweep(now, l)
-	of, known := u.all[user]
-	if !known {
-		of = &usage{limiter: rate.NewLimiter(rate.Limit(float64(l.PerMinute)/60), max(1, l.PerMinute/6))}
-		u.all[user] = of
-	}
-	return of
-}
-
-// sweep drops users who have nothing open, and have not called for so long that they may do all they might at first.
-func (u *users) sweep(now time.Time, l Limits) {
-	if u.all != nil && now.Sub(u.swept) < time.Minute {
-		return
-	}
-	u.swept = now
-	kept := map[uuid.UUID]*usage{}
-	for user, of := range u.all {
-		if of.running > 0 || of.limiter.TokensAt(now) < float64(max(1, l.PerMinute/6)) {
-			kept[user] = of
-		}
-	}
-	u.all = kept
-}
-
-// auditPause is between two rows about the same user and rule: whoever keeps trying fills no table.
-const auditPause = time.Minute
-
-// mayAudit reports whether a refusal is to be noted.
-func (u *users) mayAudit(user uuid.UUID, rule string, now time.Time) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	of, known := u.all[user]
-	if !known || now.Sub(of.audited[rule]) < auditPause {
-		return false
-	}
-	if of.audited == nil {
-		of.audited = map[string]time.Time{}
-	}
-	of.audited[rule] = now
-	return true
-}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"coderhook/hook/gateway"
+	"coderhook/hook/quota"
 
 	"github.com/coder/websocket"
 	"github.com/coder/websocket/wsjson"
@@ -426,7 +427,7 @@ func TestMemoryOfThousandSockets(t *testing.T) {
 	}
 	const n = 1000
 	s := newStand(t, func(g *gateway.Gateway) {
-		g.Limits = gateway.Limits{PerMinute: 100_000, Running: 2 * n, Sockets: 2 * n}
+		g.Limits = quota.Limits{PerMinute: 100_000, Running: 2 * n, Sockets: 2 * n}
 	})
 	request := "GET %s/api/v2/notifications/inbox/watch HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n\r\n"
@@ -480,7 +481,7 @@ func TestMemoryOfStreams(t *testing.T) {
 		open.Add(1)
 		defer open.Add(-1)
 		<-r.Context().Done()
-	}, func(g *gateway.Gateway) { g.Limits = gateway.Limits{PerMinute: 100_000, Running: n} })
+	}, func(g *gateway.Gateway) { g.Limits = quota.Limits{PerMinute: 100_000, Running: n} })
 	u, _ := url.Parse(s.url)
 	idle := memory()
 	conns := make([]net.Conn, n)

@@ -298,7 +298,7 @@ var mutants = []mutant{
 		old: "if c.over() {", new: "if c.over() && false {",
 	},
 	{
-		rule: "what all users have open through the gateway is bounded", file: "hook/gateway/sessions.go", tests: "^TestLimitOfAll$",
+		rule: "what all users have open through the gateway is bounded", file: "hook/quota/quota.go", tests: "^TestLimitOfAll$",
 		old: "case u.running >= l.All:", new: "case false:",
 	},
 	{

@@ -10,9 +10,9 @@ import (
 	"coderhook/cmd/internal/config"
 	"coderhook/cmd/internal/keypair"
 	"coderhook/cmd/internal/listen"
-	"coderhook/hook/gateway"
 	"coderhook/hook/metrics"
 	"coderhook/hook/proof"
+	"coderhook/hook/quota"
 )
 
 // ports are where Supabase Auth and browsers come in: one for both, or one for each. They share no limit.
@@ -69,12 +69,12 @@ const (
 func gatewayShare(descriptors int) int { return min(maxGateway, descriptors/4) }
 
 // gatewayLimits are for all users together; the others are the gateway's own.
-func (s *server) gatewayLimits() gateway.Limits {
+func (s *server) gatewayLimits() quota.Limits {
 	share := gatewayShare(listen.Descriptors())
 	if s.Config.Gateway.Addr == "" {
 		share = min(share, sharedGateway)
 	}
-	return gateway.Limits{All: share}
+	return quota.Limits{All: share}
 }
 
 // hookHandler has the front end's routes where these have no port of their own.
