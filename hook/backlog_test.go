@@ -149,7 +149,7 @@ func TestNobodyWaitsForTheBacklog(t *testing.T) {
 // Who signed in while Coder was down has a key soon after it is back, without another mint.
 func TestBacklogIsWorkedOffWhenCoderIsBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, impatient())
+	w := newWorld(t, patient())
 	b := newBurst(t, w, 20)
 	back := w.coder.Fail(codertest.Fault{Reset: true})
 	b.signIn(t, w.replica)

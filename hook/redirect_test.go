@@ -221,14 +221,16 @@ func TestAuthRedirectWhileCoderIsDownOrRefuses(t *testing.T) {
 		{codertest.Fault{Path: "/users/me", Hang: true}, 503, "can't be reached", "5"},
 	} {
 		heal := f.coder.Fail(test.fault)
-		f.FrontEnd.Deadline = 400 * time.Millisecond
+		if test.fault.Hang {
+			f.FrontEnd.Deadline = 400 * time.Millisecond
+		}
 		got := f.enter(t, token, appURI)
 		got.wantRefusal(t, test.fault.Path, test.status, test.want)
 		if got.header.Get("Retry-After") != test.retryAfter || got.header.Get("Location") != "" {
 			t.Errorf("%+v: %v", test.fault, got.header)
 		}
 		heal()
-		f.FrontEnd.Deadline = 2500 * time.Millisecond
+		f.FrontEnd.Deadline = patience
 		eventually(t, "the way is open again", func() bool {
 			f.FrontEnd.Limits = frontend.UserLimits{}
 			return f.enter(t, token, appURI).status == 303

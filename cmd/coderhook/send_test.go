@@ -92,7 +92,12 @@ func TestSendCallsAsAContainer(t *testing.T) {
 	p := cmdtest.Start(t, db, coder)
 	user := db.AddUser(t, "ada@example.com").String()
 	url := strings.Replace(p.URL, "127.0.0.1", "host.docker.internal", 1)
-	if out, err := command(t, map[string]string{config.SecretsVariable: cmdtest.Secret}, "send", "--url", url, "--user", user); err != nil {
-		t.Errorf("%s%v", out, err)
-	}
+	// It waits five seconds, as Supabase Auth does, which is not long on a busy machine.
+	cmdtest.Eventually(t, "it is answered", func() bool {
+		out, err := command(t, map[string]string{config.SecretsVariable: cmdtest.Secret}, "send", "--url", url, "--user", user)
+		if err != nil && !strings.Contains(err.Error(), "deadline exceeded") {
+			t.Fatalf("%s%v", out, err)
+		}
+		return err == nil
+	})
 }
