@@ -32,7 +32,7 @@ func (s *Server) customAccessToken(c echo.Context) error {
 		return err
 	}
 	defer proof.Give(ctx)()
-	record.line.Stringer("user_id", ev.User).Str("method", ev.Method).Str("call_id", ev.CallID()).
+	record.line.Stringer("user_id", ev.User).Str("method", ev.Method).Str("call_id", ev.CallID).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
 	if s.Chain != nil {
 		if ev, err = s.chained(ctx, ev, record); err != nil {

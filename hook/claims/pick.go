@@ -1,25 +1,30 @@
 package claims
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Pick decodes the members of claims that have those names, and does not look into the others. Of duplicate names the
 // last one counts.
 func Pick(claims []byte, names []string) (map[string]any, error) {
-	members, err := readMembers(claims, 0)
-	if err != nil {
-		return nil, err
-	}
+	r := NewReader(claims)
+	r.Enter()
 	picked := make(map[string]any, len(names))
-	for _, m := range members {
-		at := slices.IndexFunc(names, m.is)
+	for r.Next() {
+		at := slices.Index(names, string(r.Name))
+		value := r.Value()
 		if at < 0 {
 			continue
 		}
-		var value any
-		if err := Unmarshal(claims[m.value.start:m.value.end], &value); err != nil {
-			return nil, err
+		var read any
+		if err := Unmarshal(value, &read); err != nil {
+			return nil, errors.Join(err, r.Close())
 		}
-		picked[names[at]] = value
+		picked[names[at]] = read
+	}
+	if err := r.Close(); err != nil {
+		return nil, err
 	}
 	return picked, nil
 }
