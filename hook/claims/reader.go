@@ -121,18 +121,22 @@ func (r *Reader) Text() string {
 	raw := r.Value()
 	switch jsontext.Value(raw).Kind() {
 	case '"':
-		from := r.kept.Len()
-		if r.kept.Cap() == 0 {
-			r.kept.Grow(usualStrings)
-		}
 		r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], raw) // it only fails for invalid UTF-8, which it then has replaced
-		r.kept.Write(r.scratch)
-		return r.kept.String()[from:]
+		return r.keep(r.scratch)
 	case 'n':
 	default:
 		r.Wrong = true
 	}
 	return ""
+}
+
+func (r *Reader) keep(part []byte) string {
+	from := r.kept.Len()
+	if r.kept.Cap() == 0 {
+		r.kept.Grow(usualStrings)
+	}
+	r.kept.Write(part)
+	return r.kept.String()[from:]
 }
 
 // Loose reads a string, and anything else for "".
