@@ -21,8 +21,8 @@ const rememberedDeliveries = 1 << 16
 type deliveries struct {
 	mu    sync.Mutex
 	seed  maphash.Seed
-	first map[uint64]time.Time // when an id was delivered first
-	order []uint64             // of the ids, a ring once it is full
+	first map[uint64]int64 // when an id was delivered first, in Unix nanoseconds: without a pointer there is nothing to collect
+	order []uint64         // of the ids, a ring once it is full
 	next  int
 }
 
@@ -31,13 +31,13 @@ func (d *deliveries) take(id string, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.first == nil {
-		d.first, d.seed = make(map[uint64]time.Time), maphash.MakeSeed()
+		d.first, d.seed = make(map[uint64]int64), maphash.MakeSeed()
 	}
 	hash := maphash.String(d.seed, id)
 	if began, known := d.first[hash]; known {
-		return now.Sub(began) <= repeatable
+		return time.Duration(now.UnixNano()-began).Abs() <= repeatable // a clock that was put back must not let an old one in
 	}
-	d.first[hash] = now
+	d.first[hash] = now.UnixNano()
 	if len(d.order) < rememberedDeliveries {
 		d.order = append(d.order, hash)
 		return true

@@ -28,6 +28,8 @@ func TestDeliveries(t *testing.T) {
 		{"a", 9 * time.Minute, false}, // a repetition does not prolong it
 		{"b", 9 * time.Minute, false},
 		{"c", 9 * time.Minute, true},
+		{"c", 9*time.Minute - time.Second, true},
+		{"c", -time.Hour, false}, // by a clock that was put back
 	} {
 		if got := d.take(step.id, now.Add(step.after)); got != step.want {
 			t.Errorf("%s after %s: %v", step.id, step.after, got)

@@ -49,19 +49,19 @@ type arrival struct {
 	crowded bool // it was given up
 }
 
-// read returns the body, and what to call once it is known whose it is.
-func (in *intake) read(w http.ResponseWriter, r *http.Request) (body []byte, known func(), err error) {
+// read returns the body, and its arrival, which ends once it is known whose it is.
+func (in *intake) read(w http.ResponseWriter, r *http.Request) (body []byte, u *arrival, err error) {
 	if r.ContentLength > MaxBody {
-		return nil, func() {}, errTooLarge
+		return nil, nil, errTooLarge
 	}
 	// A deadline in the past ends a read at once.
-	u := in.begin(func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
+	u = in.begin(func() { _ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) })
 	if body, err = u.read(http.MaxBytesReader(w, r.Body, MaxBody)); err != nil && u.wasCrowded() {
 		w.Header().Set(echo.HeaderConnection, "close")
 		w.Header().Set(echo.HeaderRetryAfter, "1") // Supabase Auth repeats it at once
 		err = errCrowded
 	}
-	return body, u.end, err
+	return body, u, err
 }
 
 func (u *arrival) read(from io.Reader) ([]byte, error) {
@@ -117,8 +117,11 @@ func (u *arrival) hold(more int) {
 	}
 }
 
-// end gives back what the body holds. It can be called again.
+// end gives back what the body holds. It can be called again, and of one that never began.
 func (u *arrival) end() {
+	if u == nil {
+		return
+	}
 	u.intake.mu.Lock()
 	defer u.intake.mu.Unlock()
 	u.leave()

@@ -31,7 +31,7 @@ func TestBodyIsCapped(t *testing.T) {
 			if err != want || err == nil && !bytes.Equal(body, sent) {
 				t.Errorf("%d bytes: %d, %v", size, len(body), err)
 			}
-			if known(); in.held != 0 || in.bodies.Len() != 0 {
+			if known.end(); in.held != 0 || in.bodies.Len() != 0 {
 				t.Errorf("%d bytes: %d stay held", size, in.held)
 			}
 		}

@@ -32,8 +32,8 @@ type record struct {
 	reason  string // likewise
 }
 
-func (s *Server) newRecord() *record {
-	return &record{line: s.Log.Info(), metrics: s.mints, started: time.Now(), outcome: "failed", reason: "panic"}
+func (s *Server) newRecord() record {
+	return record{line: s.Log.Info(), metrics: s.mints, started: time.Now(), outcome: "failed", reason: "panic"}
 }
 
 // end writes it all down.

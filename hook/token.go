@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"coderhook/hook/chain"
@@ -32,23 +33,23 @@ func (s *Server) customAccessToken(c echo.Context) error {
 		return err
 	}
 	defer proof.Give(ctx)()
-	record.line.Stringer("user_id", ev.User).Str("method", ev.Method).Str("call_id", ev.CallID()).
+	record.line.Str("user_id", strings.ToLower(ev.UserID)).Str("method", ev.Method).Str("call_id", ev.CallID).
 		Str("webhook_id", c.Request().Header.Get("Webhook-Id"))
 	if s.Chain != nil {
-		if ev, err = s.chained(ctx, ev, record); err != nil {
-			return s.unchained(c, err, record)
+		if ev, err = s.chained(ctx, ev, &record); err != nil {
+			return s.unchained(c, err, &record)
 		}
 	}
 	s.lastIssuer(c, ev)
 	if reason := s.skip(ev); reason != "" {
-		return s.skipped(c, ev, reason, record)
+		return s.skipped(c, ev, reason, &record)
 	}
 	found := s.Keyring.Key(ctx, keyring.Wanted{
 		User: ev.User, Email: ev.Deciding.Email, Until: ev.Deciding.ExpiresAt(), OutOfClaims: s.OutOfClaims, Claims: ev.Facts, SigningIn: ev.Method != refreshMethod,
 	})
 	defer found.Answered()
 	record.keyring(found) // even after a panic: what waits for the answer must not wait for ever
-	err = s.deliver(c, ev, found, record)
+	err = s.deliver(c, ev, found, &record)
 	record.line.AnErr("undelivered", err)
 	return err
 }
@@ -105,8 +106,8 @@ func (s *Server) skipped(c echo.Context, ev *webhook.Event, reason string, recor
 
 // receive reads and verifies the request, and only then decodes it.
 func (s *Server) receive(c echo.Context) (*webhook.Event, error) {
-	body, known, err := s.intake.read(c.Response(), c.Request())
-	defer known()
+	body, unknown, err := s.intake.read(c.Response(), c.Request())
+	defer unknown.end()
 	if err != nil {
 		return nil, err
 	}

@@ -84,19 +84,26 @@ select p.{id} is not null            as has_profile,
   left join {table} as p on p.{id} = $1
   left join coderhook.accounts as a on a.user_id = $1`
 
+// accountRow has the fields in the order of lookupSQL's columns, by which they are scanned: to find them by their names
+// takes as long as all else that is done with a row.
 type accountRow struct {
-	HasProfile, Known                        bool
-	APIKey                                   pgtype.Text `db:"api_key"`
-	CoderUserID                              pgtype.UUID
-	CoderUsername, Status, LastError         pgtype.Text
-	KeyID, UnseenKeyID                       pgtype.Text
-	KeyExpiresAt, KeyCheckedAt, KeyRefusedAt pgtype.Timestamptz
-	LeaseUntil, UpdatedAt                    pgtype.Timestamptz
-	KeyLifetime, TokenLife                   pgtype.Int8 // seconds
-	Leased, Linked, SuspendedByUs            pgtype.Bool
-	Seal                                     []byte
-	IneligibleSince                          pgtype.Timestamptz
-	KeyGrant                                 pgtype.Text
+	HasProfile                 bool
+	APIKey                     pgtype.Text `db:"api_key"`
+	Known                      bool
+	CoderUserID                pgtype.UUID
+	CoderUsername, Status      pgtype.Text
+	KeyID, UnseenKeyID         pgtype.Text
+	KeyExpiresAt, LeaseUntil   pgtype.Timestamptz
+	Leased                     pgtype.Bool
+	LastError                  pgtype.Text
+	UpdatedAt                  pgtype.Timestamptz
+	KeyLifetime                pgtype.Int8 // seconds
+	KeyCheckedAt, KeyRefusedAt pgtype.Timestamptz
+	TokenLife                  pgtype.Int8 // seconds
+	Linked, SuspendedByUs      pgtype.Bool
+	Seal                       []byte
+	IneligibleSince            pgtype.Timestamptz
+	KeyGrant                   pgtype.Text
 }
 
 func (row accountRow) account(userID uuid.UUID, seals seals) Account {
@@ -141,7 +148,7 @@ func (row accountRow) keyGrant() string {
 // Lookup returns what is known of a user, which may be nothing: a user without
 // profile and ledger row is no error.
 func (s *Store) Lookup(ctx context.Context, userID uuid.UUID) (Account, error) {
-	row, err := one[accountRow](ctx, s, s.sql.lookup, pgtype.UUID{Bytes: userID, Valid: true})
+	row, err := oneInOrder[accountRow](ctx, s, s.sql.lookup, pgtype.UUID{Bytes: userID, Valid: true})
 	if err != nil {
 		return Account{}, fmt.Errorf("look up account: %w", err)
 	}

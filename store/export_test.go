@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +13,31 @@ import (
 
 // LookupSQL is the statement of Lookup, for EXPLAIN.
 func LookupSQL(s *Store) string { return s.sql.lookup }
+
+// LookupColumns are the columns of the statements that are scanned by position, and the fields in the same order: both
+// in lower case, without underscores.
+func LookupColumns(ctx context.Context, s *Store) (columns, fields [][]string, err error) {
+	for sql, row := range map[string]reflect.Type{
+		s.sql.lookup: reflect.TypeFor[accountRow](), s.sql.lookupColumns: reflect.TypeFor[factsRow](), s.sql.lookupFacts: reflect.TypeFor[factsRow](),
+	} {
+		rows, err := s.pool.Query(ctx, sql, uuid.UUID{})
+		if err != nil {
+			return nil, nil, err
+		}
+		rows.Close()
+		var names, into []string
+		for _, column := range rows.FieldDescriptions() {
+			names = append(names, strings.ReplaceAll(column.Name, "_", ""))
+		}
+		for _, field := range reflect.VisibleFields(row) {
+			if !field.Anonymous {
+				into = append(into, strings.ToLower(field.Name))
+			}
+		}
+		columns, fields = append(columns, names), append(fields, into)
+	}
+	return columns, fields, nil
+}
 
 // ExecMode is how queries are sent.
 func ExecMode(s *Store) pgx.QueryExecMode { return s.pool.Config().ConnConfig.DefaultQueryExecMode }

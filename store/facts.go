@@ -33,6 +33,7 @@ select l.*, null::boolean as present, null::text as confirmed_email, null::times
   from (` + lookupSQL + `) as l
   left join {table} as p on p.{id} = $1`
 
+// factsRow has the fields in the order of the columns, as accountRow has.
 type factsRow struct {
 	accountRow
 	Present        pgtype.Bool
@@ -54,7 +55,7 @@ func (s *Store) LookupFacts(ctx context.Context, user uuid.UUID, auth bool) (Acc
 	if auth {
 		sql = s.sql.lookupFacts
 	}
-	row, err := one[factsRow](ctx, s, sql, pgtype.UUID{Bytes: user, Valid: true})
+	row, err := oneInOrder[factsRow](ctx, s, sql, pgtype.UUID{Bytes: user, Valid: true})
 	if err != nil {
 		return Account{}, UserFacts{}, fmt.Errorf("look up account and facts: %w", factsFault(err))
 	}

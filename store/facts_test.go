@@ -9,6 +9,7 @@ import (
 	"coderhook/store"
 	"coderhook/store/storetest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 )
 
@@ -22,6 +23,15 @@ func withColumns(t *testing.T, db *storetest.DB) *store.Store {
 	}
 	cfg.URL = db.RoleURL("coderhook")
 	return storetest.Open(t, cfg)
+}
+
+// What is scanned by position is what its column's name says.
+func TestLookupColumnsStandInTheOrderOfTheFields(t *testing.T) {
+	t.Parallel()
+	columns, fields, err := store.LookupColumns(t.Context(), withColumns(t, storetest.New(t)))
+	if diff := cmp.Diff(columns, fields); err != nil || diff != "" {
+		t.Errorf("%v, -columns +fields:\n%s", err, diff)
+	}
 }
 
 func TestLookupOfFacts(t *testing.T) {

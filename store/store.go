@@ -142,13 +142,22 @@ func (s *Store) Writable(ctx context.Context) error {
 
 // one runs a query that gives exactly one row, scanned by column name.
 func one[T any](ctx context.Context, s *Store, sql string, args ...any) (T, error) {
+	return scanned(ctx, s, pgx.RowToStructByName[T], sql, args)
+}
+
+// oneInOrder is one for a query at every mint, whose columns have to stand in the order of the fields.
+func oneInOrder[T any](ctx context.Context, s *Store, sql string, args ...any) (T, error) {
+	return scanned(ctx, s, pgx.RowToStructByPos[T], sql, args)
+}
+
+func scanned[T any](ctx context.Context, s *Store, scan pgx.RowToFunc[T], sql string, args []any) (T, error) {
 	var row T
 	err := s.again(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		rows, err := conn.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}
-		row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+		row, err = pgx.CollectExactlyOneRow(rows, scan)
 		return err
 	})
 	return row, explain(err)

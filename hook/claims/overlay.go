@@ -5,26 +5,28 @@ import "slices"
 // Overlay returns claims in which those members count that from has, of those with such names: they are appended, as of
 // duplicate names the last one counts.
 func Overlay(claims, from []byte, names ...string) ([]byte, error) {
-	members, err := readMembers(from, 0)
-	if err != nil {
+	own := NewReader(claims)
+	own.Enter()
+	end, empty := own.offset(), true
+	for own.Next() {
+		end, empty = own.value().end, false
+	}
+	if err := own.Close(); err != nil {
 		return nil, err
 	}
-	own, err := readMembers(claims, 0)
-	if err != nil {
-		return nil, err
-	}
-	text := []byte{'{'}
-	if len(own) > 0 {
-		text = slices.Clone(claims[:own[len(own)-1].value.end])
-	}
-	for _, m := range members {
-		if !slices.ContainsFunc(names, m.is) {
+	text := slices.Clone(claims[:end])
+	r := NewReader(from)
+	r.Enter()
+	for r.Next() {
+		start, counts := r.start, slices.Contains(names, string(r.Name))
+		end := r.value().end
+		if !counts {
 			continue
 		}
-		if len(text) > 1 {
+		if !empty {
 			text = append(text, ',')
 		}
-		text = append(append(append(text, m.name...), ':'), from[m.value.start:m.value.end]...)
+		text, empty = append(text, from[start:end]...), false
 	}
-	return append(text, '}'), nil
+	return append(text, '}'), r.Close()
 }

@@ -17,6 +17,11 @@ func (k *Rotator) Tend(r Subject, state apikey.State) {
 	if state == apikey.Good && !longer && !check {
 		return
 	}
+	k.tend(r, state, check)
+}
+
+// tend does it. What it needs is kept only for those mints that have something to do.
+func (k *Rotator) tend(r Subject, state apikey.State, check bool) {
 	k.begin(r.UserID, func() {
 		defer k.endCare(r.UserID)
 		ctx, cancel := context.WithTimeout(k.base, k.Timeout)

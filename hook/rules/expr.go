@@ -11,6 +11,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -43,6 +44,8 @@ type Expr struct {
 	checked *cel.Ast
 	env     *cel.Env
 	program cel.Program                 // of a session's facts
+	free    cel.Program                 // likewise, without counting the cost
+	cheap   int                         // bytes up to which the facts are so small that it can't cost too much
 	users   cel.Program                 // of a user's
 	unknown []*cel.AttributePatternType // of a user's facts
 	chained []*cel.AttributePatternType // likewise, behind a chained hook
@@ -78,13 +81,53 @@ func Compile(source string, columns []string) (*Expr, error) {
 	if err := e.look(); err != nil {
 		return nil, err
 	}
-	if e.program, err = env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize)); err == nil {
+	if e.cheap, err = cheapUpTo(env, checked); err == nil {
+		e.free, err = env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	}
+	if err == nil {
+		e.program, err = env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+	}
+	if err == nil {
 		e.users, err = env.Program(checked, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval))
 	}
 	if err != nil {
 		return nil, &Fault{1, 1, firstLine(err.Error())}
 	}
 	return e, nil
+}
+
+// cheapUpTo returns up to which size of the facts, in bytes, an expression costs no more than it may by CEL's own estimate:
+// to count what it costs takes longer than to evaluate it.
+func cheapUpTo(env *cel.Env, checked *cel.Ast) (size int, err error) {
+	for next := smallestFacts; next <= largestFacts; next *= 2 {
+		estimate, err := env.EstimateCost(checked, sized(next))
+		if err != nil || estimate.Max > maxCost {
+			return size, err
+		}
+		size = next
+	}
+	return size, nil
+}
+
+const (
+	smallestFacts = 1 << 10
+	largestFacts  = 256 << 10 // more than an event can have
+)
+
+// sized tells the estimate that what stands in the facts has no more parts than they have bytes.
+type sized uint64
+
+// EstimateSize knows nothing of what an expression makes itself.
+func (s sized) EstimateSize(node cost.AstNode) *cost.SizeEstimate {
+	if len(node.Path()) == 0 {
+		return nil
+	}
+	return &cost.SizeEstimate{Max: uint64(s)}
+}
+
+// EstimateCallCost leaves it to CEL.
+func (sized) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
+	return nil
 }
 
 func firstLine(text string) string {
@@ -163,6 +206,9 @@ func (e *Expr) Holds(f Facts) (Truth, error) { return e.holds(newVars(f, e.uses)
 
 func (e *Expr) holds(v *vars) (Truth, error) {
 	program, input := e.program, any(v)
+	if v.size() <= e.cheap {
+		program = e.free
+	}
 	if !v.Session {
 		unknown := e.unknown
 		if v.Chained {

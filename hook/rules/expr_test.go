@@ -78,6 +78,30 @@ func TestConditionsOfAUser(t *testing.T) {
 	}
 }
 
+// The cost is not counted where the facts are too small for it to matter: a list as long as they may be costs no more than it may.
+func TestCostIsCountedWhereItMayBeTooMuch(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]int{
+		`claims.aal == "aal2" && user.confirmed`:                         256 << 10,
+		`claims.amr.exists(m, m.method == "password")`:                   2 << 10,
+		`claims.l.all(a, a != 2)`:                                        2 << 10,
+		`claims.l.all(a, claims.l.all(b, a != b))`:                       0,
+		`claims.app_metadata.plan.matches("^(pro|team)$")`:               64 << 10,
+		`(claims.l + claims.l).all(a, a != 2)`:                           1 << 10,
+		`claims.app_metadata.plan in ["pro", "team"] || "x" in claims.l`: 16 << 10,
+	} {
+		e := compiled(t, source)
+		if got := rules.CheapUpTo(e); got != want {
+			t.Errorf("%s: up to %d bytes, want %d", source, got, want)
+		}
+		facts := session()
+		facts.Claims = []byte(`{"l":[` + strings.Repeat("1,", want/2) + `1]}`)
+		if _, err := rules.HoldsCounted(e, facts); err != nil && err.Error() == "it costs too much" {
+			t.Errorf("%s: costs too much with %d elements", source, want/2+1)
+		}
+	}
+}
+
 // What can't be evaluated holds not, and the error shows no value: a key may be among them.
 func TestFaultsShowNoValues(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -56,43 +57,72 @@ func OfSession(claims []byte, u store.UserFacts) Facts {
 // uses are what an expression reads.
 type uses struct {
 	claims    []string
+	inside    claims.Member // what it reads inside them
 	allClaims bool
 	auth      bool // confirmed or created
 	profile   []string
+	columns   claims.Member // the same
 }
 
 func (u *uses) note(node ast.NavigableExpr) {
 	switch name := node.AsIdent(); {
 	case name == claimsVar:
-		if member, ok := memberOf(node); ok {
-			u.claims = added(u.claims, member)
-		} else {
+		path := pathOf(node)
+		u.inside.Want(path...)
+		if len(path) == 0 {
 			u.allClaims = true
+		} else {
+			u.claims = added(u.claims, path[0])
 		}
 	case name == emailVar, name == domainVar:
-		u.claims = added(u.claims, "email")
-	case name == providerVar, name == providersVar:
-		u.claims = added(u.claims, "app_metadata")
+		u.notes("email")
+	case name == providerVar:
+		u.notes("app_metadata", "provider")
+	case name == providersVar:
+		u.notes("app_metadata", "providers")
 	case name == confirmedVar:
-		u.auth, u.claims = true, added(u.claims, "email")
+		u.auth = true
+		u.notes("email")
 	case name == createdVar:
 		u.auth = true
 	case strings.HasPrefix(name, profilePrefix):
-		u.profile = added(u.profile, strings.TrimPrefix(name, profilePrefix))
+		u.column(strings.TrimPrefix(name, profilePrefix))
 	}
 }
 
-// memberOf returns NAME of claims.NAME or claims["NAME"].
-func memberOf(node ast.NavigableExpr) (string, bool) {
-	parent, ok := node.Parent()
-	if !ok {
-		return "", false
+// notes notes a claim, or a member inside one.
+func (u *uses) notes(path ...string) {
+	u.claims = added(u.claims, path[0])
+	u.inside.Want(path...)
+}
+
+func (u *uses) column(name string) {
+	u.profile = added(u.profile, name)
+	u.columns.Want(name)
+}
+
+// pathOf returns the names A and B of claims.A.B or claims["A"].B, as far as they stand there.
+func pathOf(node ast.NavigableExpr) (path []string) {
+	for {
+		parent, ok := node.Parent()
+		if !ok {
+			return path
+		}
+		member, ok := memberOf(parent)
+		if !ok {
+			return path
+		}
+		path, node = append(path, member), parent
 	}
-	switch parent.Kind() {
+}
+
+// memberOf returns NAME of X.NAME or X["NAME"].
+func memberOf(node ast.NavigableExpr) (string, bool) {
+	switch node.Kind() {
 	case ast.SelectKind:
-		return parent.AsSelect().FieldName(), true
+		return node.AsSelect().FieldName(), true
 	case ast.CallKind:
-		call := parent.AsCall()
+		call := node.AsCall()
 		if call.FunctionName() != operators.Index || call.Args()[1].Kind() != ast.LiteralKind {
 			return "", false
 		}
@@ -111,11 +141,12 @@ func added(list []string, name string) []string {
 
 func (u *uses) add(other uses) {
 	u.allClaims, u.auth = u.allClaims || other.allClaims, u.auth || other.auth
+	u.inside.Add(other.inside)
 	for _, name := range other.claims {
 		u.claims = added(u.claims, name)
 	}
 	for _, name := range other.profile {
-		u.profile = added(u.profile, name)
+		u.column(name)
 	}
 }
 
@@ -133,26 +164,29 @@ func newVars(f Facts, u uses) *vars { return &vars{Facts: f, uses: u} }
 // Parent: there is none.
 func (v *vars) Parent() cel.Activation { return nil }
 
-// ResolveName returns a variable's value.
+// size is how long a text or list among the facts can be at most.
+func (v *vars) size() int { return max(len(v.Claims), len(v.Profile)) }
+
+// ResolveName returns a variable's value, as CEL's own type where that saves making one of it.
 func (v *vars) ResolveName(name string) (any, bool) {
 	switch name {
 	case claimsVar:
 		return v.read(), true
 	case emailVar:
-		return v.email(), true
+		return types.String(v.email()), true
 	case domainVar:
 		_, domain, _ := cutLast(v.email(), "@")
-		return domain, true
+		return types.String(domain), true
 	case providerVar:
 		provider, _ := v.appMetadata()["provider"].(string)
-		return provider, true
+		return types.String(provider), true
 	case providersVar:
 		return v.providers(), true
 	case confirmedVar:
 		email := v.email()
-		return email != "" && strings.ToLower(v.ConfirmedEmail) == email, true
+		return types.Bool(email != "" && strings.ToLower(v.ConfirmedEmail) == email), true
 	case createdVar:
-		return v.Created, true
+		return types.Timestamp{Time: v.Created}, true
 	}
 	if column, ok := strings.CutPrefix(name, profilePrefix); ok {
 		return v.column(column), true
@@ -164,12 +198,7 @@ func (v *vars) read() map[string]any {
 	if v.claims != nil {
 		return v.claims
 	}
-	if v.uses.allClaims {
-		v.fault = claims.Unmarshal(v.Claims, &v.claims)
-	} else {
-		v.claims, v.fault = claims.Pick(v.Claims, v.uses.claims)
-	}
-	if v.claims == nil {
+	if v.claims, v.fault = claims.Decode(v.Claims, &v.uses.inside); v.fault != nil {
 		v.claims = map[string]any{}
 	}
 	return v.claims
@@ -208,11 +237,14 @@ func (v *vars) providers() []string {
 func (v *vars) column(name string) any {
 	if v.profile == nil {
 		v.profile = map[string]any{}
-		if len(v.Profile) > 0 {
-			if err := claims.Unmarshal(v.Profile, &v.profile); err != nil {
+		if len(v.Profile) > 0 && !bytes.Equal(v.Profile, null) {
+			var err error
+			if v.profile, err = claims.Decode(v.Profile, &v.uses.columns); err != nil {
 				v.fault = err
 			}
 		}
 	}
 	return v.profile[name]
 }
+
+var null = []byte("null")

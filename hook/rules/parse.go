@@ -59,7 +59,7 @@ func Parse(text []byte, columns []string) (*Policy, error) {
 	for _, rule := range policy.Rules {
 		policy.uses.add(rule.When.uses)
 		if rule.Give != nil && rule.Give.AAL != "" {
-			policy.uses.claims = added(policy.uses.claims, "aal")
+			policy.uses.notes("aal")
 		}
 	}
 	return policy, nil

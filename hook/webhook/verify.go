@@ -17,6 +17,9 @@ import (
 // the Standard Webhooks libraries' own five minutes.
 const Tolerance = 5 * time.Minute
 
+// timestampHeader is the library's, as net/http spells it: any other spelling is brought into this one each time.
+var timestampHeader = http.CanonicalHeaderKey(standardwebhooks.HeaderWebhookTimestamp)
+
 // minSecretBytes is what Supabase Auth itself demands (32 characters of base64).
 // The webhook library takes an empty key, with which anybody can sign.
 const minSecretBytes = 24
@@ -76,7 +79,7 @@ func (v *Verifier) Verify(body []byte, header http.Header) error {
 		return err
 	}
 	// After the signature, so that only senders that know a secret learn about our clock.
-	seconds, err := strconv.ParseInt(header.Get(standardwebhooks.HeaderWebhookTimestamp), 10, 64)
+	seconds, err := strconv.ParseInt(header.Get(timestampHeader), 10, 64)
 	if err != nil {
 		return standardwebhooks.ErrInvalidHeaders
 	}

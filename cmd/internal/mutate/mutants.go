@@ -325,4 +325,16 @@ var mutants = []mutant{
 		rule: "no key is made ahead while everybody could read it", file: "cmd/coderhook/provision.go", tests: "^TestProvisionMakesNoReadableKeys$",
 		old: "len(found.Readers()) > 0", new: "len(found.Readers()) > 99",
 	},
+	{
+		rule: "a clock that is put back lets no old delivery in", file: "hook/deliveries.go", tests: "^TestDeliveries$",
+		old: ".Abs() <= repeatable", new: " <= repeatable",
+	},
+	{
+		rule: "a condition that may cost too much is counted", file: "hook/rules/expr.go", tests: "^TestCostIsCountedWhereItMayBeTooMuch$",
+		old: "estimate.Max > maxCost", new: "estimate.Max/99 > maxCost",
+	},
+	{
+		rule: "of duplicate claims the last one counts", file: "hook/webhook/event.go", tests: "^FuzzParseEvent$",
+		old: "ev.Claims, parts = nil, (claims.Parts{}); r.Kind() == '{'", new: "ev.Claims == nil && r.Kind() == '{'",
+	},
 }
