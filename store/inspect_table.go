@@ -35,7 +35,7 @@ const missingSQL = `
      'function coderhook.auth_sessions_living',
      'table coderhook.departures', 'function coderhook.user_changed', 'function coderhook.users_at_odds', 'table coderhook.encryption_keys',
      'column coderhook.accounts.ineligible_since', 'column coderhook.accounts.key_grant', 'function coderhook.auth_user_facts', 'function coderhook.auth_living_users',
-     'column coderhook.accounts.looked_at', 'column coderhook.accounts.claimed_at', 'column coderhook.tasks.result'
+     'column coderhook.accounts.looked_at', 'column coderhook.accounts.worked_at', 'column coderhook.tasks.result'
    ]) with ordinality as wanted (what, n)
    where wanted.what not in (
      select 'role ' || rolname from pg_catalog.pg_roles where rolname = 'coderhook'

@@ -15,7 +15,7 @@ type Entry struct {
 	CreatedAt    time.Time
 	RetiredUntil time.Time // when the first of the replaced keys may be deleted; zero when there is none
 	Stopping     bool      // workspaces of the off-boarded user are to be stopped, see [Store.Offboard]
-	ChangedAt    time.Time // since when nobody has worked on the account, at the latest: what they began may have gone on for a while
+	ChangedAt    time.Time // when the account last changed or was worked on, as far as is known
 	LookedAt     time.Time // when Coder was last asked for its tokens, or the ledger learnt to know the account
 }
 
@@ -27,7 +27,7 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        a.linked, a.suspended_by_us, a.seal, a.ineligible_since, a.key_grant,
        (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
-       greatest(a.updated_at, a.claimed_at, a.lease_until) as changed_at, a.looked_at,
+       greatest(a.updated_at, a.worked_at, a.lease_until) as changed_at, a.looked_at,
        a.created_at
   from coderhook.accounts as a
 `

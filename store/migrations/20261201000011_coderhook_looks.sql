@@ -1,4 +1,4 @@
--- When Coder was last asked for an account's tokens, and when somebody last began to work on it: where nothing has
+-- When Coder was last asked for an account's tokens, and when somebody last worked on it: where nothing has
 -- happened since, it need not be asked again. And what a count of all accounts came to. Safe to apply any number of times.
 -- Beside it runs: every version; one from before it says less of what it did, which the slow look at all accounts finds.
 
@@ -11,8 +11,8 @@ begin
                  where attrelid = pg_catalog.to_regclass('coderhook.accounts')::oid and attname = 'looked_at') then
     -- The default is the time of now for the rows that are there, and does not rewrite them.
     alter table coderhook.accounts
-      add column looked_at  timestamptz not null default pg_catalog.now(),
-      add column claimed_at timestamptz; -- the last lease; null: before there was this column
+      add column looked_at timestamptz not null default pg_catalog.now(),
+      add column worked_at timestamptz; -- when somebody last began or ended to work on it; null: before there was this column
   end if;
 
   if not exists (select from pg_catalog.pg_attribute
