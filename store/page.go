@@ -74,14 +74,17 @@ func (s *Store) entriesOf(rows []entryRow) []Entry {
 }
 
 // Each account has a time of its own between half the interval and all of it, so that those that were looked at together
-// are not all due together.
-const unlookedSQL = entriesSQL + ` where a.coder_user_id is not null and a.status <> 'offboarded'
-   and (a.looked_at, a.user_id) > ($1::timestamptz, $2::uuid)
-   and a.looked_at < $3::timestamptz - pg_catalog.make_interval(secs => $4::float8 / 2::float8)
-   and a.looked_at < $3::timestamptz - pg_catalog.make_interval(secs => $4::float8 * (0.75::float8 + pg_catalog.uuid_hash(a.user_id)::float8 / 8589934592::float8))
- order by a.looked_at, a.user_id limit $5`
+// are not all due together. The first part reads the index alone, as most are not due.
+const unlookedSQL = `
+with due as materialized (
+  select l.user_id, l.looked_at from coderhook.accounts as l
+   where l.coder_user_id is not null and l.status <> 'offboarded'
+     and (l.looked_at, l.user_id) > ($1::timestamptz, $2::uuid)
+     and l.looked_at < $3::timestamptz - pg_catalog.make_interval(secs => $4::float8 / 2::float8)
+     and l.looked_at < $3::timestamptz - pg_catalog.make_interval(secs => $4::float8 * (0.75::float8 + pg_catalog.uuid_hash(l.user_id)::float8 / 8589934592::float8))
+   order by l.looked_at, l.user_id limit $5)` + entriesSQL + ` join due on due.user_id = a.user_id order by due.looked_at, due.user_id`
 
-// Unlooked returns up to limit entries that were not looked at for as long as it takes: between half the interval and all of it. The
+// Unlooked returns up to limit entries that were not looked at for so long, between half the interval and all of it. The
 // one whose look is the oldest comes first, from behind after on, whose zero value is the beginning.
 func (s *Store) Unlooked(ctx context.Context, after Entry, now time.Time, interval time.Duration, limit int) ([]Entry, error) {
 	rows, err := all[entryRow](ctx, s, unlookedSQL, after.LookedAt, after.UserID, now, interval.Seconds(), limit)
