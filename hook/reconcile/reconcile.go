@@ -2,7 +2,8 @@
 //
 // departures.go deals with who leaves as the database writes it down, scan.go looks for whom it could not write down, and
 // reconcile.go goes through the whole ledger now and then. All three decide about one account by walk.go, with offboard.go;
-// scan.go keeps them from believing the wrong database, too. ineligible.go takes from those to whom no rule of the operator's
+// scan.go keeps them from believing the wrong database, too. Coder is asked for the tokens of accounts on which somebody
+// has worked since it was last asked, and slowly, by Look in scan.go, for those of all others. ineligible.go takes from those to whom no rule of the operator's
 // gives a key. link.go, revoke.go (revoke_coder.go) and seal.go are an operator's
 // commands. needs.go is what it all needs of the database and of Coder.
 package reconcile
