@@ -76,6 +76,8 @@ func TestWhatWorkMayHaveLeftIsFound(t *testing.T) {
 			w.db.Exec(t, lost, ada)
 			w.db.Exec(t, `update coderhook.accounts set worked_at = null`)
 		},
+		"somebody forged a look": func(t *testing.T, w *world) { w.db.Exec(t, `update coderhook.accounts set looked_at = '9999-12-31'`) },
+		"for ever":               func(t *testing.T, w *world) { w.db.Exec(t, `update coderhook.accounts set looked_at = 'infinity'`) },
 		"an older version's went well": func(t *testing.T, w *world) {
 			w.db.Exec(t, `update coderhook.accounts set updated_at = now(), worked_at = null`)
 		},

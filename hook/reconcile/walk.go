@@ -264,10 +264,11 @@ func (w *walk) untilStale(a store.Account) time.Duration {
 }
 
 // toBeLookedAt: whoever worked on the account since the last look may have left a token that is stale by now, and that
-// only Coder knows of. What was under way then had ended after the timeout.
+// only Coder knows of. What was under way then had ended after the timeout. A look of the future is one of a clock that
+// was wrong, or somebody else's word.
 func (w *walk) toBeLookedAt(e store.Entry) bool {
 	stale := e.ChangedAt.Add(w.Timeout + w.untilStale(e.Account))
-	return w.full || e.LookedAt.Before(stale) && stale.Before(w.Now())
+	return w.full || e.LookedAt.Before(stale) && stale.Before(w.Now()) || e.LookedAt.After(w.Now().Add(w.Timeout))
 }
 
 // deleteTokens deletes those of our tokens that match.
