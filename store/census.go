@@ -27,7 +27,7 @@ const (
 	censusShare    = 50
 	shortestCensus = 15 * time.Second
 	smallCensus    = time.Minute // of a ledger that is counted whenever somebody asks: it may have grown
-	censusHold     = time.Minute // after which another replica counts, if the one that does was killed
+	censusHold     = time.Minute // for one count; twice as long after one was killed at it, another replica counts
 )
 
 // One walk through the ledger for all of it. A lifetime that is not known makes a key age at
@@ -100,9 +100,6 @@ func (k kept) wait() time.Duration {
 	return max(shortestCensus, censusShare*k.Took)
 }
 
-// stands reports whether somebody keeps counting a ledger that is too large to be counted for every question.
-func (k kept) stands() bool { return k.accounts() >= countedAtOnce && k.Since < 5*k.wait() }
-
 const keptSQL = `
 select finished_at, result::text as result, extract(epoch from pg_catalog.clock_timestamp() - finished_at)::float8 as since
   from coderhook.tasks where name = '` + CensusTask + `' and result is not null and finished_at is not null`
@@ -125,11 +122,11 @@ func (s *Store) kept(ctx context.Context) (k kept, _ error) {
 }
 
 // Census returns how many accounts there are, and how their keys stand at that time. A ledger that is small is counted;
-// for others it is the last count of [Store.TakeCensus], exact at its time, which Census.CountedAt tells.
+// for others it is the last count of [Store.TakeCensus], if there is one, exact at its time, which Census.CountedAt tells.
 func (s *Store) Census(ctx context.Context, now time.Time) (Census, error) {
 	k, err := s.kept(ctx)
 	switch {
-	case err == nil && k.stands():
+	case err == nil && k.accounts() >= countedAtOnce:
 		return census(k.Rows, k.At), nil
 	case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotMigrated):
 		return Census{}, fmt.Errorf("count accounts: %w", err)
@@ -149,6 +146,8 @@ update coderhook.tasks
 // TakeCensus counts and keeps the count for all replicas, if it is time: for a fiftieth of the time at the most, and of
 // several replicas one does so. It takes several round trips.
 func (s *Store) TakeCensus(ctx context.Context, owner string, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, censusHold)
+	defer cancel()
 	k, err := s.kept(ctx)
 	if err == nil && k.Since < k.wait() {
 		return nil
@@ -163,7 +162,7 @@ func (s *Store) TakeCensus(ctx context.Context, owner string, now time.Time) err
 }
 
 func (s *Store) takeCensus(ctx context.Context, task Task, now time.Time) (err error) {
-	if _, err := s.ClaimTask(ctx, task, censusHold); err != nil {
+	if _, err := s.ClaimTask(ctx, task, 2*censusHold); err != nil {
 		return err
 	}
 	var k kept

@@ -106,10 +106,7 @@ func (c accountsCounter) run(ctx context.Context) {
 	ticker := time.NewTicker(countInterval)
 	defer ticker.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, judgeTimeout)
-		err := c.database.TakeCensus(asking, c.replica, time.Now())
-		cancel()
-		if err != nil && ctx.Err() == nil {
+		if err := c.database.TakeCensus(ctx, c.replica, time.Now()); err != nil && ctx.Err() == nil {
 			c.log.Debug().Err(err).Msg("accounts not counted")
 		}
 		select {
