@@ -149,7 +149,7 @@ func (s *Store) TakeCensus(ctx context.Context, owner string, now time.Time) err
 	ctx, cancel := context.WithTimeout(ctx, censusHold)
 	defer cancel()
 	k, err := s.kept(ctx)
-	if err == nil && k.Since < k.wait() {
+	if err == nil && k.Since >= 0 && k.Since < k.wait() {
 		return nil
 	}
 	if err == nil || errors.Is(err, ErrNotFound) {
