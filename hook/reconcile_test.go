@@ -37,10 +37,12 @@ func (w *world) reconcilerOf(r *replica) *reconcile.Reconciler {
 	return reconciler
 }
 
-// reconcile runs once and compares the summary but for the number of accounts.
+// reconcile runs once, as the server does, and compares the summary but for the number of accounts.
 func (w *world) reconcile(t *testing.T, r *reconcile.Reconciler, want reconcile.Summary) {
 	t.Helper()
-	got, err := r.Reconcile(t.Context(), false)
+	now := *r
+	now.Interval = 0
+	got, err := now.Turn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,22 +34,23 @@ const missingSQL = `
      'table coderhook.retired_keys', 'table coderhook.tasks', 'table coderhook.audit', 'function coderhook.auth_user_ids', 'function coderhook.prune_audit', 'function coderhook.auth_address_confirmed',
      'function coderhook.auth_sessions_living',
      'table coderhook.departures', 'function coderhook.user_changed', 'function coderhook.users_at_odds', 'table coderhook.encryption_keys',
-     'column coderhook.accounts.ineligible_since', 'column coderhook.accounts.key_grant', 'function coderhook.auth_user_facts', 'function coderhook.auth_living_users'
+     'column coderhook.accounts.ineligible_since', 'column coderhook.accounts.key_grant', 'function coderhook.auth_user_facts', 'function coderhook.auth_living_users',
+     'column coderhook.accounts.looked_at', 'column coderhook.accounts.worked_at', 'column coderhook.tasks.result'
    ]) with ordinality as wanted (what, n)
    where wanted.what not in (
      select 'role ' || rolname from pg_catalog.pg_roles where rolname = 'coderhook'
      union all
      select 'table coderhook.' || c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = 'coderhook'
      union all
-     select 'column coderhook.accounts.' || a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+     select 'column coderhook.' || c.relname || '.' || a.attname from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
        join pg_catalog.pg_namespace s on s.oid = c.relnamespace
-      where s.nspname = 'coderhook' and c.relname = 'accounts' and not a.attisdropped
+      where s.nspname = 'coderhook' and c.relname in ('accounts', 'tasks') and not a.attisdropped
      union all
      select 'function coderhook.' || p.proname from pg_catalog.pg_proc p join pg_catalog.pg_namespace s on s.oid = p.pronamespace where s.nspname = 'coderhook'
      -- Without the table its columns go without saying.
      union all
      select wanted.what where wanted.what like 'column %' and not exists (
-       select from pg_catalog.pg_class c join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = 'coderhook' and c.relname = 'accounts')))`
+       select from pg_catalog.pg_class c join pg_catalog.pg_namespace s on s.oid = c.relnamespace where s.nspname = 'coderhook' and c.relname = split_part(wanted.what, '.', 2))))`
 
 const ledgerSQL = `,
   ledger as (select c.oid, n.oid as in_schema from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace

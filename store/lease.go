@@ -19,11 +19,12 @@ type Lease struct {
 // The clock is read again in the update: the insert's value may be older than
 // the wait for the row.
 const claimSQL = `
-insert into coderhook.accounts as a (user_id, lease_owner, lease_until)
-values ($1, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3))
+insert into coderhook.accounts as a (user_id, lease_owner, lease_until, worked_at)
+values ($1, $2, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), pg_catalog.clock_timestamp())
 on conflict (user_id) do update
    set lease_owner = excluded.lease_owner,
-       lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
+       lease_until = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3),
+       worked_at   = pg_catalog.clock_timestamp()
  where a.lease_until is null
     or a.lease_until <= pg_catalog.clock_timestamp()
     or a.lease_owner = excluded.lease_owner`
@@ -57,7 +58,7 @@ func (s *Store) Extend(ctx context.Context, l Lease, ttl time.Duration) error {
 
 const releaseSQL = `
 update coderhook.accounts
-   set lease_until = null, lease_owner = null
+   set lease_until = null, lease_owner = null, worked_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
 // Release gives the lease back. A lease that is lost already is no error.

@@ -15,6 +15,8 @@ type Entry struct {
 	CreatedAt    time.Time
 	RetiredUntil time.Time // when the first of the replaced keys may be deleted; zero when there is none
 	Stopping     bool      // workspaces of the off-boarded user are to be stopped, see [Store.Offboard]
+	ChangedAt    time.Time // when the account last changed or was worked on, as far as is known
+	LookedAt     time.Time // when Coder was last asked for its tokens, or the ledger learnt to know the account
 }
 
 const entriesSQL = `
@@ -25,6 +27,7 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        a.linked, a.suspended_by_us, a.seal, a.ineligible_since, a.key_grant,
        (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
+       greatest(a.updated_at, a.worked_at, a.lease_until) as changed_at, a.looked_at,
        a.created_at
   from coderhook.accounts as a
 `
@@ -35,6 +38,7 @@ type entryRow struct {
 	UserID uuid.UUID
 	accountRow
 	CreatedAt, RetiredUntil pgtype.Timestamptz
+	ChangedAt, LookedAt     pgtype.Timestamptz
 	Stopping                bool
 }
 
@@ -61,9 +65,55 @@ func (s *Store) Entries(ctx context.Context, users []uuid.UUID) ([]Entry, error)
 func (s *Store) entriesOf(rows []entryRow) []Entry {
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
-		entries[i] = Entry{Account: row.account(row.UserID, s.seals), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping}
+		entries[i] = Entry{
+			Account: row.account(row.UserID, s.seals), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping,
+			ChangedAt: row.ChangedAt.Time, LookedAt: row.LookedAt.Time,
+		}
 	}
 	return entries
+}
+
+// Each account has a time of its own between half the interval and all of it, so that those that were looked at together
+// are not all due together. The first part reads the index alone, as most are not due.
+const unlookedSQL = `
+with due as materialized (
+  select l.user_id, l.looked_at from coderhook.accounts as l
+   where l.coder_user_id is not null and l.status <> 'offboarded'
+     and (l.looked_at, l.user_id) > ($1::timestamptz, $2::uuid)
+     and l.looked_at < $3::timestamptz - pg_catalog.make_interval(secs => $4::float8 / 2::float8)
+     and l.looked_at < $3::timestamptz - pg_catalog.make_interval(secs => $4::float8 * (0.75::float8 + pg_catalog.uuid_hash(l.user_id)::float8 / 8589934592::float8))
+   order by l.looked_at, l.user_id limit $5)` + entriesSQL + ` join due on due.user_id = a.user_id order by due.looked_at, due.user_id`
+
+// Unlooked returns up to limit entries that were not looked at for so long, between half the interval and all of it. The
+// one whose look is the oldest comes first, from behind after on, whose zero value is the beginning.
+func (s *Store) Unlooked(ctx context.Context, after Entry, now time.Time, interval time.Duration, limit int) ([]Entry, error) {
+	rows, err := all[entryRow](ctx, s, unlookedSQL, after.LookedAt, after.UserID, now, interval.Seconds(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read entries of ledger: %w", err)
+	}
+	return s.entriesOf(rows), nil
+}
+
+const lookedSQL = `update coderhook.accounts set looked_at = $2 where user_id = $1`
+
+// Looked says that all of the account's tokens in Coder have been looked at.
+func (s *Store) Looked(ctx context.Context, userID uuid.UUID, at time.Time) error {
+	if _, err := s.exec(ctx, lookedSQL, userID, at); err != nil {
+		return fmt.Errorf("note look at account: %w", err)
+	}
+	return nil
+}
+
+const oldestLookSQL = `
+select pg_catalog.min(looked_at) as looked_at from coderhook.accounts where coder_user_id is not null and status <> 'offboarded'`
+
+// OldestLook tells when that account was looked at for which it is longest ago; zero where there is none.
+func (s *Store) OldestLook(ctx context.Context) (time.Time, error) {
+	row, err := one[struct{ LookedAt pgtype.Timestamptz }](ctx, s, oldestLookSQL)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read oldest look: %w", err)
+	}
+	return row.LookedAt.Time, nil
 }
 
 const livesSQL = `

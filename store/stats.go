@@ -1,11 +1,5 @@
 package store
 
-import (
-	"context"
-	"fmt"
-	"time"
-)
-
 // Statuses are all that an account can have.
 var Statuses = []Status{Pending, Active, Conflict, Suspended, Orphaned, Offboarded}
 
@@ -42,55 +36,3 @@ const (
 
 // KeyStates are all that a key can have.
 var KeyStates = []KeyState{KeyGood, KeyAging, KeyExpired, KeyRefused, KeyUnknown, KeyNone}
-
-// Census counts the ledger's accounts in two ways. Every status and state is in it.
-type Census struct {
-	Accounts map[Status]int64
-	Keys     map[KeyState]int64
-	GivenOut int64 // keys that are alive and that tokens have carried
-}
-
-// One walk through the ledger for all of it. A lifetime that is not known makes a key age at
-// once: what renews it sees it so, too.
-const censusSQL = `
-select status,
-       case when key_id is null                 then 'none'
-            when key_refused_at is not null     then 'refused'
-            when key_expires_at is null         then 'unknown'
-            when key_expires_at <= $1           then 'expired'
-            when key_lifetime_seconds is null
-              or key_expires_at - $1 <= pg_catalog.make_interval(secs => key_lifetime_seconds::float8 / 3::float8)
-                                                then 'aging'
-            else 'good' end as key_state,
-       unseen_key_id is distinct from key_id as given_out,
-       pg_catalog.count(*) as accounts
-  from coderhook.accounts
- group by 1, 2, 3`
-
-// Census counts all accounts, and how their keys stand at that time.
-func (s *Store) Census(ctx context.Context, now time.Time) (Census, error) {
-	rows, err := all[struct {
-		Status, KeyState string
-		GivenOut         bool
-		Accounts         int64
-	}](ctx, s, censusSQL, now)
-	if err != nil {
-		return Census{}, fmt.Errorf("count accounts: %w", err)
-	}
-	c := Census{Accounts: make(map[Status]int64), Keys: make(map[KeyState]int64)}
-	for _, status := range Statuses {
-		c.Accounts[status] = 0
-	}
-	for _, state := range KeyStates {
-		c.Keys[state] = 0
-	}
-	for _, row := range rows {
-		c.Accounts[Status(row.Status)] += row.Accounts
-		state := KeyState(row.KeyState)
-		c.Keys[state] += row.Accounts
-		if row.GivenOut && (state == KeyGood || state == KeyAging || state == KeyUnknown) {
-			c.GivenOut += row.Accounts
-		}
-	}
-	return c, nil
-}

@@ -48,7 +48,8 @@ func TestCensus(t *testing.T) {
 		Keys: map[store.KeyState]int64{
 			store.KeyGood: 1, store.KeyAging: 3, store.KeyExpired: 1, store.KeyRefused: 2, store.KeyUnknown: 2, store.KeyNone: 1,
 		},
-		GivenOut: 5, // good, aging, and one of the unknown
+		GivenOut:  5, // good, aging, and one of the unknown
+		CountedAt: noon,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -37,6 +37,7 @@ type Undoing interface {
 type Register interface {
 	lease.Tasks
 	Listing
+	Looks
 	Deeds
 	Eligibility
 	Departures
@@ -47,6 +48,12 @@ type Listing interface {
 	Page(ctx context.Context, after uuid.UUID, limit int) ([]store.Entry, error)
 	Entries(ctx context.Context, users []uuid.UUID) ([]store.Entry, error)
 	AuthUserIDs(ctx context.Context, email string) ([]uuid.UUID, error)
+}
+
+// Looks tells whose tokens in Coder nobody has looked at for long.
+type Looks interface {
+	Unlooked(ctx context.Context, after store.Entry, now time.Time, interval time.Duration, limit int) ([]store.Entry, error)
+	Looked(ctx context.Context, user uuid.UUID, at time.Time) error
 }
 
 // Deeds is what reconciling writes down of what it did.

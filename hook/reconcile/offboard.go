@@ -44,6 +44,7 @@ func (w *walk) endAccess(ctx context.Context, lease store.Lease, a store.Account
 	if a.CoderUserID == uuid.Nil {
 		return nil
 	}
+	w.asked = true
 	user, err := w.Coder.User(ctx, a.CoderUserID.String())
 	if errors.Is(err, coderclient.ErrNotFound) {
 		return w.deleteLedgers(ctx, a)
@@ -165,6 +166,7 @@ func (w *walk) removeOrphan(ctx context.Context, lease store.Lease, a store.Acco
 // orphan finds the Coder user of a sign-up that was rolled back: the one in the ledger, or one
 // that a crash kept from being written there. A zero user: there is none that is ours.
 func (w *walk) orphan(ctx context.Context, a store.Account) (coderclient.User, error) {
+	w.asked = true
 	if a.CoderUserID != uuid.Nil {
 		user, err := w.Coder.User(ctx, a.CoderUserID.String())
 		if errors.Is(err, coderclient.ErrNotFound) || a.Linked || len(user.Roles) > 0 {
@@ -215,6 +217,7 @@ func (w *walk) stopWorkspaces(ctx context.Context, _ store.Lease, a store.Accoun
 	if a.CoderUserID == uuid.Nil {
 		return w.allStopped(ctx, a)
 	}
+	w.asked = true
 	owner, err := w.Coder.User(ctx, a.CoderUserID.String())
 	if errors.Is(err, coderclient.ErrNotFound) {
 		return w.allStopped(ctx, a)

@@ -2,7 +2,8 @@
 //
 // departures.go deals with who leaves as the database writes it down, scan.go looks for whom it could not write down, and
 // reconcile.go goes through the whole ledger now and then. All three decide about one account by walk.go, with offboard.go;
-// scan.go keeps them from believing the wrong database, too. ineligible.go takes from those to whom no rule of the operator's
+// scan.go keeps them from believing the wrong database, too. Coder is asked for the tokens of accounts on which somebody
+// has worked since it was last asked, and slowly, by Look in scan.go, for those of all others. ineligible.go takes from those to whom no rule of the operator's
 // gives a key. link.go, revoke.go (revoke_coder.go) and seal.go are an operator's
 // commands. needs.go is what it all needs of the database and of Coder.
 package reconcile
@@ -71,9 +72,11 @@ type Reconciler struct {
 	Force    bool          // however many users are gone
 	Delete   bool          // off-board by deletion where Coder lets us, not by suspension
 	Interval time.Duration // between two runs of any replica
-	Pause    time.Duration // after each account, for Coder's sake
+	Pause    time.Duration // after each account that Coder was asked about, for its sake
 	Tell     func(string)  // gets every deed in words; nil logs it
 	Seen     func()        // is told of each account that was looked at; may be nil
+
+	FullInterval time.Duration // in which each account is looked at in Coder, though nothing has changed: see Look; 0: none is
 
 	Wait func(context.Context, time.Duration) error // sits out Coder's rate limit; nil: in real time
 }
@@ -97,18 +100,20 @@ func (r *Reconciler) Run(ctx context.Context) {
 // ErrNotDue says that the interval since the last run is not over.
 var ErrNotDue = errors.New("not due yet")
 
-// Turn reconciles if it is time.
-func (r *Reconciler) Turn(ctx context.Context) (Summary, error) { return r.reconcile(ctx, r.Interval) }
-
-// Reconcile reconciles now. A dry run only tells what it would do, and needs no turn.
-func (r *Reconciler) Reconcile(ctx context.Context, dry bool) (Summary, error) {
-	if dry {
-		return r.pass(ctx, true)
-	}
-	return r.reconcile(ctx, 0)
+// Turn reconciles if it is time. Coder is asked only about accounts with which something has happened.
+func (r *Reconciler) Turn(ctx context.Context) (Summary, error) {
+	return r.reconcile(ctx, r.Interval, walk{})
 }
 
-func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum Summary, err error) {
+// Reconcile reconciles now, and asks Coder about every account. A dry run only tells what it would do, and needs no turn.
+func (r *Reconciler) Reconcile(ctx context.Context, dry bool) (Summary, error) {
+	if dry {
+		return r.pass(ctx, walk{dry: true, full: true})
+	}
+	return r.reconcile(ctx, 0, walk{full: true})
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration, how walk) (sum Summary, err error) {
 	turn, err := r.take(ctx, Task)
 	if err != nil {
 		return Summary{}, err
@@ -120,7 +125,7 @@ func (r *Reconciler) reconcile(ctx context.Context, interval time.Duration) (sum
 	}
 	held, stop := turn.Keep(ctx)
 	defer stop()
-	if sum, err = r.pass(held, false); err == nil || errors.Is(err, ErrManyGone) {
+	if sum, err = r.pass(held, how); err == nil || errors.Is(err, ErrManyGone) {
 		turn.Finished = r.Now()
 	}
 	r.account(ctx, sum, err, turn.Finished)
@@ -150,8 +155,9 @@ func (r *Reconciler) account(ctx context.Context, sum Summary, err error, finish
 // pass walks through the ledger once, page by page. Killed anywhere it loses nothing: what is
 // done is not done again, and what is half done looks as if it were not. Where too many users are missing,
 // these are left as they are, and all else is done; a dry run tells what it would do with force.
-func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
-	w := &walk{Reconciler: r, dry: dry}
+func (r *Reconciler) pass(ctx context.Context, how walk) (Summary, error) {
+	w := &how
+	w.Reconciler = r
 	var refused error
 	if !r.Force {
 		refused = w.guard(ctx)
@@ -159,7 +165,7 @@ func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 	if refused != nil && !errors.Is(refused, ErrManyGone) {
 		return w.sum, refused
 	}
-	w.withhold = refused != nil && !dry
+	w.withhold = refused != nil && !w.dry
 	err := w.pages(ctx, func(e store.Entry, user store.AuthUser) error { return w.patiently(ctx, e, user) })
 	if err == nil {
 		err = refused
@@ -171,11 +177,13 @@ func (r *Reconciler) pass(ctx context.Context, dry bool) (Summary, error) {
 type walk struct {
 	*Reconciler
 	dry          bool
+	full         bool // asks Coder about every account
 	withhold     bool // those who are missing, as they are too many
 	keepsAccount bool // of whoever is off-boarded: they are here, and may be eligible again
 	sum          Summary
 	unavailable  int       // how many accounts in a row Coder had no sensible answer for
 	created      time.Time // when the ledger first heard of the account at hand
+	asked        bool      // Coder about it
 }
 
 // users says of each entry what Supabase Auth does.
@@ -202,15 +210,19 @@ func (w *walk) users(ctx context.Context, entries []store.Entry) (map[uuid.UUID]
 // wrong with one account, also if Coder answers 500 for it, does not keep the others waiting.
 func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.AuthUser) error {
 	w.sum.Accounts++
-	w.created = entry.CreatedAt
+	return w.withPatience(ctx, entry, func() error { return w.entry(ctx, entry, user) })
+}
+
+func (w *walk) withPatience(ctx context.Context, entry store.Entry, do func() error) error {
+	w.created, w.asked = entry.CreatedAt, false
 	left := w.sum.GivenOut
-	err := w.entry(ctx, entry, user)
+	err := do()
 	for n := 0; n < rateLimitPatience && errors.Is(err, coderclient.ErrRateLimited); n++ {
 		if err := w.sitOut(ctx, err); err != nil {
 			return err
 		}
 		w.sum.GivenOut = left
-		err = w.entry(ctx, entry, user)
+		err = do()
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -226,7 +238,7 @@ func (w *walk) patiently(ctx context.Context, entry store.Entry, user store.Auth
 	} else if w.unavailable++; w.unavailable >= UnavailableInARow || !w.Coder.Available() {
 		return err
 	}
-	if w.dry {
+	if w.dry || !w.asked {
 		return nil
 	}
 	return pace.Sleep(ctx, w.Pause)

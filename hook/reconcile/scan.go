@@ -132,8 +132,11 @@ var ErrManyGone = errors.New("too many users are gone at once")
 const fewGone = 10
 
 // guard says whether so many users are missing that it looks like a fifth of the product has left. Whom the
-// triggers have seen leave, who is banned, or softly deleted, is not missing.
+// triggers have seen leave, who is banned, or softly deleted, is not missing. Where next to nobody is, the database can tell at once.
 func (w *walk) guard(ctx context.Context) error {
+	if found, err := w.Register.Changes(ctx, 1); err == nil && found.Missing <= fewGone {
+		return nil
+	}
 	living, gone := 0, 0
 	err := w.pages(ctx, func(e store.Entry, user store.AuthUser) error {
 		if e.Status == store.Offboarded {
@@ -196,5 +199,68 @@ func (r *Reconciler) eachPage(ctx context.Context, do func([]store.Entry) error)
 			return err
 		}
 		after = entries[len(entries)-1].UserID
+	}
+}
+
+const (
+	LookTask = "look"
+	lookEach = 5 * time.Minute // so often it is looked whose look is too old
+)
+
+// Look looks, until ctx ends, at accounts with which nothing has happened for long: what only Coder knows of is found in
+// FullInterval, spread over it. Of several replicas one does so.
+func (r *Reconciler) Look(ctx context.Context) {
+	for r.FullInterval > 0 && pace.Sleep(ctx, about(min(lookEach, r.FullInterval/10))) == nil {
+		if !r.Coder.Available() {
+			continue
+		}
+		sum, err := r.LookTurn(ctx)
+		switch {
+		case errors.Is(err, ErrReconciling), ctx.Err() != nil:
+		case err != nil:
+			r.Log.Warn().Err(err).Msg("looking at tokens in Coder ended early: the next time goes on")
+		case sum != Summary{}:
+			r.Log.Info().Stringer("summary", sum).Msg("looked at tokens in Coder")
+		}
+	}
+}
+
+// LookTurn looks at all accounts whose look is too old.
+func (r *Reconciler) LookTurn(ctx context.Context) (Summary, error) {
+	turn, err := r.take(ctx, LookTask)
+	if err != nil {
+		return Summary{}, err
+	}
+	defer turn.End(ctx)
+	held, stop := turn.Keep(ctx)
+	defer stop()
+	w := &walk{Reconciler: r, full: true}
+	if err = w.unlooked(held); err == nil {
+		turn.Finished = r.Now()
+	}
+	r.Metrics.changed(w.sum)
+	return w.sum, err
+}
+
+// unlooked goes from the oldest look to the youngest that is too old. Whoever is not here, or is not believed, is for reconciling.
+func (w *walk) unlooked(ctx context.Context) error {
+	for after, began := (store.Entry{}), w.Now(); ; {
+		entries, err := w.Register.Unlooked(ctx, after, began, w.FullInterval, PageSize)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		after = entries[len(entries)-1]
+		users, err := w.users(ctx, entries)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.Distrust() != nil || e.Leased || !users[e.UserID].Living(w.Now()) {
+				continue
+			}
+			if err := w.withPatience(ctx, e, func() error { return w.sweep(ctx, e) }); err != nil {
+				return err
+			}
+		}
 	}
 }

@@ -180,6 +180,7 @@ func (w *walk) bringBack(ctx context.Context, e store.Entry) error {
 
 // welcome gives back what off-boarding took from a user who is here again.
 func (w *walk) welcome(ctx context.Context, lease store.Lease, a store.Account) error {
+	w.asked = true
 	deed := "is back"
 	if a.SuspendedByUs {
 		deed = "is back: Coder user " + a.CoderUsername + " activated"
@@ -200,6 +201,7 @@ func (w *walk) tidy(ctx context.Context, e store.Entry) error {
 		return err
 	}
 	w.sum.GivenOut++
+	w.asked = true
 	err := w.act(&w.sum.Withdrawn, e.UserID, "key "+e.KeyID+" replaced, which tokens have carried", func() error {
 		ctx, cancel := context.WithTimeout(ctx, w.Timeout)
 		defer cancel()
@@ -217,11 +219,15 @@ func givenOut(a store.Account, now time.Time) bool {
 	return alive && !a.KeyUnseen && a.CoderUserID != uuid.Nil && !a.Conflicted()
 }
 
-// sweep deletes tokens of ours that are neither current nor in any access token.
+// sweep deletes tokens of ours that are neither current nor in any access token. Coder is asked for them only where there
+// may be such that the ledger does not know of.
 func (w *walk) sweep(ctx context.Context, e store.Entry) error {
-	if e.CoderUserID == uuid.Nil {
+	look, replaced := w.toBeLookedAt(e), !e.RetiredUntil.IsZero() && e.RetiredUntil.Before(w.Now())
+	if e.CoderUserID == uuid.Nil || !look && !replaced {
 		return nil
 	}
+	w.asked = true
+	began := w.Now()
 	retired, err := w.Ledger.Retired(ctx, e.UserID)
 	if err != nil {
 		return err
@@ -237,18 +243,37 @@ func (w *walk) sweep(ctx context.Context, e store.Entry) error {
 			return err
 		}
 	}
-	return w.deleteTokens(ctx, e.Account, func(k coderclient.Key) bool { return !keep[k.ID] && w.stale(e.Account, k) })
+	if !look {
+		return nil
+	}
+	err = w.deleteTokens(ctx, e.Account, func(k coderclient.Key) bool { return !keep[k.ID] && w.stale(e.Account, k) })
+	if err != nil || w.dry {
+		return err
+	}
+	return w.Register.Looked(ctx, e.UserID, began)
 }
 
 // stale: whoever made the token died before it was stored, and so long ago that no access
 // token can carry it.
 func (w *walk) stale(a store.Account, k coderclient.Key) bool {
-	handedOut := w.Timeout + w.PersistPatience + w.LockPatience
-	return k.CreatedAt.Add(handedOut + apikey.CarriedFor(a)).Before(w.Now())
+	return k.CreatedAt.Add(w.untilStale(a)).Before(w.Now())
+}
+
+func (w *walk) untilStale(a store.Account) time.Duration {
+	return w.Timeout + w.PersistPatience + w.LockPatience + apikey.CarriedFor(a)
+}
+
+// toBeLookedAt: whoever worked on the account since the last look may have left a token that is stale by now, and that
+// only Coder knows of. What was under way then had ended after the timeout. A look of the future is one of a clock that
+// was wrong, or somebody else's word.
+func (w *walk) toBeLookedAt(e store.Entry) bool {
+	stale := e.ChangedAt.Add(w.Timeout + w.untilStale(e.Account))
+	return w.full || e.LookedAt.Before(stale) && stale.Before(w.Now()) || e.LookedAt.After(w.Now().Add(w.Timeout))
 }
 
 // deleteTokens deletes those of our tokens that match.
 func (w *walk) deleteTokens(ctx context.Context, a store.Account, match func(coderclient.Key) bool) error {
+	w.asked = true
 	tokens, err := w.Coder.Tokens(ctx, a.CoderUserID)
 	if err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err

@@ -68,11 +68,20 @@ func readProvisioning(v *variables) provision.Options {
 
 func readUpkeep(v *variables) Upkeep {
 	return Upkeep{
-		Interval:  v.duration("RECONCILE_INTERVAL", time.Hour, time.Second),
-		Deletes:   v.oneOf("OFFBOARD", "suspend", "delete") == "delete",
-		OwnerFile: v.text("CODER_OWNER_TOKEN_FILE", ""),
-		AuditKept: v.duration("AUDIT_RETENTION", 90*24*time.Hour, 7*24*time.Hour),
+		Interval:     v.duration("RECONCILE_INTERVAL", time.Hour, time.Second),
+		FullInterval: readFullInterval(v),
+		Deletes:      v.oneOf("OFFBOARD", "suspend", "delete") == "delete",
+		OwnerFile:    v.text("CODER_OWNER_TOKEN_FILE", ""),
+		AuditKept:    v.duration("AUDIT_RETENTION", 90*24*time.Hour, 7*24*time.Hour),
 	}
+}
+
+// readFullInterval reads a duration, or "off", which is 0.
+func readFullInterval(v *variables) time.Duration {
+	if v.text("RECONCILE_FULL_INTERVAL", "") == "off" {
+		return 0
+	}
+	return v.duration("RECONCILE_FULL_INTERVAL", 7*24*time.Hour, 0)
 }
 
 // usernamePrefix leaves room for twelve digits at least, and begins like a Linux user.

@@ -74,10 +74,11 @@ func (l Logging) Logger(w io.Writer) zerolog.Logger {
 
 // Upkeep says how keys and accounts are looked after.
 type Upkeep struct {
-	Interval  time.Duration
-	Deletes   bool          // accounts of users who left, instead of suspending them
-	OwnerFile string        // "" when the owner's token is given by value
-	AuditKept time.Duration // rows of the audit trail
+	Interval     time.Duration
+	FullInterval time.Duration // in which each account is looked at in Coder, though nothing has changed; 0: none is
+	Deletes      bool          // accounts of users who left, instead of suspending them
+	OwnerFile    string        // "" when the owner's token is given by value
+	AuditKept    time.Duration // rows of the audit trail
 }
 
 // Read reads all that the server needs. The error joins the faults: see [Faults].

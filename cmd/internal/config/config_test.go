@@ -101,6 +101,8 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 		"token's cure":         {"CODER_OWNER_TOKEN", "hunter2", "(10 characters, a hyphen, 22 more); make one as an owner with: coder tokens create --lifetime 168h"},
 		"secret's cure":        {"CUSTOM_ACCESS_TOKEN_HOOK_SECRETS", "x", `; copy the secret from the hook's settings in Supabase, or make one with: echo "v1,whsec_$(openssl rand -base64 32)"`},
 		"reconciling":          {"RECONCILE_INTERVAL", "often", "RECONCILE_INTERVAL: "},
+		"full look":            {"RECONCILE_FULL_INTERVAL", "never", `RECONCILE_FULL_INTERVAL: "never" is not a duration`},
+		"full look, negative":  {"RECONCILE_FULL_INTERVAL", "-1h", "RECONCILE_FULL_INTERVAL: -1h0m0s is too short"},
 	} {
 		variables := goodVariables()
 		variables[test.set] = test.value
@@ -108,6 +110,17 @@ func TestConfigNamesEachFaultAndItsCure(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		} else if len(strings.Split(err.Error(), "\n")) != 1 {
 			t.Errorf("%s: one fault, but reported: %v", name, err)
+		}
+	}
+}
+
+func TestFullInterval(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]time.Duration{"": 168 * time.Hour, "720h": 720 * time.Hour, "off": 0, "0": 0, "0s": 0} {
+		variables := goodVariables()
+		variables["RECONCILE_FULL_INTERVAL"] = value
+		if c, err := read(variables); err != nil || c.Upkeep.FullInterval != want {
+			t.Errorf("%q: %s, %v", value, c.Upkeep.FullInterval, err)
 		}
 	}
 }

@@ -238,6 +238,18 @@ var mutants = []mutant{
 		old: "|| users[0].Living(w.Now()) != here {", new: "{",
 	},
 	{
+		rule: "work that was broken off is looked into", file: "store/page.go", tests: "^TestEntriesTellOfWork$",
+		old: "greatest(a.updated_at, a.worked_at, a.lease_until) as changed_at", new: "a.updated_at as changed_at",
+	},
+	{
+		rule: "a look comes after what it looks for is stale", file: "hook/reconcile/walk.go", tests: "^TestCoderIsAskedOnlyWhereSomethingHasHappened$",
+		old: "e.LookedAt.Before(stale) && stale.Before(w.Now())", new: "e.LookedAt.Before(stale)",
+	},
+	{
+		rule: "a look that failed is none", file: "hook/reconcile/walk.go", tests: "^TestALookThatFailedIsRepeated$",
+		old: "if err != nil || w.dry {\n\t\treturn err\n\t}\n\treturn w.Register.Looked", new: "if w.dry {\n\t\treturn err\n\t}\n\treturn w.Register.Looked",
+	},
+	{
 		rule: "nobody else's token is deleted", file: "hook/reconcile/walk.go", tests: "^TestNobodyElsesTokenIsDeleted$",
 		old: "token.UserID != a.CoderUserID || ", new: "",
 	},

@@ -57,13 +57,15 @@ func oneIf(yes bool) float64 {
 	return 0
 }
 
-// ledgerCollector counts accounts and keys, with one query per scrape.
+// ledgerCollector counts accounts and keys, or reads the last count of a large ledger.
 type ledgerCollector struct{ database *store.Store }
 
 var (
 	accountsDesc = prometheus.NewDesc("coderhook_accounts", "Accounts in the ledger, by status.", []string{"status"}, nil)
 	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key; aging is the last third of its life.", []string{"state"}, nil)
 	givenOutDesc = prometheus.NewDesc("coderhook_keys_given_out", "Accounts whose key is alive and was in access tokens; with KEY_IN_CLAIMS=false these are still to be replaced.", nil, nil)
+	countedDesc  = prometheus.NewDesc("coderhook_accounts_counted_timestamp_seconds", "When accounts and keys were counted, in Unix time: for this scrape, or, from 20,000 accounts on, now and then.", nil, nil)
+	lookDesc     = prometheus.NewDesc("coderhook_reconcile_oldest_look_timestamp_seconds", "When that account's tokens in Coder were looked at for which it is longest ago, in Unix time; 0 where there is none.", nil, nil)
 )
 
 // Describe names the metrics.
@@ -71,6 +73,8 @@ func (ledgerCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- accountsDesc
 	descs <- keysDesc
 	descs <- givenOutDesc
+	descs <- countedDesc
+	descs <- lookDesc
 }
 
 // Collect leaves out what the database can't tell: no number is right then, and the other metrics
@@ -89,6 +93,17 @@ func (l ledgerCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(n), string(state))
 	}
 	ch <- prometheus.MustNewConstMetric(givenOutDesc, prometheus.GaugeValue, float64(census.GivenOut))
+	ch <- prometheus.MustNewConstMetric(countedDesc, prometheus.GaugeValue, float64(census.CountedAt.Unix()))
+	if oldest, err := l.database.OldestLook(ctx); err == nil {
+		ch <- prometheus.MustNewConstMetric(lookDesc, prometheus.GaugeValue, unixOrZero(oldest))
+	}
+}
+
+func unixOrZero(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.Unix())
 }
 
 // departuresCollector counts who left, or came back, and is not dealt with.
@@ -120,12 +135,7 @@ func (d departuresCollector) Collect(ch chan<- prometheus.Metric) {
 // describeOwnerToken lets an alert see the end coming.
 func describeOwnerToken(m *metrics.Registry, keeper *owner.Keeper) {
 	m.GaugeFunc("coderhook_owner_token_expires_timestamp_seconds", "When the owner's token ends, in Unix time; 0 before Coder was asked.", nil,
-		func() float64 {
-			if end := keeper.ExpiresAt(); !end.IsZero() {
-				return float64(end.Unix())
-			}
-			return 0
-		})
+		func() float64 { return unixOrZero(keeper.ExpiresAt()) })
 	m.GaugeFunc("coderhook_owner_token_usable", "0 when Coder does not take the owner's token, or it is about to end without being renewed.", nil,
 		func() float64 { return oneIf(keeper.Check(context.Background()) == nil) })
 }

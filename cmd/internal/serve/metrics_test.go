@@ -121,7 +121,7 @@ func TestMetricsWithoutADatabase(t *testing.T) {
 	describeDependencies(registry, database, coder, "dev", "")
 	names := gathered(t, registry)
 	for name, want := range map[string]bool{
-		"coderhook_accounts": false, "coderhook_keys": false, "coderhook_departures_pending": false,
+		"coderhook_accounts": false, "coderhook_keys": false, "coderhook_reconcile_oldest_look_timestamp_seconds": false, "coderhook_departures_pending": false,
 		"coderhook_database_available": true, "coderhook_coder_available": true, "go_goroutines": true,
 	} {
 		if names[name] != want {
@@ -151,6 +151,7 @@ func TestMetricsOfAServer(t *testing.T) {
 	}
 	for _, want := range []string{
 		"# TYPE coderhook_database_waits_total counter", `coderhook_keys{state="none"} 0`, `coderhook_accounts{status="active"} 0`,
+		"coderhook_accounts_counted_timestamp_seconds ", "coderhook_reconcile_oldest_look_timestamp_seconds 0",
 		`coderhook_writes_total{result="given up"} 0`, "coderhook_departures_pending 0", "coderhook_departures_oldest_seconds 0", "coderhook_database_available 1", "coderhook_owner_token_usable 1",
 		`coderhook_connections{listener="hook"} 0`, `coderhook_connections_limit{listener="hook"} 1024`,
 		`coderhook_gateway_requests_total{class="workspaces",status="2xx"} 0`, `coderhook_gateway_refused_total{rule="keys"} 0`, "coderhook_gateway_open 0",

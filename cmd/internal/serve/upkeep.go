@@ -23,12 +23,13 @@ func (s *server) upkeep() []func(context.Context) {
 	}
 	follower := &urlFollower{database: s.database, log: s.Log}
 	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
+	counter := accountsCounter{s.database, s.Config.Provisioning.Instance, s.Log}
 	follow := func(context.Context) {}
 	if s.rules != nil {
 		follow = s.rules.Follow
 	}
 	return []func(context.Context){
-		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, s.plain.run, follower.run, pruner.run, s.watchGateway,
+		follow, s.watch.run, s.keeper.Run, s.keys.run, reconciler.Run, reconciler.Watch, reconciler.Scan, reconciler.Look, s.plain.run, follower.run, pruner.run, counter.run, s.watchGateway,
 	}
 }
 
@@ -38,7 +39,7 @@ const reconcilePause = 250 * time.Millisecond
 // NewReconciler returns what compares ledger, Supabase and Coder, for the server and for the commands.
 func NewReconciler(c config.Config, ring *keyring.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *reconcile.Reconciler {
 	r := keyring.NewReconciler(ring, database, coder, database, registry)
-	r.Delete, r.Interval, r.Pause, r.Grace = c.Upkeep.Deletes, c.Upkeep.Interval, reconcilePause, c.Rules.Grace
+	r.Delete, r.Interval, r.FullInterval, r.Pause, r.Grace = c.Upkeep.Deletes, c.Upkeep.Interval, c.Upkeep.FullInterval, reconcilePause, c.Rules.Grace
 	return r
 }
 
@@ -86,6 +87,32 @@ func (p auditPruner) prune(ctx context.Context) {
 		}
 		if deleted < store.PruneBatch {
 			return
+		}
+	}
+}
+
+// countInterval is how often it is looked whether it is time to count.
+const countInterval = 15 * time.Second
+
+// accountsCounter counts the accounts of a large ledger, for the scrapes of all replicas.
+type accountsCounter struct {
+	database *store.Store
+	replica  string
+	log      zerolog.Logger
+}
+
+// run counts until ctx ends.
+func (c accountsCounter) run(ctx context.Context) {
+	ticker := time.NewTicker(countInterval)
+	defer ticker.Stop()
+	for {
+		if err := c.database.TakeCensus(ctx, c.replica, time.Now()); err != nil && ctx.Err() == nil {
+			c.log.Debug().Err(err).Msg("accounts not counted")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
 		}
 	}
 }
