@@ -27,7 +27,7 @@ func (k FrontEndKeys) Key(ctx context.Context, want frontend.Wanted) frontend.Fo
 		stages = append(stages, frontend.Stage{Name: "provision", Took: found.Provision})
 	}
 	return frontend.Found{
-		Key: found.Key, Made: found.Made, Err: found.Err, Why: whyNoKey(found.Err),
+		Key: found.Key, Made: found.Made, Err: found.Err, Why: WhyNoKey(found.Err),
 		Renewal: found.Renewal, Stages: stages, Answered: found.Answered,
 	}
 }
@@ -44,14 +44,9 @@ func (k FrontEndKeys) Doubt(ctx context.Context, of frontend.Wanted, key string)
 	k.Keyring.Rotator.Doubt(ctx, rotation.Subject{UserID: of.User, Email: of.Email}, key)
 }
 
-// whyNoKey is the code of a reason. That of a conflict may come from the ledger, which keeps it as text.
-func whyNoKey(err error) frontend.Why {
-	if _, ineligible := errors.AsType[*provision.IneligibleError](err); ineligible {
-		return frontend.Ineligible
-	}
+// WhyNoKey is the code of a reason. That of a conflict may come from the ledger, which keeps it as text.
+func WhyNoKey(err error) frontend.Why {
 	switch {
-	case err == nil:
-		return frontend.Unavailable
 	case errors.Is(err, provision.ErrLeft):
 		return frontend.Left
 	case errors.Is(err, provision.ErrStopping):
@@ -60,10 +55,14 @@ func whyNoKey(err error) frontend.Why {
 		return frontend.Suspended
 	case errors.Is(err, account.ErrConflict) && strings.Contains(err.Error(), account.ErrForeign.Error()):
 		return frontend.Foreign
-	case errors.Is(err, account.ErrConflict):
+	}
+	switch provision.StatusOf(err) {
+	case provision.StatusConflict:
 		return frontend.Conflict
-	case provision.StatusOf(err) == provision.StatusPending:
+	case provision.StatusPending:
 		return frontend.Pending
+	case provision.StatusNotEligible:
+		return frontend.Ineligible
 	}
 	return frontend.Unavailable
 }

@@ -147,6 +147,7 @@ func TestEncryptedValuesBeforeTheMigration(t *testing.T) {
 	must(t, s.CheckEncryptionKeys(t.Context()))
 	must(t, s.StoreKey(t.Context(), lease, newKey()))
 	wantErr(t, with.StoreKey(t.Context(), lease, newKey()), store.ErrNotMigrated)
+	wantErr(t, with.CheckEncryptionKeys(t.Context()), store.ErrNotMigrated) // or nobody would see why no key is stored
 	wantFound(t, with, lease.UserID, store.Unencrypted, secret)
 }
 

@@ -54,7 +54,7 @@ const encryptionKeysSQL = `select id from coderhook.encryption_keys where id <> 
 // MissingEncryptionKeys returns the ids of those with which replicas have encrypted, and which this store does not have.
 func (s *Store) MissingEncryptionKeys(ctx context.Context) ([]string, error) {
 	rows, err := all[struct{ ID string }](ctx, s, encryptionKeysSQL, s.encryption.ids())
-	if errors.Is(err, ErrNotMigrated) {
+	if errors.Is(err, ErrNotMigrated) && !s.encryption.encrypts { // else it can store no key
 		return nil, nil
 	}
 	if err != nil {

@@ -37,7 +37,22 @@ config:
   PROFILES_POLICY_COLUMNS: plan
   PROVISION_CONCURRENCY: 4
   KEY_IN_CLAIMS: false
-secret: {files: {GATEWAY_ROUTES: routes}}
+  CHAIN_HOOK: public.custom_access_token_hook
+  HTTPS_PROXY: http://proxy.example.com:3128
+  OTEL_EXPORTER_OTLP_ENDPOINT: https://collector.observability.svc:4318
+secret:
+  files:
+    GATEWAY_ROUTES: routes
+    KEY_ENCRYPTION_KEYS: key-encryption-keys
+    POLICY: policy.yaml
+    CODER_HEADERS: coder-headers
+    CODER_CA: coder-ca.crt
+    CODER_CLIENT_CERT: coder-client.crt
+    CODER_CLIENT_KEY: coder-client.key
+    OTEL_EXPORTER_OTLP_HEADERS: otlp-headers
+    OTEL_EXPORTER_OTLP_CERTIFICATE: otlp-ca.crt
+    OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: otlp-client.crt
+    OTEL_EXPORTER_OTLP_CLIENT_KEY: otlp-client.key
 gateway: {enabled: true}
 ingress: {enabled: true, className: nginx, host: hook.example.com, tlsSecret: hook-tls, annotations: {a: b}}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
@@ -278,6 +293,42 @@ func TestChartRunsAsAProductNeedsIt(t *testing.T) {
 	}
 }
 
+// What a variable names is in the pod, and what it leads to is let out of it.
+func TestChartBringsFilesAndOpensPorts(t *testing.T) {
+	c, err := render(t, everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := c.Deployments[0].Spec.Template.Spec
+	mounted := make(map[string]bool)
+	for _, volume := range pod.Volumes {
+		if volume.Name == "secrets" {
+			for _, item := range volume.Secret.Items {
+				mounted["/etc/coderhook/"+item.Path] = true
+			}
+		}
+	}
+	named := 0
+	for _, variable := range pod.Containers[0].Env {
+		if strings.HasPrefix(variable.Value, "/etc/coderhook/") {
+			named++
+			if !mounted[variable.Value] {
+				t.Errorf("%s names %s, which is not mounted", variable.Name, variable.Value)
+			}
+		}
+	}
+	if named != 14 || len(mounted) != 14 {
+		t.Errorf("%d variables name %d files", named, len(mounted))
+	}
+	var out []string
+	for _, port := range c.Policies[0].Spec.Egress[1].Ports {
+		out = append(out, port.Port.String())
+	}
+	if !slices.Equal(out, []string{"3128", "4318", "443"}) {
+		t.Errorf("it may call the ports %v", out)
+	}
+}
+
 // The migration gives rights on the table and the columns that the server is told of.
 func TestChartMigratesWhatTheServerReads(t *testing.T) {
 	c, err := render(t, everything)
@@ -302,7 +353,13 @@ func TestChartSaysWhatIsWrong(t *testing.T) {
 		minimal + `replicas: 0`:         "replicas",
 		`config: {coder_url: x}`:        "coder_url",
 		minimal + `gateway: {on: true}`: "on",
-		minimal + `networkPolicy: {metricsFrom: []}`: "metricsFrom",
+		minimal + `networkPolicy: {metricsFrom: []}`:            "metricsFrom",
+		`config: {CODER_URL: x, KEY_ENCRYPTION_KEYS: x}`:        "put it into the Secret, and its key there into secret.files.KEY_ENCRYPTION_KEYS",
+		`config: {CODER_URL: x, OTEL_EXPORTER_OTLP_HEADERS: x}`: "config.OTEL_EXPORTER_OTLP_HEADERS is a secret",
+		`config: {CODER_URL: x, CODER_OWNER_TOKEN: x}`:          "by ownerToken",
+		`config: {CODER_URL: x, POLICY_FILE: /p.yaml}`:          "names a file that is not in the pod",
+		`config: {CODER_URL: x, LISTEN_ADDR: ":9000"}`:          "config.LISTEN_ADDR can't be set",
+		`config: {CODER_URL: x, GATEWAY: "on"}`:                 "by gateway.enabled",
 	} {
 		if _, err := render(t, values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", values, err)

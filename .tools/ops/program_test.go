@@ -1,13 +1,20 @@
 package ops
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const root = "../.."
@@ -36,8 +43,53 @@ func TestMain(m *testing.M) {
 var contents = map[string]string{
 	"database-url": "postgres://coderhook:x@127.0.0.1:1/postgres", "hook-secrets": "v1,whsec_3v1ZC4p0qYJx8m2Tn6sQwR9uXkLbHgEf",
 	"ledger-secret": "VtZ0m3xq8c1Rj5Yw7Ua2Kd9Ge4Lh6Pb0", "owner-token": "AbCdEfGhIj-0123456789012345678901",
-	"routes": "refuse * /api/v2/files/**\n",
+	"routes":              "refuse * /api/v2/files/**\n",
+	"key-encryption-keys": "plain|AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "coder-headers": "CF-Access-Client-Id: id\n", "otlp-headers": "authorization=Basic%20abc",
+	"policy.yaml": "rules:\n- name: everybody\n  when: true\n  give: {}\n",
 }
+
+// contentOf returns "" for what is no file of these.
+func contentOf(t *testing.T, path string) string {
+	t.Helper()
+	switch {
+	case !filepath.IsAbs(path):
+		return ""
+	case strings.HasSuffix(path, ".crt"):
+		certificate, _ := pair(t)
+		return certificate
+	case strings.HasSuffix(path, ".key"):
+		_, key := pair(t)
+		return key
+	}
+	return contents[filepath.Base(path)]
+}
+
+// pair is a certificate and its key, in PEM, the same ones each time.
+func pair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	all, err := keyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0], all[1]
+}
+
+var keyPair = sync.OnceValues(func() (both [2]string, _ error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return both, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return both, err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	for i, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: certificate}, {Type: "PRIVATE KEY", Bytes: secret}} {
+		both[i] = string(pem.EncodeToMemory(block))
+	}
+	return both, err
+})
 
 // mustStart asks the program itself whether it would start with these variables. Files that they name are put where
 // it can read them.
@@ -46,9 +98,9 @@ func mustStart(t *testing.T, variables map[string]string) {
 	dir := t.TempDir()
 	var env []string
 	for name, value := range variables {
-		if base := filepath.Base(value); strings.HasSuffix(name, "_FILE") && contents[base] != "" {
-			value = filepath.Join(dir, base)
-			if err := os.WriteFile(value, []byte(contents[base]), 0o600); err != nil {
+		if content := contentOf(t, value); content != "" {
+			value = filepath.Join(dir, filepath.Base(value))
+			if err := os.WriteFile(value, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -242,7 +242,7 @@ func TestGatewayRefuses(t *testing.T) {
 		"anonymous":     {with(ada, "is_anonymous", true), "/users/me", http.StatusForbidden},
 		"OAuth client":  {with(ada, "client_id", "other"), "/users/me", http.StatusForbidden},
 		"conflict":      {with(eve, "email", "eve@example.com"), "/users/me", http.StatusConflict},
-		"banned":        {with(bob, "email", "bob@example.com"), "/users/me", http.StatusForbidden},
+		"banned":        {with(bob, "email", "bob@example.com"), "/users/me", http.StatusConflict}, // as the front end's routes answer
 		"refused route": {good, "/users/me/keys", http.StatusForbidden},
 	} {
 		if got, text := askGateway(t, p.Addr, test.token, test.path); got != test.want {

@@ -63,6 +63,25 @@ func TestKeyInClaimsIsTurnedOff(t *testing.T) {
 	p.Stop(t)
 }
 
+// The command does as the replicas do, for who never comes back.
+func TestReconcileCommandWithdrawsKeys(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	ada := db.AddUser(t, "ada@example.com")
+	p := cmdtest.Start(t, db, coder)
+	given := mintsKey(t, p, ada, "ada@example.com")
+	p.Stop(t)
+	out := map[string]string{"KEY_IN_CLAIMS": "false", "GATEWAY": "on", "SUPABASE_JWT_SECRET": cmdtest.JWTSecret}
+	text, err := upkeepCommand(t, db, coder, out, "reconcile", "--dry-run")
+	if err != nil || !strings.Contains(text, "would be: "+ada.String()+": key "+given[:10]+" replaced") || storedKey(t, db, ada) != given {
+		t.Errorf("%v:\n%s", err, text)
+	}
+	text, err = upkeepCommand(t, db, coder, out, "reconcile")
+	if key := storedKey(t, db, ada); err != nil || !strings.Contains(text, "1 keys replaced that tokens have carried, 0 left") || key == given || !works(coder, key) {
+		t.Errorf("%v, the profile has %.10s:\n%s", err, key, text)
+	}
+}
+
 func mintsKey(t *testing.T, p *cmdtest.Server, user uuid.UUID, email string) string {
 	t.Helper()
 	key, status, err := p.Mint(t.Context(), http.DefaultClient, user, email)

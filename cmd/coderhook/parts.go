@@ -55,6 +55,9 @@ func withParts(env *environment, do func(parts) error) error {
 	if c.Rules.Policy != nil {
 		ring.Rules = rules.NewLive(c.Rules.Source, c.Rules.Policy, registry, log)
 	}
+	mayMake, stop := serve.WatchKeys(env.ctx, database.Inspector(), c, log)
+	defer stop()
+	ring.Provisioner.MayMake = mayMake
 	defer ring.Stop(context.WithoutCancel(env.ctx)) //nolint:errcheck // nothing runs
 	return do(parts{c, database, coder, serve.NewReconciler(c, ring, database, coder, registry), ring})
 }

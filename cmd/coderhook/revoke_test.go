@@ -12,6 +12,24 @@ import (
 	"github.com/google/uuid"
 )
 
+// What got out ends, and nothing new is put where everybody would read it.
+func TestRevokeMakesNoKeyThatEverybodyCanRead(t *testing.T) {
+	t.Parallel()
+	db, coder := storetest.New(t), cmdtest.Coder(t)
+	user := departed(t, db, coder)
+	db.Exec(t, `insert into auth.users (id, email) values ($1, 'ada@example.com')`, user)
+	db.Exec(t, `grant select on public.profiles to anon, authenticated`)
+	db.Exec(t, `create policy everybody on public.profiles for select using (true)`)
+	out, err := upkeepCommand(t, db, coder, nil, "revoke", "--user", user.String())
+	if err != nil || !strings.Contains(out, "1 of our keys ended; no new key yet") || !strings.Contains(out, "keys are readable by others") || len(coder.TokensOf("ada0ada0")) > 0 {
+		t.Errorf("%v, %d tokens:\n%s", err, len(coder.TokensOf("ada0ada0")), out)
+	}
+	out, err = upkeepCommand(t, db, coder, map[string]string{"ALLOW_READABLE_KEYS": "true"}, "revoke", "--user", user.String())
+	if err != nil || !strings.Contains(out, "a new one is made") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
 func TestRevokeCommand(t *testing.T) {
 	t.Parallel()
 	db, coder := storetest.New(t), cmdtest.Coder(t)

@@ -104,20 +104,33 @@ func (r *Routes) coderUserOf(ctx context.Context, account store.Account, found F
 
 // notCreated says what the caller can do about it.
 func (r *Routes) notCreated(c echo.Context, who accesstoken.Caller, found Found) error {
-	switch found.Why {
-	case Left:
-		return echo.NewHTTPError(http.StatusConflict, accessEnded)
-	case Stopping:
-		return accesstoken.ComeBack(c, http.StatusServiceUnavailable, time.Second, "the server is restarting: try again in a few seconds")
-	case Pending:
+	switch no := found.Why.Refusal(who.User); {
+	case found.Why == Pending:
 		accesstoken.SetRetryAfter(c, pendingPause)
 		return c.JSON(http.StatusAccepted, pendingUser{who.User, "pending"})
-	case Ineligible: // since the call was let in
-		return echo.NewHTTPError(http.StatusForbidden, accesstoken.NotEligible(""))
-	case Suspended, Foreign, Conflict:
-		return echo.NewHTTPError(http.StatusConflict, conflictText(who.User, found.Why))
+	case no == nil:
+		return r.unavailable(c, found.Err)
+	case no.RetryAfter > 0:
+		return accesstoken.ComeBack(c, no.Code, no.RetryAfter, no.Message)
+	default:
+		return echo.NewHTTPError(no.Code, no.Message)
 	}
-	return r.unavailable(c, found.Err)
+}
+
+// Refusal is what a user is told who gets no key for that reason, by these routes and by the gateway. It is nil for
+// [Pending] and [Unavailable], which each of them answers in a way of its own.
+func (w Why) Refusal(user uuid.UUID) *accesstoken.Refusal {
+	switch w {
+	case Left:
+		return &accesstoken.Refusal{Code: http.StatusConflict, Message: accessEnded}
+	case Stopping:
+		return &accesstoken.Refusal{Code: http.StatusServiceUnavailable, RetryAfter: time.Second, Message: "the server is restarting: try again in a few seconds"}
+	case Ineligible: // since the call was let in
+		return &accesstoken.Refusal{Code: http.StatusForbidden, Message: accesstoken.NotEligible(""), ByPolicy: true}
+	case Suspended, Foreign, Conflict:
+		return &accesstoken.Refusal{Code: http.StatusConflict, Message: conflictText(user, w)}
+	}
+	return nil
 }
 
 // conflictText is for a person, who can do no more than to ask another one.

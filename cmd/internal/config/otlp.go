@@ -23,12 +23,19 @@ type OTLP struct {
 
 // otlpVariable is one that has a second name for traces only, which comes first.
 func otlpVariable(v *variables, name, fallback string) (from, value string) {
+	if from, value = otlpText(v.value, name); value == "" {
+		value = fallback
+	}
+	return from, value
+}
+
+func otlpText(read func(string) string, name string) (from, value string) {
 	from = "OTEL_EXPORTER_OTLP_TRACES_" + name
-	if value = v.text(from, ""); value != "" {
+	if value = read(from); value != "" {
 		return from, value
 	}
 	from = "OTEL_EXPORTER_OTLP_" + name
-	return from, v.text(from, fallback)
+	return from, read(from)
 }
 
 // readOTLP reads how traces are sent over HTTP, as protobuf. What is wrong with that is no fault while they
@@ -67,10 +74,10 @@ func readOTLPAddress(v *variables) string {
 	return address.String()
 }
 
-// readOTLPHeaders reads name=value, separated by commas and percent-encoded. They may be secrets.
+// readOTLPHeaders reads name=value, separated by commas and percent-encoded. They may be secrets, and in a file as those.
 func readOTLPHeaders(v *variables) http.Header {
 	headers := make(http.Header)
-	from, text := otlpVariable(v, "HEADERS", "")
+	from, text := otlpText(v.secret, "HEADERS")
 	for pair := range strings.SplitSeq(text, ",") {
 		if strings.TrimSpace(pair) == "" {
 			continue

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,25 @@ func TestOTLP(t *testing.T) {
 	variables["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = "http://127.0.0.1:4318/own"
 	if c, err = read(variables); err != nil || c.OTLP.URL != "http://127.0.0.1:4318/own" {
 		t.Errorf("an address for traces only: %q, %v", c.OTLP.URL, err)
+	}
+}
+
+// A collector's password need not stand among the variables.
+func TestOTLPHeadersFromAFile(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
+		variables := goodVariables()
+		variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = "https://collector.example.com"
+		variables[name+"_FILE"] = filepath.Join(t.TempDir(), "headers")
+		if _, err := read(variables); err == nil || !strings.Contains(err.Error(), name+"_FILE: the file can't be read") {
+			t.Errorf("%s: without the file: %v", name, err)
+		}
+		if err := os.WriteFile(variables[name+"_FILE"], []byte("authorization=Basic%20abc\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := read(variables); err != nil || c.OTLP.Headers.Get("Authorization") != "Basic abc" {
+			t.Errorf("%s: %v, %v", name, c.OTLP.Headers, err)
+		}
 	}
 }
 

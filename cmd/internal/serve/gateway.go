@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/hook"
 	"coderhook/hook/accesstoken"
+	"coderhook/hook/frontend"
 	"coderhook/hook/gateway"
 	"coderhook/hook/keyring"
 	"coderhook/hook/proof"
-	"coderhook/hook/provision"
 	"coderhook/hook/rotation"
 	"coderhook/store"
 
@@ -109,19 +110,23 @@ func (k gatewayKeys) Key(ctx context.Context, who gateway.Caller) (string, error
 		User: who.User, Email: token.Claims.Email, Until: who.Expires, Claims: []byte(token.Raw), OutOfClaims: k.ring.Provisioner.OutOfClaims,
 	})
 	found.Answered() // no sign-in waits for this answer
-	switch {
-	case found.Err == nil:
+	if found.Err == nil {
 		return found.Key, nil
-	case errors.Is(found.Err, provision.ErrLeft):
-		return "", &gateway.Refusal{Code: http.StatusForbidden, Rule: "left", Message: "the user is gone or banned"}
-	case provision.StatusOf(found.Err) == provision.StatusNotEligible:
-		return "", &gateway.Refusal{Code: http.StatusForbidden, Rule: "policy", Message: accesstoken.NotEligible("")}
-	case provision.StatusOf(found.Err) == provision.StatusConflict:
-		return "", &gateway.Refusal{Code: http.StatusConflict, Rule: "conflict", Message: "the development environment can't be set up: ask the operator, and name your user id: " + who.User.String()}
-	case provision.StatusOf(found.Err) == provision.StatusPending:
+	}
+	why := hook.WhyNoKey(found.Err)
+	if why == frontend.Pending {
 		return "", gateway.ErrPending
 	}
+	if no := why.Refusal(who.User); no != nil {
+		return "", &gateway.Refusal{Code: no.Code, Rule: noKeyRules[why], Message: no.Message, RetryAfter: no.RetryAfter}
+	}
 	return "", found.Err
+}
+
+// noKeyRules name in metrics why there is no key.
+var noKeyRules = map[frontend.Why]string{
+	frontend.Left: "left", frontend.Stopping: "draining", frontend.Ineligible: "policy",
+	frontend.Suspended: "conflict", frontend.Foreign: "conflict", frontend.Conflict: "conflict",
 }
 
 // Doubt has a key checked that Coder has just refused, and returns what it should take.

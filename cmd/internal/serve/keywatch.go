@@ -49,6 +49,20 @@ func newKeyWatch(catalogue exposure.Catalogue, c config.Config, log zerolog.Logg
 	}
 }
 
+// WatchKeys returns what says why no key may be made, for a command: from when it is first asked, it looks who can read
+// the keys, until stop, which waits.
+func WatchKeys(ctx context.Context, catalogue exposure.Catalogue, c config.Config, log zerolog.Logger) (mayMake func(context.Context) error, stop func()) {
+	w := newKeyWatch(catalogue, c, log)
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	begin := sync.OnceFunc(func() { watching.Go(func() { w.run(ctx) }) })
+	mayMake = func(asking context.Context) error {
+		begin()
+		return w.mayMake(asking)
+	}
+	return mayMake, func() { cancel(); watching.Wait() }
+}
+
 // run looks until ctx ends.
 func (w *keyWatch) run(ctx context.Context) {
 	for first := true; ; first = false {

@@ -18,9 +18,6 @@ import (
 // upkeep returns what runs beside the requests.
 func (s *server) upkeep() []func(context.Context) {
 	reconciler := NewReconciler(s.Config, s.ring, s.database, s.coder, s.registry)
-	if s.Config.Provisioning.OutOfClaims { // a command does not, as it does not watch who can read the keys
-		reconciler.Withdraw = s.ring.Provisioner.Withdraw
-	}
 	follower := &urlFollower{database: s.database, log: s.Log}
 	pruner := auditPruner{s.database, s.Config.Upkeep.AuditKept, s.Log}
 	counter := accountsCounter{s.database, s.Config.Provisioning.Instance, s.Log}
@@ -40,6 +37,9 @@ const reconcilePause = 250 * time.Millisecond
 func NewReconciler(c config.Config, ring *keyring.Keyring, database *store.Store, coder *coderclient.Client, registry *metrics.Registry) *reconcile.Reconciler {
 	r := keyring.NewReconciler(ring, database, coder, database, registry)
 	r.Delete, r.Interval, r.FullInterval, r.Pause, r.Grace = c.Upkeep.Deletes, c.Upkeep.Interval, c.Upkeep.FullInterval, reconcilePause, c.Rules.Grace
+	if c.Provisioning.OutOfClaims {
+		r.Withdraw = ring.Provisioner.Withdraw
+	}
 	return r
 }
 
