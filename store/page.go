@@ -25,7 +25,8 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        a.linked, a.suspended_by_us, a.seal, a.ineligible_since, a.key_grant,
        (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
-       a.created_at
+       a.created_at,
+       (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(k) - 'api_key' order by k.key_set) from coderhook.keys as k where k.user_id = a.user_id) as sets
   from coderhook.accounts as a
 `
 
@@ -36,6 +37,7 @@ type entryRow struct {
 	accountRow
 	CreatedAt, RetiredUntil pgtype.Timestamptz
 	Stopping                bool
+	Sets                    []byte
 }
 
 // Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
@@ -44,7 +46,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	if err != nil {
 		return nil, fmt.Errorf("read page of ledger: %w", err)
 	}
-	return s.entriesOf(rows), nil
+	return s.entriesOf(rows)
 }
 
 const someEntriesSQL = entriesSQL + ` where a.user_id = any($1::text[]::uuid[]) order by a.user_id`
@@ -55,15 +57,18 @@ func (s *Store) Entries(ctx context.Context, users []uuid.UUID) ([]Entry, error)
 	if err != nil {
 		return nil, fmt.Errorf("read entries of ledger: %w", err)
 	}
-	return s.entriesOf(rows), nil
+	return s.entriesOf(rows)
 }
 
-func (s *Store) entriesOf(rows []entryRow) []Entry {
+func (s *Store) entriesOf(rows []entryRow) (_ []Entry, err error) {
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
 		entries[i] = Entry{Account: row.account(row.UserID, s.seals), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping}
+		if entries[i].Sets, _, err = setKeys(row.Sets); err != nil {
+			return nil, err
+		}
 	}
-	return entries
+	return entries, nil
 }
 
 const livesSQL = `

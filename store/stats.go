@@ -50,7 +50,7 @@ type Census struct {
 	GivenOut int64 // keys that are alive and that tokens have carried
 }
 
-// One walk through the ledger for all of it. A lifetime that is not known makes a key age at
+// One walk through the ledger for all of it, and one through the keys that stand beside the profile's. A lifetime that is not known makes a key age at
 // once: what renews it sees it so, too.
 const censusSQL = `
 select status,
@@ -65,6 +65,15 @@ select status,
        unseen_key_id is distinct from key_id as given_out,
        pg_catalog.count(*) as accounts
   from coderhook.accounts
+ group by 1, 2, 3
+ union all
+select '',
+       case when k.key_expires_at <= $1 then 'expired'
+            when k.key_lifetime_seconds is null
+              or k.key_expires_at - $1 <= pg_catalog.make_interval(secs => k.key_lifetime_seconds::float8 / 3::float8) then 'aging'
+            else 'good' end,
+       not k.unseen, pg_catalog.count(*)
+  from coderhook.keys as k
  group by 1, 2, 3`
 
 // Census counts all accounts, and how their keys stand at that time.
@@ -85,7 +94,9 @@ func (s *Store) Census(ctx context.Context, now time.Time) (Census, error) {
 		c.Keys[state] = 0
 	}
 	for _, row := range rows {
-		c.Accounts[Status(row.Status)] += row.Accounts
+		if row.Status != "" { // else they are keys of sets
+			c.Accounts[Status(row.Status)] += row.Accounts
+		}
 		state := KeyState(row.KeyState)
 		c.Keys[state] += row.Accounts
 		if row.GivenOut && (state == KeyGood || state == KeyAging || state == KeyUnknown) {
