@@ -471,4 +471,3 @@ func (r *ruled) wantOnlyGivenKeys(t *testing.T) {
 		}
 	}
 }
-

@@ -86,6 +86,19 @@ func (p *Policy) Sets(f Facts, given *Give) (s Sets) {
 	return s
 }
 
+// Set is the name of the set that the key belongs to.
+func (g *Give) Set() string { return g.set }
+
+// RulesOf names the rules that give a key of that set.
+func (p *Policy) RulesOf(set string) (names []string) {
+	for _, rule := range p.Rules {
+		if rule.Give != nil && rule.Give.set == set {
+			names = append(names, rule.Name)
+		}
+	}
+	return names
+}
+
 // Place is where the key stands that a rule gives a session: see [Sets.Of].
 func (p *Policy) Place(f Facts, given *Give) string {
 	if !p.several {
