@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"coderhook/coderclient"
+	"coderhook/coderclient/codertest"
 	"coderhook/hook/accesstoken"
 	"coderhook/hook/apikey"
 	"coderhook/hook/authtest"
@@ -470,4 +471,95 @@ func (r *ruled) wantOnlyGivenKeys(t *testing.T) {
 			t.Errorf("a name of somebody else: %+v", token)
 		}
 	}
+}
+
+// Crashes at any call of Coder or the database, outages, and rules that change: no session is given another's key, and in the
+// end each key that lives is known, and one that a rule gives.
+func TestCrashesLoseNoKeyOfASession(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(15, seed))
+	c := newCity(t)
+	files := []string{byFactor, strings.Replace(byFactor, "workspace:read", "template:read", 1), strings.Replace(byFactor, "aal2", "aal1", 1)}
+	use := func(text string) {
+		policy, err := rules.Parse([]byte(text), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.rules = policy
+		c.restart(t)
+	}
+	use(files[0])
+	c.move(t, 2)
+	given := func(u *citizen) string {
+		return scopesIn(c.rules.Decide(rules.OfSession(fmt.Appendf(nil, `{"aal":%q}`, u.aal), store.UserFacts{})).Give.Grant)
+	}
+	mint := func(u *citizen, aal string) {
+		u.aal = aal
+		got := c.judged(t, u)
+		if got == nil {
+			return
+		}
+		if scopes := strings.Join(got.Scopes, " "); scopes != given(u) {
+			t.Errorf("a session with %s has a key with %q, and its rule gives %q", aal, scopes, given(u))
+		}
+	}
+	for range 150 {
+		switch u := c.users[random.IntN(2)]; random.IntN(8) {
+		case 0:
+			use(files[random.IntN(len(files))])
+		case 1:
+			c.outage(c.down == nil)
+		case 2:
+			c.reconcile(t)
+		case 3, 4:
+			c.life.crashAfter(1+random.IntN(20), random.IntN(2) == 0)
+			fallthrough
+		default:
+			mint(u, fmt.Sprintf("aal%d", 1+random.IntN(2)))
+		}
+		c.clock.Advance(time.Duration(random.IntN(30*60)) * time.Minute)
+		c.coder.Prolong(coderclient.KeyID(c.keeper.Token.Current()), c.clock.Now().Add(30*authtest.Day))
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	c.outage(false)
+	c.life.crashAfter(0, false)
+	for range 3 {
+		for _, u := range c.users {
+			mint(u, "aal1")
+			mint(u, "aal2")
+		}
+		c.clock.Advance(90 * time.Minute)
+		c.reconcile(t)
+	}
+	for _, u := range c.users {
+		account, err := c.store.LookupSets(t.Context(), u.id)
+		if err != nil || len(account.Sets) != 1 {
+			t.Fatalf("%v beside the profile, %v", account.Sets, err)
+		}
+		var alive []string
+		for _, user := range c.coder.Users() {
+			for _, key := range c.coder.TokensOf(user.Username) {
+				if user.Email == u.email && key.ExpiresAt.After(c.clock.Now()) {
+					alive = append(alive, key.Whole)
+				}
+			}
+		}
+		if want := []string{account.APIKey, account.Sets[0].Secret}; !slices.Equal(slices.Sorted(slices.Values(alive)), slices.Sorted(slices.Values(want))) {
+			t.Errorf("%d keys live, want those two that are known", len(alive))
+		}
+	}
+}
+
+// judged mints, and returns what Coder knows of the key that the token carries, nil where it carries none that lives.
+func (c *city) judged(t *testing.T, u *citizen) *codertest.Key {
+	t.Helper()
+	got, _ := c.mint(t, u)
+	if got == "" {
+		return nil
+	}
+	return c.key(u, coderclient.KeyID(got))
 }

@@ -325,4 +325,20 @@ var mutants = []mutant{
 		rule: "no key is made ahead while everybody could read it", file: "cmd/coderhook/provision.go", tests: "^TestProvisionMakesNoReadableKeys$",
 		old: "len(found.Readers()) > 0", new: "len(found.Readers()) > 99",
 	},
+	{
+		rule: "a session that is given less does not meet the key of one that is given more", file: "hook/gateway/keys.go", tests: "^TestSessionsOfOtherKindsHaveOtherKeys$",
+		old: "return keyOf{c.who.User, c.who.Kind}", new: `return keyOf{c.who.User, ""}`,
+	},
+	{
+		rule: "a mint does not take what is being made for another kind of session", file: "hook/provision/provision.go", tests: "^TestSessionsOfBothKindsAtOnce$",
+		old: "if j.Set != r.Set || p.tooLate(j, r) {", new: "if p.tooLate(j, r) {",
+	},
+	{
+		rule: "an encrypted key opens in its set only", file: "store/sets.go", tests: "^TestKeysOpenOnlyInTheirSet$",
+		old: `purpose("set " + set)`, new: `purpose("set")`,
+	},
+	{
+		rule: "the key of a set that no rule gives ends", file: "hook/reconcile/ineligible.go", tests: "^TestASetThatNoRuleGivesAnyMore$",
+		old: "!slices.Contains(now.Sets, key.Set) || ", new: "",
+	},
 }
