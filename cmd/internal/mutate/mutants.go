@@ -131,7 +131,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a user waits once", file: "hook/provision/backlog.go", tests: "^TestLater",
-		old: "p.backlog.byUser[r.User]; ok {", new: "p.backlog.byUser[r.User]; ok && false {",
+		old: "p.backlog.byKey[r.key()]; ok {", new: "p.backlog.byUser[r.User]; ok && false {",
 	},
 	{
 		rule: "a sign-in keeps to the pace", file: "hook/pace/limiter.go", tests: "^TestPace",
@@ -190,7 +190,7 @@ var mutants = []mutant{
 		old: "if found.Encryption == store.Locked {", new: "if false {",
 	},
 	{
-		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt.go", tests: "^TestReencryptingVouchesForNothing$",
+		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt_sets.go", tests: "^TestReencryptingVouchesForNothing$",
 		old: "encMark) && !row.Known:", new: "encMark) && false:",
 	},
 	{
