@@ -42,6 +42,14 @@ func (s storedKey) LookupFacts(ctx context.Context, user uuid.UUID, _ bool) (sto
 	return account, store.UserFacts{UserID: user, Exists: true, ConfirmedEmail: "ada@example.com", Profile: []byte(`{"plan":"pro"}`)}, err
 }
 
+func (s storedKey) LookupSets(ctx context.Context, user uuid.UUID) (store.Account, error) {
+	return s.Lookup(ctx, user)
+}
+
+func (s storedKey) LookupFactsSets(ctx context.Context, user uuid.UUID, auth bool) (store.Account, store.UserFacts, error) {
+	return s.LookupFacts(ctx, user, auth)
+}
+
 // BenchmarkHandler is a mint with a key that is there, without SQL and network. What it counts is the server's alone:
 // request and answer are used again.
 func BenchmarkHandler(b *testing.B) { benchmarkHandler(b, "") }

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ import (
 	"coderhook/hook/owner"
 	"coderhook/hook/policy"
 	"coderhook/hook/reconcile"
+	"coderhook/hook/rules"
 	"coderhook/hook/webhook"
 	"coderhook/store"
 	"coderhook/store/storetest"
@@ -44,8 +46,9 @@ type city struct {
 	clock  *authtest.Clock
 	log    *logBuffer
 	users  []*citizen
-	down   func() // ends the outage; nil while Coder is up
-	out    bool   // tokens carry no keys
+	down   func()        // ends the outage; nil while Coder is up
+	out    bool          // tokens carry no keys
+	rules  *rules.Policy // nil: there are none
 	keeper *owner.Keeper
 
 	life       *life
@@ -62,6 +65,7 @@ type citizen struct {
 	id      uuid.UUID
 	email   string
 	name    string // in Coder, once it is known
+	aal     string // of the session; "": aal1
 	carried []carried
 	seen    map[string]bool // ids of all keys that were in a token
 }
@@ -143,6 +147,9 @@ func (c *city) boot(t settler) {
 		Deadline: patience, Now: c.clock.Now, Log: log,
 	}
 	c.handler = c.server.Handler()
+	if c.rules != nil {
+		ring.Rules = rules.NewLive(rules.Source{}, c.rules, registry, log)
+	}
 	c.reconciler = keyring.NewReconciler(ring, ledger, mortalCoder{client, c.life}, ledger, registry)
 	c.reconciler.Interval = authtest.Day
 	if c.out {
@@ -248,8 +255,8 @@ func (c *city) mintAll(t settler, users []*citizen) []minted {
 // ask posts one event. An answer of a process that is dead is lost with its connection: nil.
 func (c *city) ask(u *citizen, now time.Time) *httptest.ResponseRecorder {
 	body := fmt.Appendf(nil, `{"user_id":%[1]q,"authentication_method":"token_refresh","claims":{"sub":%[1]q,"email":%[2]q,"exp":%[3]d,`+
-		`"iat":%[4]d,"role":"authenticated","aal":"aal1","is_anonymous":false,"app_metadata":{"api_key":"stale"},"user_metadata":{}}}`,
-		u.id, u.email, now.Unix()+3600, now.Unix())
+		`"iat":%[4]d,"role":"authenticated","aal":%[5]q,"is_anonymous":false,"app_metadata":{"api_key":"stale"},"user_metadata":{}}}`,
+		u.id, u.email, now.Unix()+3600, now.Unix(), cmp.Or(u.aal, "aal1"))
 	request := httptest.NewRequest(http.MethodPost, "/hooks/custom-access-token", bytes.NewReader(body))
 	request.Header = c.signature(body)
 	answer := httptest.NewRecorder()

@@ -32,11 +32,15 @@ func (k FrontEndKeys) Key(ctx context.Context, want frontend.Wanted) frontend.Fo
 	}
 }
 
-// HandsOut reports whether the key in the profile is one that a token may carry now.
-func (k FrontEndKeys) HandsOut(a store.Account) bool {
+// HandsOut returns the user with the key that is for the bearer of a token, and whether it is one that a token may carry now.
+func (k FrontEndKeys) HandsOut(ctx context.Context, to frontend.Wanted) (a store.Account, hands bool, err error) {
+	a, grant, err := k.Keyring.Seen(ctx, to.User, to.Claims)
+	if err != nil {
+		return a, false, err
+	}
 	now, rule := k.Keyring.Now(), k.Keyring.Rule
-	rule.Grant = a.KeyGrant // a mint sees to it that it is the one of now
-	return rule.Judge(a, now, now) > apikey.Missing
+	rule.Grant = grant
+	return a, rule.Judge(a, now, now) > apikey.Other, nil
 }
 
 // Doubt checks a key at once that Coder has just refused.

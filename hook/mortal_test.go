@@ -82,6 +82,18 @@ func (m mortalLedger) Lookup(ctx context.Context, id uuid.UUID) (store.Account, 
 	return mortal(m.life, func() (store.Account, error) { return m.Store.Lookup(ctx, id) })
 }
 
+func (m mortalLedger) LookupSets(ctx context.Context, id uuid.UUID) (store.Account, error) {
+	return mortal(m.life, func() (store.Account, error) { return m.Store.LookupSets(ctx, id) })
+}
+
+func (m mortalLedger) LookupSet(ctx context.Context, id uuid.UUID, set string) (store.Account, error) {
+	return mortal(m.life, func() (store.Account, error) { return m.Store.LookupSet(ctx, id, set) })
+}
+
+func (m mortalLedger) DropSets(ctx context.Context, l store.Lease, until time.Time, sets []string, why string) error {
+	return m.do(func() error { return m.Store.DropSets(ctx, l, until, sets, why) })
+}
+
 func (m mortalLedger) Claim(ctx context.Context, l store.Lease, ttl time.Duration) error {
 	return m.do(func() error { return m.Store.Claim(ctx, l, ttl) })
 }

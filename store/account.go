@@ -54,6 +54,9 @@ type Account struct {
 
 	IneligibleSince time.Time // since when no rule gives the user a key; zero: one does, or there are no rules
 	KeyGrant        string    // what the rule gave with which the key was made; "": what all get
+
+	Set  string   // whose key this is seen with, see [Account.In]; "": the profile's
+	Sets []SetKey // the other keys, where they were asked for
 }
 
 // String leaves the key out, so that an account can be logged.

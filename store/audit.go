@@ -81,6 +81,11 @@ func (s *Store) fencedNoted(ctx context.Context, what string, n note, sql string
 	return s.fenced(ctx, what, noted(sql, len(args)+2), l, s.noteArgs(n, args...)...)
 }
 
+// fencedEnding is fencedNoted for a statement that ends the keys of all sets at the time in its $3.
+func (s *Store) fencedEnding(ctx context.Context, what string, n note, sql string, l Lease, args ...any) error {
+	return s.fenced(ctx, what, notedEnding(sql, len(args)+2), l, s.noteArgs(n, args...)...)
+}
+
 const noteSQL = `
 insert into coderhook.audit (actor, action, user_id, coder_user_id, key_id, detail)
 values ($1, $2, $3, nullif($4::uuid, '00000000-0000-0000-0000-000000000000'::uuid), nullif($5::text, ''), $6)`

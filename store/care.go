@@ -38,7 +38,12 @@ update coderhook.accounts set key_checked_at = $3
 // BeginCheck notes that the key is checked now. Of all replicas one may do so per interval:
 // for the others, and for a key that is not the account's, it is [ErrSuperseded].
 func (s *Store) BeginCheck(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, interval time.Duration) error {
-	return s.changing(ctx, "begin check", beginCheckSQL, userID, keyID, now, now.Add(-interval))
+	args := []any{userID, keyID, now, now.Add(-interval)}
+	err := s.changing(ctx, "begin check", beginCheckSQL, args...)
+	if errors.Is(err, ErrSuperseded) {
+		err = s.changing(ctx, "begin check", beginSetCheckSQL, args...)
+	}
+	return err
 }
 
 const refuseKeySQL = `
@@ -46,11 +51,16 @@ update coderhook.accounts
    set key_refused_at = $3, status = 'pending', last_error = $4, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and key_id = $2` + unattended
 
-// RefuseKey says that Coder no longer takes the account's key. It stays known, so that it is
+// RefuseKey says that Coder no longer takes the account's key. The profile's stays known, so that it is
 // not taken for a key from before the ledger, until [Store.StoreKey] replaces it.
 func (s *Store) RefuseKey(ctx context.Context, userID uuid.UUID, keyID string, now time.Time, reason string) error {
 	args := s.noteArgs(note{action: KeyDead, detail: reason}, userID, keyID, now, capped(reason, 500))
-	return s.changing(ctx, "refuse key", noted(refuseKeySQL, 4), args...)
+	err := s.changing(ctx, "refuse key", noted(refuseKeySQL, 4), args...)
+	if errors.Is(err, ErrSuperseded) {
+		args := s.noteArgs(note{action: KeyDead, detail: reason}, userID, keyID, now)
+		err = s.changing(ctx, "refuse key", refuseSetSQL+noting(3)+"\nselect from changed", args...)
+	}
+	return err
 }
 
 const suspendSQL = `
@@ -59,7 +69,11 @@ update coderhook.accounts set status = 'suspended', last_error = $3, updated_at 
 
 // MarkSuspended says that the key's user is suspended in Coder.
 func (s *Store) MarkSuspended(ctx context.Context, userID uuid.UUID, keyID, reason string) error {
-	return s.changing(ctx, "mark suspended", suspendSQL, userID, keyID, capped(reason, 500))
+	err := s.changing(ctx, "mark suspended", suspendSQL, userID, keyID, capped(reason, 500))
+	if errors.Is(err, ErrSuperseded) {
+		err = s.changing(ctx, "mark suspended", suspendBySetSQL, userID, keyID, capped(reason, 500))
+	}
+	return err
 }
 
 const renameSQL = `

@@ -30,8 +30,8 @@ const (
 	censusHold     = time.Minute // for one count; twice as long after one was killed at it, another replica counts
 )
 
-// One walk through the ledger for all of it. A lifetime that is not known makes a key age at
-// once: what renews it sees it so, too.
+// One walk through the ledger for all of it, and one through the keys that stand beside the profile's. A lifetime that is
+// not known makes a key age at once: what renews it sees it so, too.
 const censusSQL = `
 select status,
        case when key_id is null                 then 'none'
@@ -45,6 +45,15 @@ select status,
        unseen_key_id is distinct from key_id as given_out,
        pg_catalog.count(*) as accounts
   from coderhook.accounts
+ group by 1, 2, 3
+ union all
+select '',
+       case when k.key_expires_at <= $1 then 'expired'
+            when k.key_lifetime_seconds is null
+              or k.key_expires_at - $1 <= pg_catalog.make_interval(secs => k.key_lifetime_seconds::float8 / 3::float8) then 'aging'
+            else 'good' end,
+       not k.unseen, pg_catalog.count(*)
+  from coderhook.keys as k
  group by 1, 2, 3`
 
 type censusRow struct {
@@ -67,7 +76,9 @@ func census(rows []censusRow, at time.Time) Census {
 		c.Keys[state] = 0
 	}
 	for _, row := range rows {
-		c.Accounts[Status(row.Status)] += row.Accounts
+		if row.Status != "" { // else they are keys of sets
+			c.Accounts[Status(row.Status)] += row.Accounts
+		}
 		state := KeyState(row.KeyState)
 		c.Keys[state] += row.Accounts
 		if row.GivenOut && (state == KeyGood || state == KeyAging || state == KeyUnknown) {

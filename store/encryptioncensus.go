@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// EncryptionCensus counts the keys in the profiles by how they are stored.
+// EncryptionCensus counts the keys in the profiles, and those beside them, by how they are stored.
 type EncryptionCensus struct {
 	Plain   int
 	Newest  int            // encrypted as new ones are
@@ -17,11 +17,11 @@ type EncryptionCensus struct {
 
 // Whatever somebody wrote into the column, there are no more groups than encryption keys.
 const encryptionCensusSQL = `
-select case when p.{key}::text like 'enc:%' then coalesce(e.id, '?') else '' end as key_id, pg_catalog.count(*)::int as keys
-  from {table} as p
+select case when p.stored like 'enc:%' then coalesce(e.id, '?') else '' end as key_id, pg_catalog.count(*)::int as keys
+  from (select {key}::text as stored from {table} union all select api_key from coderhook.keys) as p
   left join (select id from coderhook.encryption_keys union select id from pg_catalog.unnest($1::text[]) as id) as e
-    on p.{key}::text like 'enc:%' and pg_catalog.split_part(p.{key}::text, ':', 3) = e.id
- where p.{key}::text <> '' group by 1`
+    on p.stored like 'enc:%' and pg_catalog.split_part(p.stored, ':', 3) = e.id
+ where p.stored <> '' group by 1`
 
 // EncryptionCensus looks at the whole table.
 func (s *Store) EncryptionCensus(ctx context.Context) (EncryptionCensus, error) {

@@ -33,7 +33,7 @@ const missingSQL = `
      'column coderhook.accounts.unseen_key_id',
      'table coderhook.retired_keys', 'table coderhook.tasks', 'table coderhook.audit', 'function coderhook.auth_user_ids', 'function coderhook.prune_audit', 'function coderhook.auth_address_confirmed',
      'function coderhook.auth_sessions_living',
-     'table coderhook.departures', 'function coderhook.user_changed', 'function coderhook.users_at_odds', 'table coderhook.encryption_keys',
+     'table coderhook.departures', 'function coderhook.user_changed', 'function coderhook.users_at_odds', 'table coderhook.encryption_keys', 'table coderhook.keys',
      'column coderhook.accounts.ineligible_since', 'column coderhook.accounts.key_grant', 'function coderhook.auth_user_facts', 'function coderhook.auth_living_users',
      'column coderhook.accounts.looked_at', 'column coderhook.accounts.worked_at', 'column coderhook.tasks.result'
    ]) with ordinality as wanted (what, n)
@@ -59,7 +59,7 @@ const ledgerSQL = `,
              where n.nspname = 'coderhook' and p.proname in ('auth_users_state', 'auth_user_ids', 'prune_audit', 'auth_address_confirmed', 'auth_sessions_living', 'users_at_odds',
                                                      'auth_user_facts', 'auth_living_users')),
   others as (select c.oid, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-              where n.nspname = 'coderhook' and c.relname in ('retired_keys', 'tasks', 'audit', 'departures', 'encryption_keys'))
+              where n.nspname = 'coderhook' and c.relname in ('retired_keys', 'tasks', 'audit', 'departures', 'encryption_keys', 'keys'))
 select coalesce(` + missingSQL + `, '{}')::text[] as missing,
        exists (select from ledger) as table,
        coalesce((select has_schema_privilege(in_schema, 'usage') and has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
@@ -69,7 +69,8 @@ select coalesce(` + missingSQL + `, '{}')::text[] as missing,
          and coalesce((select bool_and(has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete')) from others where relname <> 'audit'), false) as usable,
        coalesce((select pg_has_role(oid, 'usage') from pg_catalog.pg_roles where rolname = 'coderhook'), false) as member,
        array(select name from api_roles r, ledger l where has_schema_privilege(r.oid, l.in_schema, 'usage')
-                and has_table_privilege(r.oid, l.oid, 'select, insert, update, delete') order by 1) as open_to`
+                and (has_table_privilege(r.oid, l.oid, 'select, insert, update, delete')
+                     or exists (select from others o where o.relname = 'keys' and has_table_privilege(r.oid, o.oid, 'select, insert, update, delete'))) order by 1) as open_to`
 
 // Ledger looks for what the migrations make.
 func (i *Inspector) Ledger(ctx context.Context) (Ledger, error) {

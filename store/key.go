@@ -23,6 +23,7 @@ type Key struct {
 	Reason    string        // why it was made, for the audit trail
 	Grant     string        // what it was made with; "": as all are
 	Unseen    bool          // no token carries it, see [Store.GiveOut]
+	Set       string        // for which it is, see [Account.In]; "": the profile's
 }
 
 // String leaves the secret out, so that a key can be logged.
@@ -52,7 +53,7 @@ const readProfileSQL = `select {key} from {table} where {id} = $1`
 const insertProfileSQL = `insert into {table} ({id}, {key}) values ($1, $2)`
 
 // StoreKey makes key the user's: in the ledger and in the profile, or in
-// neither. It takes one transaction of about eight round trips and is not for the
+// neither; or, if it is of a set, in the ledger alone. It takes one transaction of about eight round trips and is not for the
 // time before a sign-in is answered.
 //
 // The key that it replaces is retired, see [Store.Retired].
@@ -68,6 +69,9 @@ func (s *Store) StoreKey(ctx context.Context, l Lease, key Key) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	store := func(ctx context.Context, conn *pgxpool.Conn) error { return s.storeKey(ctx, conn, l, key) }
+	if key.Set != "" {
+		store = func(ctx context.Context, conn *pgxpool.Conn) error { return s.storeSet(ctx, conn, l, key) }
+	}
 	err := s.again(ctx, store)
 	if errors.Is(err, errNewProfile) {
 		// The row came to be between our update and our insert.

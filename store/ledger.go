@@ -91,6 +91,9 @@ update coderhook.accounts
 // RecordKey writes down what Coder says about the key that the profile already
 // holds. A zero expiry or lifetime means that it is not known.
 func (s *Store) RecordKey(ctx context.Context, l Lease, key Key) error {
+	if key.Set != "" {
+		return s.recordSet(ctx, l, key)
+	}
 	return s.fenced(ctx, "record key", recordKeySQL, l, key.recordArgs(l)[2:]...)
 }
 
@@ -113,9 +116,9 @@ const refuseRolesSQL = `
 update coderhook.accounts set key_refused_at = case when key_id is not null then coalesce(key_refused_at, $3::timestamptz) end
  where user_id = $1 and lease_owner = $2`
 
-// RefuseRoles says that the account's key, if it has one, must not be handed out again, as its Coder user has roles.
+// RefuseRoles says that the account's keys, if it has any, must not be handed out again, as its Coder user has roles.
 func (s *Store) RefuseRoles(ctx context.Context, l Lease, now time.Time, why string) error {
-	return s.fencedNoted(ctx, "refuse roles", note{action: RoleRefused, detail: why}, refuseRolesSQL, l, now)
+	return s.fencedEnding(ctx, "refuse roles", note{action: RoleRefused, detail: why}, refuseRolesSQL, l, now)
 }
 
 const orphanSQL = `

@@ -32,7 +32,7 @@ with changed as (
   workspaces as (
   insert into coderhook.departures (user_id, what, next_try)
   select user_id, 'stop', pg_catalog.clock_timestamp() + interval '2 seconds' from changed where coder_user_id is not null and not linked),
-` + noting(3) + `
+` + endingSets + noting(3) + `
 select from changed`
 
 // Offboard says that the user's access in Coder has ended. The key stays known as a dead one:

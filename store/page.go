@@ -28,7 +28,8 @@ select a.user_id, false as has_profile, null as api_key, true as known,
        (select pg_catalog.min(r.delete_after) from coderhook.retired_keys r where r.user_id = a.user_id) as retired_until,
        exists (select from coderhook.departures d where d.user_id = a.user_id and d.what = 'stop') as stopping,
        greatest(a.updated_at, a.worked_at, a.lease_until) as changed_at, a.looked_at,
-       a.created_at
+       a.created_at,
+       (select pg_catalog.jsonb_agg(pg_catalog.to_jsonb(k) - 'api_key' order by k.key_set) from coderhook.keys as k where k.user_id = a.user_id) as sets
   from coderhook.accounts as a
 `
 
@@ -40,6 +41,7 @@ type entryRow struct {
 	CreatedAt, RetiredUntil pgtype.Timestamptz
 	ChangedAt, LookedAt     pgtype.Timestamptz
 	Stopping                bool
+	Sets                    []byte
 }
 
 // Page returns up to limit entries of the ledger, in the order of their users, from behind after on.
@@ -48,7 +50,7 @@ func (s *Store) Page(ctx context.Context, after uuid.UUID, limit int) ([]Entry, 
 	if err != nil {
 		return nil, fmt.Errorf("read page of ledger: %w", err)
 	}
-	return s.entriesOf(rows), nil
+	return s.entriesOf(rows)
 }
 
 const someEntriesSQL = entriesSQL + ` where a.user_id = any($1::text[]::uuid[]) order by a.user_id`
@@ -59,18 +61,21 @@ func (s *Store) Entries(ctx context.Context, users []uuid.UUID) ([]Entry, error)
 	if err != nil {
 		return nil, fmt.Errorf("read entries of ledger: %w", err)
 	}
-	return s.entriesOf(rows), nil
+	return s.entriesOf(rows)
 }
 
-func (s *Store) entriesOf(rows []entryRow) []Entry {
+func (s *Store) entriesOf(rows []entryRow) (_ []Entry, err error) {
 	entries := make([]Entry, len(rows))
 	for i, row := range rows {
 		entries[i] = Entry{
 			Account: row.account(row.UserID, s.seals), CreatedAt: row.CreatedAt.Time, RetiredUntil: row.RetiredUntil.Time, Stopping: row.Stopping,
 			ChangedAt: row.ChangedAt.Time, LookedAt: row.LookedAt.Time,
 		}
+		if entries[i].Sets, _, err = setKeys(row.Sets); err != nil {
+			return nil, err
+		}
 	}
-	return entries
+	return entries, nil
 }
 
 // Each account has a time of its own between half the interval and all of it, so that those that were looked at together
@@ -91,7 +96,7 @@ func (s *Store) Unlooked(ctx context.Context, after Entry, now time.Time, interv
 	if err != nil {
 		return nil, fmt.Errorf("read entries of ledger: %w", err)
 	}
-	return s.entriesOf(rows), nil
+	return s.entriesOf(rows)
 }
 
 const lookedSQL = `update coderhook.accounts set looked_at = $2 where user_id = $1`

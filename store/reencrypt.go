@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -48,11 +47,9 @@ type storedKey struct {
 
 // Reencrypt does up to limit users from behind after on: in one transaction, which waits for nobody.
 func (s *Store) Reencrypt(ctx context.Context, r Reencryption, after uuid.UUID, limit int) (Reencrypted, error) {
-	to := s.encryption
-	if r.Decrypt {
-		to = encryption{}
-	} else if !to.encrypts {
-		return Reencrypted{}, ErrNothingToEncryptWith
+	to, err := s.reencrypting(r)
+	if err != nil {
+		return Reencrypted{}, err
 	}
 	rows, err := all[storedKey](ctx, s, s.profiles.in(toReencryptSQL), after, to.prefix(), limit)
 	if err != nil {
@@ -62,17 +59,7 @@ func (s *Store) Reencrypt(ctx context.Context, r Reencryption, after uuid.UUID, 
 	var b batch
 	for _, row := range rows {
 		done.Last = row.UserID
-		secret, found, _ := s.encryption.decrypt(profileKey, row.UserID, row.Stored)
-		switch {
-		case !strings.HasPrefix(row.Stored, encMark) && !row.Known:
-			done.Strange++
-		case !strings.HasPrefix(row.Stored, encMark):
-			b.add(row, to.encrypt(profileKey, row.UserID, row.Stored))
-		case found != Encrypted:
-			done.Unreadable++
-		default:
-			b.add(row, to.encrypt(profileKey, row.UserID, secret))
-		}
+		s.reencrypt(&b, &done, to, profileKey, row)
 	}
 	if done.Written = len(b.users); r.Dry || done.Written == 0 {
 		return done, nil
@@ -147,6 +134,7 @@ func (s *Store) rewriteFree(ctx context.Context, tx pgx.Tx, b batch) (written in
 const retireEncryptionKeysSQL = `
 delete from coderhook.encryption_keys as e
  where e.id <> $1 and not exists (select from {table} as p where p.{key}::text like 'enc:%' and pg_catalog.split_part(p.{key}::text, ':', 3) = e.id)
+   and not exists (select from coderhook.keys as k where pg_catalog.split_part(k.api_key, ':', 3) = e.id)
 returning e.id`
 
 // RetireEncryptionKeys forgets the encryption keys with which nothing is encrypted any more, but for the newest, and

@@ -52,7 +52,9 @@ func (s *Store) Retire(ctx context.Context, r Retired) error {
 	return nil
 }
 
-const giveOutSQL = `update coderhook.accounts set unseen_key_id = null where user_id = $1 and unseen_key_id = $2`
+const giveOutSQL = `
+with own as (update coderhook.accounts set unseen_key_id = null where user_id = $1 and unseen_key_id = $2)
+update coderhook.keys set unseen = false where user_id = $1 and key_id = $2`
 
 // GiveOut says, before it happens, that a token will carry a key which none has carried so far. That the account has another
 // key by now is no error: the one that it replaced lives on for as long as the token.

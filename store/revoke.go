@@ -16,10 +16,10 @@ update coderhook.accounts
        last_error = null, updated_at = pg_catalog.clock_timestamp()
  where user_id = $1 and lease_owner = $2`
 
-// Revoke says, before it happens in Coder, that the account's key is not to be handed out any
+// Revoke says, before it happens in Coder, that the account's keys are not to be handed out any
 // more, and on whose word and why.
 func (s *Store) Revoke(ctx context.Context, l Lease, now time.Time, actor, why string) error {
-	return s.fencedNoted(ctx, "revoke", note{action: Revoked, detail: why, actor: actor}, revokeSQL, l, now)
+	return s.fencedEnding(ctx, "revoke", note{action: Revoked, detail: why, actor: actor}, revokeSQL, l, now)
 }
 
 // Progress is how far a task has come that goes on where it was broken off.

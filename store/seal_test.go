@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -120,7 +121,7 @@ func TestARowThatSomebodyElseChangedIsNotBelieved(t *testing.T) {
 			wantErr(t, s.Adopt(ctx, store.Adoption{UserID: lease.UserID, Key: newKey(), CoderUser: coderUser}), c.err)
 			after := lookup(t, s, lease.UserID)
 			before.LeaseUntil, before.Leased = time.Time{}, false
-			if after != before {
+			if !reflect.DeepEqual(after, before) {
 				t.Errorf("changed from %+v to %+v", before, after)
 			}
 			must(t, s.Seal(ctx, after)) // on an operator's word

@@ -61,6 +61,7 @@ const writerShare = 3
 type statements struct {
 	lookup, updateProfile, insertProfile, readProfile string
 	lookupFacts, lookupColumns, userFacts             string
+	lookupSets, lookupFactsSets, lookupColumnsSets    string
 }
 
 // Open checks cfg and returns a Store. It does not wait for the database, which
@@ -85,6 +86,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			lookupFacts:   profiles.in(lookupFactsSQL),
 			lookupColumns: profiles.in(lookupColumnsSQL),
 			userFacts:     profiles.in(userFactsSQL),
+
+			lookupSets:        profiles.in(withSets(lookupSQL)),
+			lookupFactsSets:   profiles.in(withSets(lookupFactsSQL)),
+			lookupColumnsSets: profiles.in(withSets(lookupColumnsSQL)),
 		},
 		seals:      newSeals(cfg.LedgerSecrets),
 		encryption: encryption,

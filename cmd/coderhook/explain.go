@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -63,7 +64,7 @@ type explainer struct {
 }
 
 func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) error {
-	account, err := e.database.Lookup(ctx, user)
+	account, err := e.database.LookupSets(ctx, user)
 	if err != nil {
 		return err
 	}
@@ -77,6 +78,9 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	row("in Supabase", "%s", inSupabase(ctx, e.database, user, e.options.Now()))
 	row("profile", "%s", inProfile(account))
 	row("ledger", "%s", inLedger(account))
+	for _, key := range account.Sets {
+		row("beside the profile", "%s", e.beside(account, key))
+	}
 	if account.CoderUserID != uuid.Nil {
 		row("in Coder", "%s", e.inCoder(ctx, account))
 	}
@@ -89,11 +93,35 @@ func (e *explainer) explain(ctx context.Context, w io.Writer, user uuid.UUID) er
 	if err := table.Flush(); err != nil || e.rules.Policy == nil {
 		return err
 	}
-	return e.explainRules(ctx, w, account)
+	return e.explainRules(ctx, w, account, life)
 }
 
-// explainRules tells what the rules make of the user, whatever the session.
-func (e *explainer) explainRules(ctx context.Context, w io.Writer, a store.Account) error {
+// beside tells of a key of sessions that are given another than the profile's.
+func (e *explainer) beside(a store.Account, key store.SetKey) string {
+	var of []string
+	if e.rules.Policy != nil && !e.rules.Audit {
+		of = e.rules.Policy.RulesOf(key.Set)
+	}
+	text := fmt.Sprintf("key %s until %s, ", key.ID, key.ExpiresAt.UTC().Format(time.RFC3339))
+	switch {
+	case key.CoderUserID != a.CoderUserID:
+		return text + "of another Coder user: it is handed out to nobody"
+	case len(of) == 0:
+		text += "which no rule gives any more"
+	default:
+		text += "of rule " + strings.Join(of, ", ")
+	}
+	if err := a.In(key.Set).Unreadable(); err != nil {
+		text += "; it can't be read: " + err.Error()
+	}
+	if key.Unseen {
+		text += "; no token has carried it"
+	}
+	return text
+}
+
+// explainRules tells what the rules make of the user, whatever the session, and of each key that a session may be given.
+func (e *explainer) explainRules(ctx context.Context, w io.Writer, a store.Account, life time.Duration) error {
 	facts, err := e.database.UserFacts(ctx, []uuid.UUID{a.UserID})
 	if err != nil || len(facts) != 1 || !facts[0].Exists {
 		return err
@@ -102,16 +130,32 @@ func (e *explainer) explainRules(ctx context.Context, w io.Writer, a store.Accou
 	of.Chained = e.rules.Chained
 	d := e.rules.Policy.Decide(of)
 	text := outcome(d)
+	sets := e.rules.Policy.Sets(of, nil)
+	several := e.rules.Policy.Several() && len(sets.All) > 1
 	if e.rules.Audit {
 		text += "; POLICY_MODE=audit only tells so"
-	} else if d.Give != nil && d.Give.Grant != a.KeyGrant && a.KeyID != "" {
+	} else if !several && d.Give != nil && d.Give.Grant != a.KeyGrant && a.KeyID != "" {
 		text += "; the key was made with something else, so that the next mint makes another before it answers"
 	}
 	if !a.IneligibleSince.IsZero() {
 		text += "; not eligible since " + a.IneligibleSince.UTC().Format(time.RFC3339)
 	}
 	fmt.Fprintf(w, "by the rules: %s\n", text)
+	for _, give := range sets.All {
+		if set := sets.Of(give); several && !e.rules.Audit {
+			names := strings.Join(e.rules.Policy.RulesOf(give.Set()), ", ")
+			fmt.Fprintf(w, "a session of rule %s has %s: its next mint %s\n", names, place(set), keyring.Explain(e.options, a.In(set), e.options.Now().Add(life)))
+		}
+	}
 	return trace(w, e.rules.Policy, of)
+}
+
+// place says where a key stands.
+func place(set string) string {
+	if set == "" {
+		return "the profile's key"
+	}
+	return "a key beside the profile"
 }
 
 // inCoder returns what Coder says of the account, and where the addresses differ: Coder sends mail to the one that it

@@ -15,6 +15,8 @@ import (
 	"coderhook/cmd/internal/progress"
 	"coderhook/hook/pace"
 	"coderhook/store"
+
+	"github.com/google/uuid"
 )
 
 type rotateCmd struct {
@@ -124,11 +126,19 @@ func (r *rotation) run(ctx context.Context) error {
 	return nil
 }
 
-// pass goes through all users once.
+// pass goes through all users once, for the keys in the profiles and then for those beside them.
 func (r *rotation) pass(ctx context.Context) error {
 	r.last = store.Reencrypted{}
+	if err := r.through(ctx, r.database.Reencrypt); err != nil {
+		return err
+	}
+	r.last.Last = uuid.Nil
+	return r.through(ctx, r.database.ReencryptSets)
+}
+
+func (r *rotation) through(ctx context.Context, batch func(context.Context, store.Reencryption, uuid.UUID, int) (store.Reencrypted, error)) error {
 	for {
-		done, err := r.database.Reencrypt(ctx, r.how, r.last.Last, rotationBatch)
+		done, err := batch(ctx, r.how, r.last.Last, rotationBatch)
 		if err != nil {
 			return err
 		}

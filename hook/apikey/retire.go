@@ -98,6 +98,12 @@ func (m *Minter) DeleteOurs(ctx context.Context, a store.Account) error {
 	if a.CoderUserID == uuid.Nil {
 		return nil
 	}
+	if a.Set != "" { // seen with another key than the profile's, which ends as well
+		var err error
+		if a, err = m.Ledger.Lookup(ctx, a.UserID); err != nil {
+			return err
+		}
+	}
 	tokens, err := m.Coder.Tokens(ctx, a.CoderUserID)
 	if err != nil && !errors.Is(err, coderclient.ErrNotFound) {
 		return err
@@ -107,6 +113,9 @@ func (m *Minter) DeleteOurs(ctx context.Context, a store.Account) error {
 			continue
 		}
 		if err := m.Coder.DeleteKey(ctx, a.CoderUserID, token.ID); err != nil {
+			return err
+		}
+		if err := m.Ledger.ForgetRetired(ctx, token.ID); err != nil { // nor is it handed out any more, where it is one beside the profile's
 			return err
 		}
 		m.Log.Warn().Stringer("user_id", a.UserID).Str("key_id", token.ID).Msg("key deleted: its user has roles in Coder")

@@ -22,8 +22,8 @@ type Accounts interface {
 type Keyring interface {
 	// Key returns the user's key, and has one made where there is none that outlives the token.
 	Key(ctx context.Context, want Wanted) Found
-	// HandsOut reports whether the key in the profile is one that a token may carry now.
-	HandsOut(account store.Account) bool
+	// HandsOut returns the user with the key that is for the bearer of a token, and whether it is one that a token may carry now.
+	HandsOut(ctx context.Context, to Wanted) (account store.Account, hands bool, err error)
 	// Doubt checks a key at once that Coder has just refused.
 	Doubt(ctx context.Context, of Wanted, key string)
 }

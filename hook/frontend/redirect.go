@@ -73,10 +73,10 @@ func (r *Routes) appHosts(ctx context.Context, to *url.URL) (appAddresses, error
 	return hosts, err
 }
 
-// keyOf is the key of the caller's token, or, if it has none, of the profile: never one that was
+// keyOf is the key of the caller's token, or, if it has none, the one for its session: never one that was
 // found not to be this user's, or that a mint would not hand out.
 func (r *Routes) keyOf(ctx context.Context, c echo.Context, who accesstoken.Caller) (string, error) {
-	account, err := r.Accounts.Lookup(ctx, who.User)
+	account, hands, err := r.Keys.HandsOut(ctx, Wanted{User: who.User, Email: who.Claims.Email, Claims: []byte(who.Raw)})
 	if err != nil {
 		return "", r.unavailable(c, err)
 	}
@@ -89,7 +89,7 @@ func (r *Routes) keyOf(ctx context.Context, c echo.Context, who accesstoken.Call
 		}
 		return who.Key, nil
 	}
-	if !r.Keys.HandsOut(account) {
+	if !hands {
 		return "", echo.NewHTTPError(http.StatusConflict, "there is no Coder key for this user yet: call POST /create-coder-user first")
 	}
 	return account.APIKey, nil

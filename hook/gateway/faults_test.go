@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -321,5 +322,28 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 		if err := g.Start(); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// Two sessions of one user that are given different keys never meet each other's, whoever calls first, and after a doubt.
+func TestSessionsOfOtherKindsHaveOtherKeys(t *testing.T) {
+	t.Parallel()
+	s := newStand(t)
+	s.bob.Session, s.bob.Kind = s.alice.Session, "narrow" // bob is alice in another session
+	me := func(name string) string {
+		got := s.doAs(name, "GET", "/api/v2/users/me", nil)
+		var user struct{ Username string }
+		if err := json.Unmarshal([]byte(got.body), &user); err != nil || got.status != http.StatusOK {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		return user.Username
+	}
+	for range 2 {
+		for _, name := range []string{"alice", "bob", "bob", "alice"} {
+			if got := me(name); got != name {
+				t.Errorf("%s acts with the key of %s", name, got)
+			}
+		}
+		s.revoke("bob")
 	}
 }

@@ -87,6 +87,7 @@ type Session struct {
 // Caller is who an access token stands for.
 type Caller struct {
 	Session
+	Kind    string // callers of one user have the same key only if they are of one kind
 	Expires time.Time
 	Token   any // what Keys has to know of the token; it is not looked at here
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -20,10 +21,18 @@ const keyFor = 5 * time.Second
 // keyCache has the keys of users who call at the moment. Its zero value is ready.
 type keyCache struct {
 	mu     sync.Mutex
-	keys   map[uuid.UUID]cachedKey
+	keys   map[keyOf]cachedKey
 	swept  time.Time
 	doubts singleflight.Group
 }
+
+// keyOf is whose key it is: a session that is given less must not find that of one that is given more.
+type keyOf struct {
+	user uuid.UUID
+	kind string
+}
+
+func (c *call) keyOf() keyOf { return keyOf{c.who.User, c.who.Kind} }
 
 type cachedKey struct {
 	key     string
@@ -31,43 +40,43 @@ type cachedKey struct {
 	doubted time.Time // when Coder's refusal of a key was last looked into, to no end
 }
 
-func (k *keyCache) get(user uuid.UUID, now time.Time) string {
+func (k *keyCache) get(of keyOf, now time.Time) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if known := k.keys[user]; now.Before(known.until) {
+	if known := k.keys[of]; now.Before(known.until) {
 		return known.key
 	}
 	return ""
 }
 
-func (k *keyCache) put(user uuid.UUID, key cachedKey, now time.Time) {
+func (k *keyCache) put(of keyOf, key cachedKey, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.keys == nil || now.Sub(k.swept) > time.Minute {
-		kept := map[uuid.UUID]cachedKey{}
-		for user, known := range k.keys {
+		kept := map[keyOf]cachedKey{}
+		for of, known := range k.keys {
 			if now.Before(known.until) || now.Sub(known.doubted) < keyFor {
-				kept[user] = known
+				kept[of] = known
 			}
 		}
 		k.keys, k.swept = kept, now
 	}
 	if key.doubted.IsZero() {
-		key.doubted = k.keys[user].doubted
+		key.doubted = k.keys[of].doubted
 	}
-	k.keys[user] = key
+	k.keys[of] = key
 }
 
 func (k *keyCache) forget(user uuid.UUID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.keys, user)
+	maps.DeleteFunc(k.keys, func(of keyOf, _ cachedKey) bool { return of.user == user })
 }
 
 // findKey finds the caller's key, or has one made as long as a browser may wait.
 func (c *call) findKey() error {
 	now := c.g.Now()
-	if c.key = c.g.keys.get(c.who.User, now); c.key != "" {
+	if c.key = c.g.keys.get(c.keyOf(), now); c.key != "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.g.KeyWait)
@@ -80,7 +89,7 @@ func (c *call) findKey() error {
 		return err
 	}
 	c.key = key
-	c.g.keys.put(c.who.User, cachedKey{key: key, until: now.Add(keyFor)}, now)
+	c.g.keys.put(c.keyOf(), cachedKey{key: key, until: now.Add(keyFor)}, now)
 	return nil
 }
 
@@ -88,9 +97,9 @@ var errStillRefused = later(http.StatusServiceUnavailable, "key-refused", access
 
 // doubt has the key looked into that Coder refused, and takes the one that comes of it.
 func (c *call) doubt() error {
-	now, user, cache := c.g.Now(), c.who.User, &c.g.keys
+	now, of, cache := c.g.Now(), c.keyOf(), &c.g.keys
 	cache.mu.Lock()
-	known := cache.keys[user]
+	known := cache.keys[of]
 	cache.mu.Unlock()
 	switch {
 	case known.key != "" && known.key != c.key && now.Before(known.until):
@@ -99,15 +108,15 @@ func (c *call) doubt() error {
 	case now.Sub(known.doubted) < keyFor:
 		return errStillRefused
 	}
-	made, err, _ := cache.doubts.Do(user.String()+c.key, func() (any, error) {
+	made, err, _ := cache.doubts.Do(of.user.String()+c.key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), c.g.KeyWait)
 		defer cancel()
 		key, err := c.g.Keys.Doubt(ctx, c.who, c.key)
 		if err != nil || key == c.key {
-			cache.put(user, cachedKey{doubted: now}, now)
+			cache.put(of, cachedKey{doubted: now}, now)
 			return key, err
 		}
-		cache.put(user, cachedKey{key: key, until: now.Add(keyFor)}, now)
+		cache.put(of, cachedKey{key: key, until: now.Add(keyFor)}, now)
 		return key, nil
 	})
 	key, _ := made.(string)
@@ -152,7 +161,7 @@ func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err = t.send(r)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
 		discard(resp)
-		t.g.keys.put(c.who.User, cachedKey{doubted: t.g.Now()}, t.g.Now())
+		t.g.keys.put(c.keyOf(), cachedKey{doubted: t.g.Now()}, t.g.Now())
 		return nil, errStillRefused
 	}
 	return resp, err

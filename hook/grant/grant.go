@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,4 +37,26 @@ func Parse(text string) (g Grant, err error) {
 		return Grant{}, fmt.Errorf("read what a key is made with: %w", err)
 	}
 	return g, nil
+}
+
+// Includes reports whether a key made with g may do all that one made with h may. A lifetime is no part of that.
+func (g Grant) Includes(h Grant) bool {
+	return includes(g.Scopes, h.Scopes) && includes(g.AllowList, h.AllowList)
+}
+
+// everything are what stands for no limit, as an empty list does.
+var everything = []string{"coder:all", "*:*"}
+
+// includes reports whether each of small is in great, or is a part of something in it: workspace:* has workspace:read.
+func includes(great, small []string) bool {
+	unlimited := func(list []string) bool {
+		return len(list) == 0 || slices.ContainsFunc(list, func(one string) bool { return slices.Contains(everything, one) })
+	}
+	if unlimited(great) || unlimited(small) {
+		return unlimited(great)
+	}
+	return !slices.ContainsFunc(small, func(one string) bool {
+		kind, _, _ := strings.Cut(one, ":")
+		return !slices.Contains(great, one) && !slices.Contains(great, kind+":*")
+	})
 }

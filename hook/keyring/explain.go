@@ -62,7 +62,10 @@ func explainMissing(o provision.Options, a store.Account, now time.Time) string 
 	if err := a.Distrust(); err != nil {
 		return fmt.Sprintf("answers %s: %v", provision.StatusConflict, err)
 	}
-	why := "there is none"
+	why, holder := "there is none", "the profile holds"
+	if a.Set != "" {
+		holder = "is stored"
+	}
 	switch {
 	case a.Status == store.Offboarded:
 		why = "the user was off-boarded; a key is only made if they are here again in Supabase"
@@ -77,7 +80,7 @@ func explainMissing(o provision.Options, a store.Account, now time.Time) string 
 	case a.KeyRefused:
 		why = "Coder did not take the one that the profile holds"
 	case a.APIKey != "":
-		why = "the one that the profile holds ended at " + a.KeyExpiresAt.UTC().Format(time.RFC3339)
+		why = "the one that " + holder + " ended at " + a.KeyExpiresAt.UTC().Format(time.RFC3339)
 	}
 	who := "makes a Coder user, then a key"
 	if a.CoderUsername != "" {

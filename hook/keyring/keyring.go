@@ -39,6 +39,9 @@ type Accounts interface {
 	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
 	// LookupFacts is Lookup with what rules look at; of auth.users only if asked for.
 	LookupFacts(ctx context.Context, user uuid.UUID, auth bool) (store.Account, store.UserFacts, error)
+	// LookupSets and LookupFactsSets tell also of the keys that stand beside the profile, in the same round trip.
+	LookupSets(ctx context.Context, user uuid.UUID) (store.Account, error)
+	LookupFactsSets(ctx context.Context, user uuid.UUID, auth bool) (store.Account, store.UserFacts, error)
 }
 
 // Users is what rules look at of users of whom there is no token.
@@ -90,6 +93,7 @@ type Result struct {
 
 	OutOfClaims bool // the token is not to carry it
 
+	Set   string // where the key stands, see store.Account.In
 	Rule  string // of POLICY_FILE, that decided; "": none
 	Audit string // what the rules would have done, if they are only told
 }
@@ -106,7 +110,7 @@ func (k *Keyring) Key(ctx context.Context, w Wanted) Result {
 		w.OutOfClaims = !*given.inClaims
 	}
 	found := k.find(ctx, w, account, given)
-	found.Lookup, found.Rule, found.Audit, found.OutOfClaims = took, given.rule, given.audit, w.OutOfClaims
+	found.Lookup, found.Rule, found.Audit, found.OutOfClaims, found.Set = took, given.rule, given.audit, w.OutOfClaims, account.Set
 	if found.Err != nil || w.OutOfClaims || !found.Unseen {
 		return found
 	}
@@ -144,7 +148,7 @@ func (k *Keyring) find(ctx context.Context, w Wanted, account store.Account, giv
 	looked := time.Now()
 	found := Result{Result: k.Provisioner.Provision(ctx, provision.Request{
 		User: w.User, Email: w.Email, Until: w.Until, Known: account, OutOfClaims: w.OutOfClaims,
-		Grant: given.grant, Organization: given.organization, Name: claims.FullName(w.Claims),
+		Grant: given.grant, Set: account.Set, Organization: given.organization, Name: claims.FullName(w.Claims),
 	})}
 	found.Provision = k.stage("provision", looked)
 	stillLives := state == apikey.Short && account.KeyExpiresAt.After(k.Now()) // after all that waiting

@@ -47,7 +47,7 @@ func New(o provision.Options, ledger Ledger, coder Coder, reg *metrics.Registry,
 	rotator := &rotation.Rotator{
 		Ledger: ledger, Lookups: ledger, Coder: coder, Roles: roles, Names: o.Names, Keys: keys,
 		Renew: func(ctx context.Context, s rotation.Subject) {
-			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, OutOfClaims: s.OutOfClaims, Grant: s.Grant})
+			p.Renew(ctx, provision.Request{User: s.UserID, Email: s.Email, Until: s.Until, Known: s.Known, OutOfClaims: s.OutOfClaims, Grant: s.Grant, Set: s.Known.Set})
 		},
 		CheckInterval: o.CheckInterval, ConfirmAfter: o.ConfirmAfter, Timeout: o.Timeout, Poll: o.Poll, Slots: make(chan struct{}, o.Concurrency),
 		Now: o.Now, Log: log, Checks: rotation.Checks(reg), RolesRefused: account.RolesRefused(reg),

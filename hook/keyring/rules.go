@@ -18,6 +18,7 @@ import (
 type given struct {
 	rule         string
 	grant        string
+	set          string // where the key stands; of who is asked about ahead
 	organization string
 	inClaims     *bool  // nil: as the token would be anyway
 	audit        string // what the rules would have done
@@ -31,12 +32,7 @@ func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g 
 		return account, g, err
 	}
 	policy := k.Rules.Current()
-	var facts store.UserFacts
-	if policy.NeedsProfile() || policy.NeedsAuth() {
-		account, facts, err = k.Accounts.LookupFacts(ctx, w.User, policy.NeedsAuth())
-	} else {
-		account, err = k.Accounts.Lookup(ctx, w.User)
-	}
+	account, facts, err := k.lookFor(ctx, policy, w.User)
 	if err != nil && k.Rules.Audit && ctx.Err() == nil { // rules that are only told take nobody's key
 		k.Log.Warn().Err(err).Stringer("user_id", w.User).Msg("not known what the rules would have done")
 		g.audit = "(unknown)"
@@ -56,7 +52,30 @@ func (k *Keyring) look(ctx context.Context, w Wanted) (account store.Account, g 
 		return account, g, &provision.IneligibleError{Rule: d.Rule, Reason: d.Reason, Unsettled: unsettled(policy, w, facts)}
 	}
 	g.grant, g.organization, g.inClaims = d.Give.Grant, d.Give.Organization, d.Give.InClaims
-	return account, g, nil
+	return account.In(k.place(policy, w.Claims, facts, d.Give)), g, nil
+}
+
+// lookFor looks a user up as a policy needs it.
+func (k *Keyring) lookFor(ctx context.Context, p *rules.Policy, user uuid.UUID) (account store.Account, facts store.UserFacts, err error) {
+	needsFacts, several := p.NeedsProfile() || p.NeedsAuth(), p.Several() && !k.Rules.Audit
+	switch {
+	case needsFacts && several:
+		return k.Accounts.LookupFactsSets(ctx, user, p.NeedsAuth())
+	case needsFacts:
+		return k.Accounts.LookupFacts(ctx, user, p.NeedsAuth())
+	case several:
+		account, err = k.Accounts.LookupSets(ctx, user)
+	default:
+		account, err = k.Accounts.Lookup(ctx, user)
+	}
+	return account, facts, err
+}
+
+// place tells where the key stands that a rule gives a session: the same for all that know of the user what this one does.
+func (k *Keyring) place(p *rules.Policy, claims []byte, facts store.UserFacts, give *rules.Give) string {
+	f := rules.OfSession(claims, facts)
+	f.Chained = k.Rules.Chained
+	return p.Place(f, give)
 }
 
 // unsettled: the sign-in that asks may be the one in which the user comes to be, or confirms the address. Supabase Auth
@@ -84,16 +103,46 @@ func (k *Keyring) Refuses(ctx context.Context, user uuid.UUID, claims []byte) (r
 		return "", nil
 	}
 	policy := k.Rules.Current()
-	var facts store.UserFacts
-	if policy.NeedsProfile() || policy.NeedsAuth() {
-		if facts, err = k.facts.get(ctx, k, user, policy.NeedsAuth()); err != nil {
-			return "", err
-		}
+	facts, err := k.recent(ctx, policy, user)
+	if err != nil {
+		return "", err
 	}
 	if d := policy.Decide(rules.OfSession(claims, facts)); !d.Key() {
 		return d.Reason, nil
 	}
 	return "", nil
+}
+
+// recent are facts of a user that may be a few seconds old; none where the policy needs none.
+func (k *Keyring) recent(ctx context.Context, p *rules.Policy, user uuid.UUID) (facts store.UserFacts, err error) {
+	if p.NeedsProfile() || p.NeedsAuth() {
+		return k.facts.get(ctx, k, user, p.NeedsAuth())
+	}
+	return facts, nil
+}
+
+// Kind names which of the user's keys is for the bearer of a token: see store.Account.In. It may be a few seconds behind
+// the database.
+func (k *Keyring) Kind(ctx context.Context, user uuid.UUID, claims []byte) (set string, err error) {
+	if k.Rules == nil || k.Rules.Audit || !k.Rules.Current().Several() {
+		return "", nil
+	}
+	set, _, err = k.givenTo(ctx, user, claims)
+	return set, err
+}
+
+// givenTo tells where the key stands that the rules give the bearer of a token, and what it is made with.
+func (k *Keyring) givenTo(ctx context.Context, user uuid.UUID, claims []byte) (set, grant string, err error) {
+	policy := k.Rules.Current()
+	facts, err := k.recent(ctx, policy, user)
+	if err != nil {
+		return "", "", err
+	}
+	d := policy.Decide(rules.OfSession(claims, facts))
+	if !d.Key() {
+		return "", "", &provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}
+	}
+	return k.place(policy, claims, facts, d.Give), d.Give.Grant, nil
 }
 
 // standing tells what the rules make of a user, whatever the session.
@@ -107,12 +156,18 @@ func (k *Keyring) standing(ctx context.Context, user uuid.UUID) (reconcile.Stand
 	}
 	policy, f := k.Rules.Current(), rules.OfUser(facts[0])
 	f.Chained = k.Rules.Chained
-	var s reconcile.Standing
-	for _, give := range policy.Possible(f) {
-		s.Grants = append(s.Grants, give.Grant)
-		s.Carried = s.Carried || give.InClaims != nil && *give.InClaims
+	sets := policy.Sets(f, nil)
+	s := reconcile.Standing{}
+	if policy.Several() {
+		s.Sets = sets.Beside()
 	}
-	if len(s.Grants) == 0 {
+	for _, give := range sets.All {
+		s.Carried = s.Carried || give.InClaims != nil && *give.InClaims
+		if !policy.Several() || give == sets.Home {
+			s.Grants = append(s.Grants, give.Grant)
+		}
+	}
+	if len(sets.All) == 0 {
 		d := policy.Decide(f)
 		s.Barred = (&provision.IneligibleError{Rule: d.Rule, Reason: d.Reason}).Error()
 	}

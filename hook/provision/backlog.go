@@ -37,10 +37,18 @@ var (
 // or took too long. They are tried again in the background, so that the next mint finds a key
 // and need not wait for one. It is in memory only: what a crash loses begins anew at that mint.
 type backlog struct {
-	byDue  entries
-	byUser map[uuid.UUID]*entry
-	busy   bool // workOff is at it
+	byDue entries
+	byKey map[keyOf]*entry
+	busy  bool // workOff is at it
 }
+
+// keyOf is which key of which user is to be made.
+type keyOf struct {
+	user uuid.UUID
+	set  string
+}
+
+func (r Request) key() keyOf { return keyOf{r.User, r.Set} }
 
 // entry is one user's request.
 type entry struct {
@@ -77,7 +85,7 @@ func (p *Provisioner) later(r Request, why error) {
 	if p.stopping || p.Backlog == 0 {
 		return
 	}
-	if known, ok := p.backlog.byUser[r.User]; ok {
+	if known, ok := p.backlog.byKey[r.key()]; ok {
 		if r.Until.After(known.Until) {
 			known.Email, known.Until = r.Email, r.Until
 		}
@@ -89,7 +97,7 @@ func (p *Provisioner) later(r Request, why error) {
 	}
 	r.tries, r.since, r.Known = r.tries+1, cmp.Or(r.since, p.Now()), store.Account{} // known by then
 	e := &entry{r, time.Now().Add(delay)}
-	p.backlog.byUser[r.User] = e
+	p.backlog.byKey[r.key()] = e
 	heap.Push(&p.backlog.byDue, e)
 	p.metrics.backlog.Inc()
 	if !p.backlog.busy {
@@ -132,7 +140,7 @@ func (p *Provisioner) nextDue() (_ Request, wait time.Duration, ok bool) {
 		return Request{}, time.Second, true
 	}
 	e := heap.Pop(&b.byDue).(*entry)
-	delete(b.byUser, e.User)
+	delete(b.byKey, e.key())
 	p.metrics.backlog.Dec()
 	return e.Request, 0, true
 }

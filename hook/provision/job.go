@@ -29,6 +29,7 @@ type Request struct {
 	OutOfClaims bool // the token does not carry the key itself
 
 	Grant        string // what a key is made with, as grant.Grant writes it
+	Set          string // where the key stands, see store.Account.In; "": in the profile
 	Organization string // where an account is made; "": where all are
 	Name         string // the person's, for an account
 
@@ -232,7 +233,7 @@ func (p *Provisioner) freeSlot() { <-p.slots }
 
 // lookAgain returns the key that somebody else may have stored since the job began, or "".
 func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
-	found, err := p.Ledger.Lookup(ctx, j.User)
+	found, err := p.look(ctx, j.Request)
 	if err != nil {
 		return "", fmt.Errorf("provision: %w", err)
 	}
@@ -247,6 +248,14 @@ func (p *Provisioner) lookAgain(ctx context.Context, j *job) (string, error) {
 		return found.APIKey, nil
 	}
 	return "", nil
+}
+
+// look tells of the user with the key that is asked for.
+func (p *Provisioner) look(ctx context.Context, r Request) (store.Account, error) {
+	if r.Set != "" {
+		return p.Ledger.LookupSet(ctx, r.User, r.Set)
+	}
+	return p.Ledger.Lookup(ctx, r.User)
 }
 
 // settleCarried decides for good whether the key that is about to be stored is in a token. A mint that comes later, and whose token is to

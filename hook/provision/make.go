@@ -105,7 +105,7 @@ func (p *Provisioner) keep(ctx context.Context, j *job, user coderclient.User) (
 	if !p.suits(j, read) {
 		return store.Key{}, nil
 	}
-	return store.Key{Secret: read.APIKey, ID: read.KeyID, ExpiresAt: read.KeyExpiresAt, Lifetime: read.KeyLifetime, Grant: read.KeyGrant}, nil
+	return store.Key{Secret: read.APIKey, ID: read.KeyID, ExpiresAt: read.KeyExpiresAt, Lifetime: read.KeyLifetime, Grant: read.KeyGrant, Set: j.Set}, nil
 }
 
 // mint makes a key, if that is still allowed.
@@ -114,6 +114,7 @@ func (p *Provisioner) mint(ctx context.Context, j *job, user coderclient.User) (
 		return store.Key{}, err
 	}
 	key, err := p.Keys.Mint(ctx, j.wanted(), user)
+	key.Set = j.Set
 	j.Known.TokenLife = max(j.Known.TokenLife, apikey.TokenLife(j.Until, p.Now()))
 	return key, err
 }

@@ -31,6 +31,7 @@ type Ledger interface {
 	lease.Ledger
 	Outcomes
 	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+	LookupSet(ctx context.Context, user uuid.UUID, set string) (store.Account, error)
 	AuthUsers(ctx context.Context, ids []uuid.UUID) ([]store.AuthUser, error)
 }
 
@@ -89,7 +90,7 @@ func New(o Options, ledger Ledger, coder Coder, accounts *account.Maker, keys *a
 		MayMake:    func(context.Context) error { return nil },
 		metrics:    newCounters(reg),
 		jobs:       make(map[uuid.UUID]*job),
-		backlog:    backlog{byUser: make(map[uuid.UUID]*entry)},
+		backlog:    backlog{byKey: make(map[keyOf]*entry)},
 		slots:      make(chan struct{}, o.Concurrency),
 		background: make(chan struct{}, max(1, o.Concurrency/2)),
 		base:       base, cancel: cancel, ending: ending, end: end,
@@ -118,7 +119,8 @@ func (p *Provisioner) Provision(ctx context.Context, r Request) Result {
 		if over == nil {
 			return found
 		}
-		// That job was for a token that ends earlier, and this one needs another key; or for one that does not carry its key.
+		// That job was for a token that ends earlier, and this one needs another key; or for one that does not carry its key,
+		// or whose session is given another key.
 		select {
 		case <-over:
 		case <-ctx.Done():
@@ -128,13 +130,13 @@ func (p *Provisioner) Provision(ctx context.Context, r Request) Result {
 }
 
 // await returns what comes of the user's job, which it begins if there is none; or else, if that is a key that
-// dies before the token, or is being stored as one that no token carries, when the job is over.
+// dies before the token, is being stored as one that no token carries, or is of another set, when the job is over.
 func (p *Provisioner) await(ctx context.Context, r Request) (_ Result, over <-chan struct{}) {
 	j, ours, err := p.join(ctx, r)
 	if err != nil {
 		return Result{Err: err, Answered: func() {}}, nil
 	}
-	if p.tooLate(j, r) {
+	if j.Set != r.Set || p.tooLate(j, r) {
 		return Result{}, j.left
 	}
 	made := !j.isDone()
@@ -212,7 +214,7 @@ func (p *Provisioner) Renew(ctx context.Context, r Request) {
 
 // MakeKey has a key made for a user whose token lives so long from now on.
 func (p *Provisioner) MakeKey(ctx context.Context, known store.Account, life time.Duration) error {
-	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: p.OutOfClaims, Grant: known.KeyGrant})
+	made := p.Provision(ctx, Request{User: known.UserID, Until: p.Now().Add(life), Known: known, OutOfClaims: p.OutOfClaims, Grant: known.KeyGrant, Set: known.Set})
 	made.Answered()
 	return made.Err
 }
@@ -283,6 +285,9 @@ func (p *Provisioner) join(ctx context.Context, r Request) (_ *job, isNew bool, 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if j, ok := p.jobs[r.User]; ok {
+		if j.Set != r.Set { // nobody here waits for that key
+			return j, false, nil
+		}
 		j.awaited = j.awaited || !r.unattended()
 		j.carried = j.carried || !r.OutOfClaims && !j.decided
 		return j, false, nil

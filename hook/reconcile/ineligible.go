@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,12 +19,14 @@ type Eligibility interface {
 	MarkIneligible(ctx context.Context, lease store.Lease, now time.Time, why string) error
 	MarkEligible(ctx context.Context, lease store.Lease) error
 	WithdrawKey(ctx context.Context, lease store.Lease, now time.Time, why string) error
+	DropSets(ctx context.Context, lease store.Lease, until time.Time, sets []string, why string) error
 }
 
 // Standing is what rules make of a user, whatever the session.
 type Standing struct {
 	Barred string   // why no rule gives a key; "": one does
-	Grants []string // what a key may be made with, as grant.Grant writes it: more than one where the session decides
+	Grants []string // what the profile's key may be made with, as grant.Grant writes it: more than one where the session decides
+	Sets   []string // whose keys may stand beside it, see store.Account.In
 
 	Carried bool // a rule says that tokens carry the key, whatever else is so
 }
@@ -56,7 +59,7 @@ func (w *walk) withdraw(ctx context.Context, e store.Entry, why string) error {
 		w.keepsAccount = true
 		defer func() { w.keepsAccount = false }()
 		return w.against(ctx, e, w.offboard)
-	case e.KeyID != "" && !e.KeyRefused && now.After(e.IneligibleSince.Add(apikey.CarriedFor(e.Account))):
+	case (e.KeyID != "" && !e.KeyRefused || len(e.Sets) > 0) && now.After(e.IneligibleSince.Add(apikey.CarriedFor(e.Account))):
 		return w.against(ctx, e, func(ctx context.Context, lease store.Lease, a store.Account) error {
 			return w.withdrawKey(ctx, lease, a, why)
 		})
@@ -87,20 +90,56 @@ func (w *walk) restore(ctx context.Context, lease store.Lease, a store.Account) 
 	return w.act(&w.sum.Eligible, a.UserID, "a rule gives a key again", func() error { return w.Register.MarkEligible(ctx, lease) })
 }
 
-// otherGrant reports whether the account's key, which is alive, was made with something else than the rules give now.
+// otherGrant reports whether a key of the account, which is alive, was made with something else than the rules give now.
 func otherGrant(a store.Account, now Standing) bool {
+	return otherProfile(a, now) || len(otherSets(a, now)) > 0
+}
+
+func otherProfile(a store.Account, now Standing) bool {
 	return a.KeyID != "" && !a.KeyRefused && a.CoderUserID != uuid.Nil && !slices.Contains(now.Grants, a.KeyGrant)
 }
 
-// replaceKey lets the next mint make another key, and the one there is end when no token can carry it. Without it the key
-// of somebody who does not come back would go on.
-func (w *walk) replaceKey(ctx context.Context, lease store.Lease, a store.Account) error {
-	if now, err := w.standing(ctx, a.UserID); err != nil || !otherGrant(a, now) {
-		return err
+// otherSets are those that no rule gives the user any more, in whatever session, and whose keys are there.
+func otherSets(a store.Account, now Standing) (sets []string) {
+	for _, key := range a.Sets {
+		if !slices.Contains(now.Sets, key.Set) || key.CoderUserID != a.CoderUserID {
+			sets = append(sets, key.Set)
+		}
 	}
-	const why = "the rules give a key with other scopes, allow_list or lifetime"
-	return w.act(&w.sum.Ended, a.UserID, "key replaced: "+why, func() error {
-		w.Keys.Retire(ctx, a.UserID, a.CoderUserID, a.KeyID, apikey.CarriedFor(a))
-		return w.Register.WithdrawKey(ctx, lease, w.Now(), why)
+	return sets
+}
+
+const whyOtherGrant = "the rules give a key with other scopes, allow_list or lifetime"
+
+// replaceKeys lets the next mints make other keys, and those that are there end when no token can carry them. Without it
+// the key of somebody who does not come back would go on.
+func (w *walk) replaceKeys(ctx context.Context, e store.Entry) error {
+	return w.alone(ctx, e, true, func(ctx context.Context, lease store.Lease, a store.Account) error {
+		now, err := w.standing(ctx, a.UserID)
+		if err != nil {
+			return err
+		}
+		a.Sets = e.Sets
+		if err := w.dropSets(ctx, lease, a, otherSets(a, now), &w.sum.Ended, whyOtherGrant); err != nil || !otherProfile(a, now) {
+			return err
+		}
+		return w.act(&w.sum.Ended, a.UserID, "key replaced: "+whyOtherGrant, func() error {
+			w.Keys.Retire(ctx, a.UserID, a.CoderUserID, a.KeyID, apikey.CarriedFor(a))
+			return w.Register.WithdrawKey(ctx, lease, w.Now(), whyOtherGrant)
+		})
 	})
+}
+
+// dropSets hands the keys of those sets out no more. They end when no token can carry them.
+func (w *walk) dropSets(ctx context.Context, lease store.Lease, a store.Account, sets []string, count *int, why string) error {
+	if len(sets) == 0 {
+		return nil
+	}
+	err := w.act(new(int), a.UserID, fmt.Sprintf("%d keys beside the profile's end: %s", len(sets), why), func() error {
+		return w.Register.DropSets(ctx, lease, w.Now().Add(apikey.CarriedFor(a)), sets, why)
+	})
+	if err == nil {
+		*count += len(sets)
+	}
+	return err
 }

@@ -40,7 +40,7 @@ func (w *walk) entry(ctx context.Context, e store.Entry, user store.AuthUser) er
 	case here && awaited(e.Account):
 		return w.bringBack(ctx, e)
 	case here && otherGrant(e.Account, standing):
-		return w.alone(ctx, e, true, w.replaceKey)
+		return w.replaceKeys(ctx, e)
 	case here && standing.Carried:
 		return w.sweep(ctx, e)
 	case here:
@@ -197,7 +197,10 @@ func (w *walk) welcome(ctx context.Context, lease store.Lease, a store.Account) 
 
 // tidy ends what is in tokens no more, and begins to end what should not be in any.
 func (w *walk) tidy(ctx context.Context, e store.Entry) error {
-	if err := w.sweep(ctx, e); err != nil || w.Withdraw == nil || !givenOut(e.Account, w.Now()) {
+	if err := w.sweep(ctx, e); err != nil || w.Withdraw == nil {
+		return err
+	}
+	if err := w.withdrawSets(ctx, e); err != nil || !givenOut(e.Account, w.Now()) {
 		return err
 	}
 	w.sum.GivenOut++
@@ -211,6 +214,22 @@ func (w *walk) tidy(ctx context.Context, e store.Entry) error {
 		w.sum.GivenOut--
 	}
 	return err
+}
+
+// withdrawSets ends the keys beside the profile's that tokens have carried. Their sessions' next mints make others.
+func (w *walk) withdrawSets(ctx context.Context, e store.Entry) error {
+	var carried []string
+	for _, key := range e.Sets {
+		if !key.Unseen {
+			carried = append(carried, key.Set)
+		}
+	}
+	if len(carried) == 0 {
+		return nil
+	}
+	return w.alone(ctx, e, true, func(ctx context.Context, lease store.Lease, a store.Account) error {
+		return w.dropSets(ctx, lease, a, carried, &w.sum.Withdrawn, "tokens have carried them")
+	})
 }
 
 // givenOut reports whether tokens have carried a key that works, and that could be replaced.

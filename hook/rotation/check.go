@@ -106,10 +106,14 @@ func (k *Rotator) confirmDead(ctx context.Context, key string) error {
 }
 
 // Doubt checks a key at once that Coder has just refused elsewhere: the refresh that its bearer is
-// asked for then brings another. What is not in the profile any more, a refresh replaces anyway.
+// asked for then brings another. What the user has no more, a refresh replaces anyway.
 func (k *Rotator) Doubt(ctx context.Context, r Subject, key string) {
-	var err error
-	if r.Known, err = k.Lookups.Lookup(ctx, r.UserID); err != nil || r.Known.APIKey != key {
+	known, err := k.Lookups.LookupSets(ctx, r.UserID)
+	if err != nil {
+		return
+	}
+	var has bool
+	if r.Known, has = known.Holding(key); !has {
 		return
 	}
 	if r.Known.KeyID != coderclient.KeyID(key) {
@@ -124,11 +128,27 @@ func (k *Rotator) Doubt(ctx context.Context, r Subject, key string) {
 	k.Checks.WithLabelValues(result).Inc()
 }
 
-// TryStored checks the stored key of a user who was let off: off-boarding that was broken off may have ended it
-// without the ledger knowing. Whoever has the lease meanwhile may have come for something else.
+// TryStored checks the stored keys of a user who was let off: off-boarding that was broken off may have ended them
+// without the ledger knowing.
 func (k *Rotator) TryStored(ctx context.Context, user uuid.UUID) error {
+	known, err := k.Lookups.LookupSets(ctx, user)
+	if err != nil {
+		return err
+	}
+	err = k.tryStored(ctx, user, "")
+	for _, key := range known.Sets {
+		if err == nil {
+			err = k.tryStored(ctx, user, key.Set)
+		}
+	}
+	return err
+}
+
+// tryStored checks one of them. Whoever has the lease meanwhile may have come for something else.
+func (k *Rotator) tryStored(ctx context.Context, user uuid.UUID, set string) error {
 	for {
-		known, err := k.Lookups.Lookup(ctx, user)
+		known, err := k.Lookups.LookupSets(ctx, user)
+		known = known.In(set)
 		if err != nil || known.Distrust() != nil || known.KeyID == "" || known.KeyRefused || known.KeyID != coderclient.KeyID(known.APIKey) {
 			return err
 		}

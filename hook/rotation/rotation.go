@@ -41,7 +41,7 @@ type Ledger interface {
 
 // Lookups is what a Rotator reads, and where it leaves a row for the audit trail.
 type Lookups interface {
-	Lookup(ctx context.Context, user uuid.UUID) (store.Account, error)
+	LookupSets(ctx context.Context, user uuid.UUID) (store.Account, error)
 	OwnerOf(ctx context.Context, coderUser uuid.UUID) (uuid.UUID, error)
 	Note(ctx context.Context, event store.Event) error
 }

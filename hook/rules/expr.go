@@ -184,20 +184,6 @@ func (e *Expr) but(known []string) (patterns []*cel.AttributePatternType) {
 	return patterns
 }
 
-// ofSessions names what the expression reads that is not the same in every session of a user.
-func (e *Expr) ofSessions() string {
-	if e.uses.allClaims {
-		return "all claims"
-	}
-	var names []string
-	for _, member := range e.uses.claims {
-		if !slices.Contains(ofUser, member) {
-			names = append(names, "claims."+member)
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
 // String returns the expression's text.
 func (e *Expr) String() string { return e.source }
 

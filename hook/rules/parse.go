@@ -50,9 +50,6 @@ func Parse(text []byte, columns []string) (*Policy, error) {
 	r.members(document.Content[0], "the file", map[string]func(*yaml.Node){
 		"rules": func(n *yaml.Node) { policy.Rules = r.rules(n) },
 	}, "rules")
-	if len(r.faults) == 0 {
-		r.checkGrants(policy)
-	}
 	if len(r.faults) > 0 {
 		return nil, errors.Join(r.faults...)
 	}
@@ -62,6 +59,7 @@ func Parse(text []byte, columns []string) (*Policy, error) {
 			policy.uses.notes("aal")
 		}
 	}
+	policy.nameSets()
 	return policy, nil
 }
 
@@ -139,7 +137,7 @@ func (r *reader) rules(n *yaml.Node) (list []*Rule) {
 var ruleName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 func (r *reader) rule(n *yaml.Node) *Rule {
-	rule := &Rule{line: n.Line}
+	rule := &Rule{}
 	r.members(n, "a rule", map[string]func(*yaml.Node){
 		"name": func(n *yaml.Node) {
 			if rule.Name = r.text(n, "name"); !ruleName.MatchString(rule.Name) {
@@ -215,7 +213,7 @@ func (r *reader) give(n *yaml.Node) *Give {
 			}
 		},
 	})
-	give.Grant, give.Lifetime = made.String(), made.Lifetime
+	give.Grant, give.Lifetime, give.grant = made.String(), made.Lifetime, made
 	return give
 }
 
@@ -250,8 +248,6 @@ func (r *reader) flag(n *yaml.Node, name string) *bool {
 	return &set
 }
 
-func sameFlag(a, b *bool) bool { return a == b || a != nil && b != nil && *a == *b }
-
 // minLifetime is twice the shortest life that Supabase's dashboard recommends for an access token.
 const minLifetime = 10 * time.Minute
 
@@ -261,28 +257,4 @@ func (r *reader) lifetime(n *yaml.Node) time.Duration {
 		r.fault(n.Line, "lifetime: write it like 720h, at least %s", minLifetime)
 	}
 	return lifetime
-}
-
-// checkGrants refuses what would make two sessions of one user take each other's key away: there is one key for each user.
-func (r *reader) checkGrants(p *Policy) {
-	var first *Rule
-	differ := false
-	for _, rule := range p.Rules {
-		if rule.Give == nil {
-			continue
-		}
-		if first == nil {
-			first = rule
-		}
-		differ = differ || rule.Give.Grant != first.Give.Grant || !sameFlag(rule.Give.InClaims, first.Give.InClaims)
-	}
-	if !differ {
-		return
-	}
-	for _, rule := range p.Rules {
-		if len(rule.When.unknown) > 0 {
-			r.fault(rule.line, "when: it looks at what differs between sessions of a user (%s), and rules give keys with different scopes, allow_list, lifetime or in_claims: "+
-				"a user has one key, which each session would take from the other. Use aal in give to keep sessions without a second factor from a key", rule.When.ofSessions())
-		}
-	}
 }

@@ -4,14 +4,17 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"coderhook/hook/grant"
 )
 
 // Policy is a policy file, compiled.
 type Policy struct {
 	Rules []*Rule
 
-	text []byte // of the file
-	uses uses
+	text    []byte // of the file
+	uses    uses
+	several bool // sessions of one user may be given different keys
 }
 
 // Rule gives those a key, or none, for whom its condition holds and none before it does.
@@ -21,7 +24,6 @@ type Rule struct {
 	Give   *Give  // nil: no key
 	Reason string // why none, for the user to read
 
-	line   int
 	failed atomic.Bool // which was told
 }
 
@@ -32,6 +34,9 @@ type Give struct {
 	Organization string // name or id, where the account is made
 	AAL          string // a session needs it to be given the key
 	InClaims     *bool  // tokens carry the key; nil: as KEY_IN_CLAIMS says
+
+	grant grant.Grant // Grant, before it was written
+	set   string      // its name, see [Sets]
 }
 
 // Failure says that a rule's condition could not be evaluated. It counts as one that does not hold.

@@ -131,7 +131,7 @@ var mutants = []mutant{
 	},
 	{
 		rule: "a user waits once", file: "hook/provision/backlog.go", tests: "^TestLater",
-		old: "p.backlog.byUser[r.User]; ok {", new: "p.backlog.byUser[r.User]; ok && false {",
+		old: "p.backlog.byKey[r.key()]; ok {", new: "p.backlog.byUser[r.User]; ok && false {",
 	},
 	{
 		rule: "a sign-in keeps to the pace", file: "hook/pace/limiter.go", tests: "^TestPace",
@@ -190,7 +190,7 @@ var mutants = []mutant{
 		old: "if found.Encryption == store.Locked {", new: "if false {",
 	},
 	{
-		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt.go", tests: "^TestReencryptingVouchesForNothing$",
+		rule: "nothing is encrypted that the ledger does not know", file: "store/reencrypt_sets.go", tests: "^TestReencryptingVouchesForNothing$",
 		old: "encMark) && !row.Known:", new: "encMark) && false:",
 	},
 	{
@@ -352,5 +352,21 @@ var mutants = []mutant{
 	{
 		rule: "revoke makes no key that everybody could read", file: "cmd/coderhook/parts.go", tests: "^TestRevokeMakesNoKeyThatEverybodyCanRead$",
 		old: "ring.Provisioner.MayMake = mayMake", new: "_ = mayMake",
+	},
+	{
+		rule: "a session that is given less does not meet the key of one that is given more", file: "hook/gateway/keys.go", tests: "^TestSessionsOfOtherKindsHaveOtherKeys$",
+		old: "return keyOf{c.who.User, c.who.Kind}", new: `return keyOf{c.who.User, ""}`,
+	},
+	{
+		rule: "a mint does not take what is being made for another kind of session", file: "hook/provision/provision.go", tests: "^TestSessionsOfBothKindsAtOnce$",
+		old: "if j.Set != r.Set || p.tooLate(j, r) {", new: "if p.tooLate(j, r) {",
+	},
+	{
+		rule: "an encrypted key opens in its set only", file: "store/sets.go", tests: "^TestKeysOpenOnlyInTheirSet$",
+		old: `purpose("set " + set)`, new: `purpose("set")`,
+	},
+	{
+		rule: "the key of a set that no rule gives ends", file: "hook/reconcile/ineligible.go", tests: "^TestASetThatNoRuleGivesAnyMore$",
+		old: "!slices.Contains(now.Sets, key.Set) || ", new: "",
 	},
 }

@@ -31,7 +31,7 @@ func (s *server) makeGateway() error {
 		Coder:    c.Coder.URL,
 		Prefix:   c.Gateway.Prefix,
 		Rules:    c.Gateway.Rules,
-		Auth:     gatewayCallers{s.authenticator()},
+		Auth:     gatewayCallers{s.authenticator(), s.ring},
 		Keys:     gatewayKeys{s.ring},
 		Sessions: &gatewaySessions{database: s.database, log: s.Log},
 		Audit:    gatewayTrail{s.database},
@@ -73,7 +73,10 @@ func (s *server) drainGateway(ctx context.Context) error {
 }
 
 // gatewayCallers lets in whom the front end's routes let in.
-type gatewayCallers struct{ accesstoken.Authenticator }
+type gatewayCallers struct {
+	accesstoken.Authenticator
+	ring *keyring.Keyring
+}
 
 // Authenticate returns whose the token is.
 func (a gatewayCallers) Authenticate(ctx context.Context, token string) (gateway.Caller, error) {
@@ -87,8 +90,12 @@ func (a gatewayCallers) Authenticate(ctx context.Context, token string) (gateway
 			Code: refusal.Code, Rule: rule, Message: refusal.Message, RetryAfter: refusal.RetryAfter, Challenge: refusal.Challenge,
 		}
 	}
+	if err != nil {
+		return gateway.Caller{}, err
+	}
 	proof.Give(ctx)() // the connection is no stranger's
-	return gateway.Caller{Session: sessionOf(who), Expires: who.Claims.ExpiresAt(), Token: who}, err
+	kind, err := a.ring.Kind(ctx, who.User, []byte(who.Raw))
+	return gateway.Caller{Session: sessionOf(who), Kind: kind, Expires: who.Claims.ExpiresAt(), Token: who}, err
 }
 
 // sessionOf names the session of a token. What is no uuid is none of Supabase Auth's.
@@ -110,7 +117,10 @@ func (k gatewayKeys) Key(ctx context.Context, who gateway.Caller) (string, error
 		User: who.User, Email: token.Claims.Email, Until: who.Expires, Claims: []byte(token.Raw), OutOfClaims: k.ring.Provisioner.OutOfClaims,
 	})
 	found.Answered() // no sign-in waits for this answer
-	if found.Err == nil {
+	switch {
+	case found.Err == nil && found.Set != who.Kind: // what rules look at has changed just now
+		return "", gateway.ErrPending
+	case found.Err == nil:
 		return found.Key, nil
 	}
 	why := hook.WhyNoKey(found.Err)

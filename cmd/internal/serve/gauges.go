@@ -62,8 +62,8 @@ type ledgerCollector struct{ database *store.Store }
 
 var (
 	accountsDesc = prometheus.NewDesc("coderhook_accounts", "Accounts in the ledger, by status.", []string{"status"}, nil)
-	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key; aging is the last third of its life.", []string{"state"}, nil)
-	givenOutDesc = prometheus.NewDesc("coderhook_keys_given_out", "Accounts whose key is alive and was in access tokens; with KEY_IN_CLAIMS=false these are still to be replaced.", nil, nil)
+	keysDesc     = prometheus.NewDesc("coderhook_keys", "Accounts in the ledger by the state of their key, and keys beside the profiles; aging is the last third of its life.", []string{"state"}, nil)
+	givenOutDesc = prometheus.NewDesc("coderhook_keys_given_out", "Keys that are alive and were in access tokens; with KEY_IN_CLAIMS=false these are still to be replaced.", nil, nil)
 	countedDesc  = prometheus.NewDesc("coderhook_accounts_counted_timestamp_seconds", "When accounts and keys were counted, in Unix time: for this scrape, or, from 20,000 accounts on, now and then.", nil, nil)
 	lookDesc     = prometheus.NewDesc("coderhook_reconcile_oldest_look_timestamp_seconds", "When that account's tokens in Coder were looked at for which it is longest ago, in Unix time; 0 where there is none.", nil, nil)
 )
